@@ -1,0 +1,108 @@
+/** Where instances live. The port that docker, process, external, fake (and later ec2) implement. */
+
+declare const instanceBrand: unique symbol
+/** The backend's own name for an instance: a container id, a pid with its start time. */
+export type InstanceId = string & { readonly [instanceBrand]: true }
+
+/** Whose instance it is. The backend derives its names from `uid` alone: `ws-<uid>`. */
+export interface InstanceRef {
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+}
+
+/** Hard limits of one instance; a tier is nothing but a row of these. */
+export interface Limits {
+  readonly memoryBytes: number
+  /** CPUs, as a fraction: 0.5 is half a core. */
+  readonly cpus: number
+  readonly pids: number
+  readonly readOnlyRoot: boolean
+}
+
+/** A file under the instance's configuration folder (`/configs`), in place before the process starts. */
+export interface InstanceFile {
+  /** Relative, forward slashes, no `..`. */
+  readonly path: string
+  readonly content: string | Uint8Array
+  /** Permission bits, 0o644 unless given. */
+  readonly mode?: number
+}
+
+export interface InstanceSpec {
+  readonly ref: InstanceRef
+  /** Digest of everything below that a replacement should follow. Kept on the instance and given back by observe. */
+  readonly specHash: string
+  /** Image reference, by digest when one is known. The process backend ignores it. */
+  readonly image: string
+  readonly runtime: string
+  /** Secret values may be here: never log, never put on a command line or a label. */
+  readonly env: Readonly<Record<string, string>>
+  readonly files: readonly InstanceFile[]
+  /** The agent's bearer token, written to `.auth_token` (0600) in the configuration folder before the start. */
+  readonly token: string
+  readonly limits: Limits
+}
+
+/** What a look found. `unknown` is never `absent`: nothing destructive may follow from it. */
+export type Observation =
+  | { readonly state: 'absent' }
+  | { readonly state: 'unknown'; readonly cause: string }
+  /** Created but not running yet. */
+  | { readonly state: 'starting'; readonly id: InstanceId; readonly since: Date; readonly specHash: string }
+  | {
+      readonly state: 'running'
+      readonly id: InstanceId
+      /** Base URL at which the operator reaches the agent, `http://127.0.0.1:49153`; empty when it cannot. */
+      readonly address: string
+      readonly specHash: string
+      readonly startedAt: Date
+      /** Digest of the image that runs, `sha256:…`; empty where the backend has none. */
+      readonly imageDigest: string
+    }
+  | { readonly state: 'stopping'; readonly id: InstanceId }
+  | {
+      readonly state: 'exited'
+      readonly id: InstanceId
+      readonly specHash: string
+      readonly exitCode: number | undefined
+      /** One line for people: `exit code 137, out of memory`. */
+      readonly detail: string
+      readonly finishedAt: Date
+    }
+
+export interface OwnedInstance {
+  readonly ref: InstanceRef
+  readonly id: InstanceId
+  readonly createdAt: Date
+}
+
+/**
+ * Every call is idempotent, none blocks on the instance, and all classify their errors at their own edge: `Terminal`
+ * when only the user can help (image missing), `RetryAfter` for a throttle, `unknown` from observe when the backend
+ * cannot be reached. Two calls for one uid never overlap; calls for different uids do.
+ */
+export interface Backend {
+  readonly name: string
+  /** Must not change the outside world. A backend that does not answer is `unknown`, never a throw. */
+  observe(ref: InstanceRef, signal: AbortSignal): Promise<Observation>
+  /**
+   * Makes the instance exist and start, once. An instance of this uid that exists already is adopted as it is, even
+   * with another specHash (replacing is remove, then ensure); one created but never started gets files and token anew.
+   */
+  ensure(spec: InstanceSpec, signal: AbortSignal): Promise<Observation>
+  /**
+   * Stops and removes the instance; with `volumes: 'delete'` also everything that outlives a restart. `requested`:
+   * look again; `gone`: a look proved that nothing (of what was asked) is left. Nothing there is `gone`.
+   */
+  remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'>
+  /** The last output of the instance, at most `bytes` from the end, for people; empty when there is none. */
+  logs(ref: InstanceRef, bytes: number, signal: AbortSignal): Promise<string>
+  /** All instances that carry this operator's mark, for the orphan collector and the list-and-diff after a gap. */
+  owned(signal: AbortSignal): AsyncIterable<OwnedInstance>
+  /**
+   * Refs of instances that may have changed: started, died, removed. Ends only on abort; after a gap in the backend's
+   * own event stream it yields every ref whose state may differ. A hint: it only ever enqueues a key.
+   */
+  changes(signal: AbortSignal): AsyncIterable<InstanceRef>
+}

@@ -1,0 +1,40 @@
+import type { Duration } from './duration.ts'
+
+/**
+ * Only the user can mend this: bad input, a refused reference, an image that does not exist.
+ * The machine shows `reason` and `message` in `Stalled` and does not retry until the object changes.
+ * `message` is one line that says what, where and for which input; it never carries a secret.
+ */
+export class Terminal extends Error {
+  override readonly name = 'Terminal'
+  readonly reason: string
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+/** An expected wait that a port ran into (throttled, still starting). Not an error: no backoff, no error metric. */
+export class RetryAfter extends Error {
+  override readonly name = 'RetryAfter'
+  readonly after: Duration
+  constructor(after: Duration, why: string, options?: ErrorOptions) {
+    super(why, options)
+    this.after = after
+  }
+}
+
+/**
+ * This process is no longer the leader whose epoch may write. Nothing was written. The process must stop:
+ * another one leads, or will.
+ */
+export class Fenced extends Error {
+  override readonly name = 'Fenced'
+}
+
+/** The text of anything thrown, with its causes, on one line and without a stack. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause === undefined ? '' : `: ${reasonOf(error.cause)}`
+  return `${error.message || error.name}${cause}`.replaceAll(/\s*\n\s*/g, ' ')
+}

@@ -1,0 +1,7 @@
+/** The right to act as leader. Checked before every effect, because a frozen process wakes up believing it leads. */
+export interface Fence {
+  /** Grows with every leader; rows are written only under the current one. */
+  readonly epoch: bigint
+  /** Throws `Fenced` when the lease may have passed to another, by this machine's monotonic clock. */
+  check(): void
+}

@@ -1,0 +1,64 @@
+/** What agents say of themselves, as rows. Written by any replica: no leader is needed to take a heartbeat. */
+import type { Duration } from '../duration.ts'
+import type { Phase, WorkspaceId } from './workspace-store.ts'
+
+export interface Registration {
+  readonly id: WorkspaceId
+  /** Empty: the operator knows the address itself. Kept only for external agents. */
+  readonly url: string
+  readonly agentCard: unknown
+  readonly deliveryMode: 'push' | 'poll' | undefined
+}
+
+export interface Heartbeat {
+  readonly id: WorkspaceId
+  /** 0..1 */
+  readonly errorRate: number
+  readonly sampleError: string
+  readonly activeTasks: number
+  readonly uptimeSeconds: number
+  readonly currentTask: string
+  /** US cents; 0 means "no update". */
+  readonly monthlySpend: number
+  readonly state: 'healthy' | 'wedged'
+  /** The agent judges its own health: error rates then change nothing. */
+  readonly ownsStatus: boolean
+}
+
+/** How the A2A route reaches an agent, and who may speak to it. */
+export interface AgentAddress {
+  readonly id: WorkspaceId
+  readonly status: Phase
+  readonly url: string
+  readonly deliveryMode: 'push' | 'poll'
+  readonly backend: string
+}
+
+export interface AgentStore {
+  /** The live workspace a token belongs to. Compared by hash; a removed row or revoked token is undefined. */
+  authenticate(tokenHash: Buffer): Promise<WorkspaceId | undefined>
+  /**
+   * The agent is there: `online` from provisioning, offline, awaiting_agent, failed or degraded; never from removed,
+   * paused, hibernating or hibernated. Undefined when there is no live row. Batched.
+   */
+  register(registration: Registration): Promise<{ status: Phase } | undefined>
+  /** One beat: row facts, and the transitions of lifecycle §2.2. Undefined when there is no live row. Batched. */
+  heartbeat(beat: Heartbeat): Promise<{ status: Phase } | undefined>
+  address(id: WorkspaceId): Promise<AgentAddress | undefined>
+  /** Self, siblings (two roots are siblings), ancestor and descendant at any depth up to 32. */
+  mayTalk(from: WorkspaceId, to: WorkspaceId): Promise<boolean>
+  /** One activity row of a message forwarded or queued; also moves `last_outbound_at` of the sender. */
+  logMessage(message: {
+    from: WorkspaceId | undefined
+    to: WorkspaceId
+    method: string
+    outcome: string
+  }): Promise<void>
+  /**
+   * Rows online or degraded whose last heartbeat is older than `silence` become offline (awaiting_agent when external).
+   * Returns how many.
+   */
+  expire(silence: Duration): Promise<number>
+  /** Live workspaces by phase, for a gauge. */
+  countByPhase(): Promise<Readonly<Record<Phase, number>>>
+}
