@@ -48,7 +48,9 @@ export interface InstanceSpec {
 export type Observation =
   | { readonly state: 'absent' }
   | { readonly state: 'unknown'; readonly cause: string }
-  /** Created but not running yet. */
+  /** Exists, but nobody has told it to start: a crash came between the two. ensure() finishes it. */
+  | { readonly state: 'created'; readonly id: InstanceId; readonly specHash: string }
+  /** On its way to running by itself. */
   | { readonly state: 'starting'; readonly id: InstanceId; readonly since: Date; readonly specHash: string }
   | {
       readonly state: 'running'

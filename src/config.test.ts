@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { ConfigError, helpText, readConfig } from './config.ts'
+
+const base = { DATABASE_URL: 'postgres://u:hunter2@h/d' }
+
+test('a flag wins over the environment, in both spellings', () => {
+  const env = { ...base, LEASE_NAME: 'from-env', WORKERS: '7' }
+  expect(readConfig([], env)).toMatchObject({ LEASE_NAME: 'from-env', WORKERS: 7, DEFAULT_BACKEND: 'external' })
+  expect(readConfig(['--lease-name', 'flag', '--workers=9'], env)).toMatchObject({ LEASE_NAME: 'flag', WORKERS: 9 })
+})
+
+test('every fault is named at once, and no value is echoed', () => {
+  const wrong = { ADMIN_TOKEN: 'hunter2', WORKERS: 'many', BACKENDS: 'docker,moon' }
+  const read = () => readConfig([], wrong)
+  expect(read).toThrow(ConfigError)
+  expect(read).toThrow(/DATABASE_URL is not set.*ADMIN_TOKEN has at least 32.*BACKENDS.*WORKERS/s)
+  expect(read).not.toThrow(/hunter2/)
+})
+
+test('settings that contradict each other are refused', () => {
+  expect(() => readConfig(['--default-backend', 'docker'], base)).toThrow(/"docker" is not among BACKENDS/)
+  expect(() => readConfig(['--backends', 'process'], base)).toThrow(/PROCESS_COMMAND and PROCESS_STATE_DIR/)
+  expect(() => readConfig(['--nonsense', '1'], base)).toThrow(/unknown argument "--nonsense"/)
+  expect(() => readConfig(['--workers'], base)).toThrow(/--workers needs a value/)
+})
+
+test('help names every setting', () => {
+  expect(helpText()).toMatch(/--database-url\s+DATABASE_URL\s+PostgreSQL/)
+})

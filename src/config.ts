@@ -1,0 +1,114 @@
+/**
+ * Every setting of the operator: one schema for flags and environment, read once. `--lease-name x` and `LEASE_NAME=x`
+ * are the same setting; the flag wins. This is the only reader of process.env.
+ */
+import { z } from 'zod'
+import { durationPattern, parseDuration } from './duration.ts'
+
+const port = z.coerce.number().int().min(0).max(65_535)
+const flag = z.union([z.literal('true'), z.literal('false')]).transform((text) => text === 'true')
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== ''),
+)
+const span = z.string().regex(new RegExp(durationPattern), 'is a duration like 90s or 30m').transform(parseDuration)
+const argv = z.string().transform((text, ctx) => {
+  try {
+    return z.array(z.string()).min(1).parse(JSON.parse(text))
+  } catch {
+    ctx.addIssue({ code: 'custom', message: 'is a JSON array of strings, ["node","agent.js"]' })
+    return z.NEVER
+  }
+})
+
+const backendNames = ['docker', 'process', 'external', 'fake'] as const
+const backends = list.pipe(z.array(z.enum(backendNames)).min(1))
+
+/** One line of help for each setting, in the order `--help` shows them. */
+const settings = {
+  KUBECONFIG: z.string().optional().describe('Kubeconfig file; without it the service account of the pod'),
+  KUBE_CONTEXT: z.string().optional().describe('Context of the kubeconfig; its current one when not given'),
+  DATABASE_URL: z.string().min(1).describe('PostgreSQL to keep rows in, postgres://user:password@host/database'),
+  MIGRATE: flag.default(true).describe('Migrate the database at the start'),
+  ADMIN_TOKEN: z
+    .string()
+    .min(32, 'has at least 32 characters')
+    .optional()
+    .describe('Bearer token of admins; without it the admin routes refuse everyone'),
+  DEPLOYMENT_MODE: z.enum(['self-hosted', 'saas']).default('self-hosted').describe('Decides the default tier (3 or 4)'),
+  BACKENDS: backends.default(['external']).describe('Backends that are on: docker, process, external, fake'),
+  DEFAULT_BACKEND: z
+    .enum(backendNames)
+    .optional()
+    .describe('Backend of a workspace that names none; the first of BACKENDS'),
+  PLATFORM_HOST: z.string().default('0.0.0.0').describe('Address on which agents reach the operator'),
+  PLATFORM_PORT: port.default(8080).describe('Port on which agents reach the operator'),
+  PLATFORM_URL: z
+    .url()
+    .optional()
+    .describe('URL by which agents reach the operator; http://127.0.0.1:PORT when not given'),
+  DOCKER_HOST: z.string().optional().describe('Docker engine, unix:///var/run/docker.sock or tcp://host:2375'),
+  PROCESS_STATE_DIR: z.string().optional().describe('Folder of the process backend'),
+  PROCESS_COMMAND: argv.optional().describe('What the process backend runs, a JSON array of words'),
+  LEADER_ELECT: flag.default(true).describe('Take part in leader election'),
+  LEASE_NAMESPACE: z.string().default('molecule-system').describe('Namespace of the lease'),
+  LEASE_NAME: z.string().default('molecule-operator').describe('Name of the lease, and of the row that fences'),
+  HEALTH_HOST: z.string().default('0.0.0.0').describe('Address of /healthz, /readyz and /metrics'),
+  HEALTH_PORT: port.default(8081).describe('Port of /healthz, /readyz and /metrics'),
+  WORKERS: z.coerce.number().int().min(1).max(1024).default(256).describe('Workspaces reconciled at once'),
+  LIVENESS_SILENCE: span.default(parseDuration('180s')).describe('A silent agent is offline after this long'),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
+} as const
+
+const schema = z.object(settings).transform((given, ctx) => {
+  const defaultBackend = given.DEFAULT_BACKEND ?? given.BACKENDS[0] ?? 'external'
+  const refuse = (message: string, ...path: string[]) => ctx.addIssue({ code: 'custom', message, path })
+  if (!given.BACKENDS.includes(defaultBackend)) refuse(`"${defaultBackend}" is not among BACKENDS`, 'DEFAULT_BACKEND')
+  if (given.BACKENDS.includes('process') && (!given.PROCESS_COMMAND || !given.PROCESS_STATE_DIR))
+    refuse('the process backend needs PROCESS_COMMAND and PROCESS_STATE_DIR', 'BACKENDS')
+  return { ...given, DEFAULT_BACKEND: defaultBackend }
+})
+
+export type Config = z.output<typeof schema>
+
+/** A setting that cannot be used: names it and says what it should be, never its value (it may be a secret). */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+/** Reads `--name value`, `--name=value` and the environment. Throws a ConfigError that lists every fault at once. */
+export function readConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Config {
+  const given: Record<string, string> = {}
+  for (const name of Object.keys(settings)) {
+    const value = env[name]
+    if (value !== undefined && value !== '') given[name] = value
+  }
+  for (let i = 0; i < args.length; i++) {
+    const [, flagName, inline] = /^--([a-z-]+)(?:=(.*))?$/s.exec(args[i] ?? '') ?? []
+    const name = flagName?.replaceAll('-', '_').toUpperCase()
+    if (name === undefined || !(name in settings))
+      throw new ConfigError(`unknown argument "${args[i] ?? ''}"; see --help`)
+    const value = inline ?? args[++i]
+    if (value === undefined) throw new ConfigError(`--${flagName} needs a value`)
+    given[name] = value
+  }
+  const read = schema.safeParse(given)
+  if (read.success) return read.data
+  const faults = read.error.issues.map((issue) =>
+    given[String(issue.path[0])] === undefined && issue.code === 'invalid_type'
+      ? `${issue.path.join('.')} is not set: ${settings[issue.path[0] as keyof typeof settings].description}`
+      : `${issue.path.join('.')} ${issue.message}`,
+  )
+  throw new ConfigError(faults.join('; '))
+}
+
+/** The text of `--help`. */
+export function helpText(): string {
+  const rows = Object.entries(settings).map(([name, setting]) => {
+    const flagName = `--${name.toLowerCase().replaceAll('_', '-')}`
+    return `  ${flagName.padEnd(22)} ${name.padEnd(20)} ${setting.description ?? ''}`
+  })
+  return `molecule-operator run|migrate|version [settings]\n\n  flag                   environment\n${rows.join('\n')}\n`
+}

@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest'
+import type { InstanceId, Observation } from '../../backends/backend.ts'
+import { minutes } from '../../duration.ts'
+import { cells, holdOf, plan, sightOf, sights, wishes, type Memory } from './plan.ts'
+
+const now = new Date('2026-01-01T00:00:00Z')
+const ago = (seconds: number) => new Date(now.getTime() - seconds * 1000)
+const id = 'c1' as InstanceId
+const running = (specHash: string, startedAt: Date): Observation => ({
+  state: 'running',
+  id,
+  address: '',
+  specHash,
+  startedAt,
+  imageDigest: '',
+})
+const exited = (specHash: string): Observation => ({
+  state: 'exited',
+  id,
+  specHash,
+  exitCode: 1,
+  detail: 'exit code 1',
+  finishedAt: now,
+})
+const memory = (part: Partial<Memory> = {}): Memory => ({
+  status: 'provisioning',
+  launchedHash: 'h',
+  launchedAt: ago(1),
+  launchAttempts: 1,
+  registeredAt: undefined,
+  ...part,
+})
+const look = (seen: Observation, part: Partial<Memory> = {}) => sightOf(seen, memory(part), 'h', minutes(10), now)
+
+describe('the table', () => {
+  test('unknown never leads to anything but waiting', () => {
+    expect(wishes.map((wish) => plan('unknown', wish))).toEqual(['wait', 'wait', 'wait', 'wait'])
+  })
+
+  test('only a running wish launches, and only where nothing was ever started', () => {
+    const launching = cells().filter(({ step }) => step === 'launch')
+    expect(launching.map(({ sight, wish }) => `${sight} ${wish}`)).toEqual(['absent running', 'created running'])
+  })
+
+  test('a serving instance is touched only when it is not wanted', () => {
+    expect(wishes.map((wish) => plan('serving', wish))).toEqual(['nothing', 'nothing', 'remove', 'erase'])
+  })
+
+  test('erase belongs to deletion alone, and deletion ends in nothing else once the backend answers', () => {
+    for (const { sight, wish, step } of cells())
+      expect(step === 'erase').toBe(wish === 'deleted' && sight !== 'unknown')
+  })
+
+  test('every sight but a serving one has a way back to a running instance', () => {
+    const leadsTo: Record<string, string> = { remove: 'absent', fail: 'ended', launch: 'serving' }
+    for (const start of sights) {
+      let sight: string = start
+      for (let i = 0; i < 5 && sight !== 'serving'; i++) {
+        const step = plan(sight as (typeof sights)[number], 'running')
+        if (step === 'wait')
+          sight = { unknown: 'absent', starting: 'booting', booting: 'serving', stopping: 'absent' }[sight] ?? 'stuck'
+        else sight = leadsTo[step] ?? 'stuck'
+      }
+      expect(sight, `from ${start}`).toBe('serving')
+    }
+  })
+})
+
+describe('what a look means', () => {
+  test('an instance of another desired state is outdated, whatever it does', () => {
+    for (const seen of [running('old', now), exited('old')]) expect(look(seen)).toBe('outdated')
+    expect(look({ state: 'created', id, specHash: 'old' })).toBe('outdated')
+  })
+
+  test('a running instance boots, serves, or is overdue by the deadline of its runtime', () => {
+    expect(look(running('h', ago(599)))).toBe('booting')
+    expect(look(running('h', ago(600)))).toBe('overdue')
+    expect(look(running('h', ago(600)), { status: 'failed' })).toBe('silent')
+    expect(look(running('h', ago(600)), { registeredAt: ago(5) })).toBe('serving')
+  })
+
+  test('an end is recorded once', () => {
+    expect(look(exited('h'), { status: 'online' })).toBe('crashed')
+    expect(look(exited('h'), { status: 'failed' })).toBe('ended')
+    expect(look(exited('h'), { status: 'offline' })).toBe('ended')
+  })
+})
+
+describe('holding back', () => {
+  test('a desired state never launched is not held back', () => {
+    expect(holdOf(memory({ launchedHash: 'other' }), 'h', now)).toBe(0)
+    expect(holdOf(memory({ launchedAt: undefined }), 'h', now)).toBe(0)
+  })
+
+  test('failed boots double the wait up to five minutes', () => {
+    const hold = (launchAttempts: number) => holdOf(memory({ launchedAt: now, launchAttempts }), 'h', now)
+    expect([1, 2, 3, 4].map(hold)).toEqual([5000, 10_000, 20_000, 40_000])
+    expect(hold(50)).toBe(300_000)
+  })
+
+  test('an instance that served comes back at once, but never in a tight loop', () => {
+    const served = { launchAttempts: 0, registeredAt: ago(1) }
+    expect(holdOf(memory({ ...served, launchedAt: ago(60) }), 'h', now)).toBe(0)
+    expect(holdOf(memory({ ...served, launchedAt: ago(2) }), 'h', now)).toBe(3000)
+  })
+})
