@@ -59,6 +59,7 @@ const settings = {
   HEALTH_PORT: port.default(8081).describe('Port of /healthz, /readyz and /metrics'),
   WORKERS: z.coerce.number().int().min(1).max(1024).default(256).describe('Workspaces reconciled at once'),
   LIVENESS_SILENCE: span.default(parseDuration('180s')).describe('A silent agent is offline after this long'),
+  FAILPOINT: z.string().optional().describe('For tests: die like kill -9 at this place, name or name:N'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
 } as const
 

@@ -1,0 +1,17 @@
+/** Shorter values are words that stand everywhere; blotting them out would say more than it hides. */
+const shortest = 6
+
+/**
+ * The last lines of an instance's output, fit for a status: known secret values blotted out, control characters
+ * dropped, one line. `secrets` are the values that came from Secrets, and the token.
+ */
+export function lastWords(log: string, secrets: Iterable<string>, longest = 600): string {
+  let text = log
+  for (const secret of secrets) if (secret.length >= shortest) text = text.replaceAll(secret, '[redacted]')
+  const line = text
+    .replaceAll(/\u001B\[[0-9;]*[A-Za-z]/g, '')
+    .replaceAll(/[\r\n]+/g, ' | ')
+    .replaceAll(/[\u0000-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g, '')
+    .replaceAll(/^( \| )+|( \| )+$/g, '')
+  return line.length <= longest ? line : `…${line.slice(line.length - longest + 1)}`
+}

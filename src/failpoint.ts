@@ -1,0 +1,37 @@
+/**
+ * Places where a test kills the operator, one after each side effect of a pass. Off, a call is one comparison.
+ * The numbers are those of the steps in docs/architecture.md.
+ */
+export const failpoints = [
+  'claimed', // the finalizer is on the object
+  'recorded', // the intent row is written
+  'launching', // the row says provisioning and knows the new token; no instance yet
+  'created', // the instance exists and has not started (docker)
+  'delivered', // files and token are in place, still not started (docker)
+  'ensured', // the instance runs; its facts are not recorded
+  'observed', // the facts are recorded; the status is not written
+  'failed', // a failure is recorded; the instance is still there
+  'removed', // an instance was taken away
+  'tombstoned', // a deletion marked the row removed and revoked its tokens
+  'erased', // a deletion took instance and volumes; the finalizer is still there
+  'reported', // the status is written
+  'applied', // an import applied one child
+] as const
+export type Failpoint = (typeof failpoints)[number]
+
+let armed: Failpoint | undefined
+let left = 0
+
+/** `name` or `name:N`: die at the Nth time that place is reached. Throws when there is no such place. */
+export function armFailpoint(text: string): void {
+  const [name, times] = text.split(':')
+  const found = failpoints.find((known) => known === name)
+  if (found === undefined) throw new RangeError(`no failpoint "${text}": there are ${failpoints.join(', ')}`)
+  armed = found
+  left = Number(times ?? 1)
+}
+
+/** Ends the process here, as `kill -9` does, when this place is armed. */
+export function failpoint(name: Failpoint): void {
+  if (name === armed && --left === 0) process.kill(process.pid, 'SIGKILL')
+}
