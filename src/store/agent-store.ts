@@ -34,6 +34,19 @@ export interface AgentAddress {
   readonly backend: string
 }
 
+export interface Message {
+  /** Undefined: an admin. */
+  readonly from: WorkspaceId | undefined
+  readonly to: WorkspaceId
+  readonly method: string
+  /** `activity_logs.status`: `queued`, `ok`, or `error`. */
+  readonly outcome: 'queued' | 'ok' | 'error'
+  /** `activity_logs.error_detail`: why it is an `error`. */
+  readonly detail?: string
+  /** `activity_logs.request_body`: the whole request, kept only where the agent is to fetch it (`queued`). */
+  readonly body?: unknown
+}
+
 export interface AgentStore {
   /** The live workspace a token belongs to. Compared by hash; a removed row or revoked token is undefined. */
   authenticate(tokenHash: Buffer): Promise<WorkspaceId | undefined>
@@ -48,12 +61,11 @@ export interface AgentStore {
   /** Self, siblings (two roots are siblings), ancestor and descendant at any depth up to 32. */
   mayTalk(from: WorkspaceId, to: WorkspaceId): Promise<boolean>
   /** One activity row of a message forwarded or queued; also moves `last_outbound_at` of the sender. */
-  logMessage(message: {
-    from: WorkspaceId | undefined
-    to: WorkspaceId
-    method: string
-    outcome: string
-  }): Promise<void>
+  logMessage(message: Message): Promise<void>
+  /**
+   * Adds a live token to a live workspace, beside those it has. `full`: it has 50 live ones; `absent`: no live row.
+   */
+  mintToken(id: WorkspaceId, tokenHash: Buffer, tokenPrefix: string): Promise<'minted' | 'full' | 'absent'>
   /**
    * Rows online or degraded whose last heartbeat is older than `silence` become offline (awaiting_agent when external).
    * Returns how many.
