@@ -1,0 +1,95 @@
+/**
+ * POST /workspaces/{id}/a2a: one message to an agent, its answer back.
+ * Order of the checks (spec/platform-api §4): who calls, may they talk, is it a request, how is it delivered, is the
+ * agent there. The first two come before the body is read.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type Duration, seconds } from '../duration.ts'
+import { reasonOf } from '../errors.ts'
+import type { AgentAddress, AgentStore, Message } from '../store/agent-store.ts'
+import type { Phase, WorkspaceId } from '../store/workspace-store.ts'
+import type { Logger } from '../telemetry/log.ts'
+import { callerOf } from './auth.ts'
+import { pathId } from './body.ts'
+import { fromStore } from './errors.ts'
+import type { Forward } from './forward.ts'
+import { type RpcRequest, rpcRequest } from './json-rpc.ts'
+import { Refusal } from './refusal.ts'
+
+export interface A2aOptions {
+  readonly agents: Pick<AgentStore, 'address' | 'mayTalk' | 'logMessage'>
+  readonly forward: Forward
+  readonly log: Logger
+}
+
+/** When a workspace of this phase may answer: soon while it moves by itself, later where somebody must act. */
+const comeAgain: Readonly<Record<Exclude<Phase, 'online' | 'degraded' | 'removed'>, Duration>> = {
+  provisioning: seconds(15),
+  offline: seconds(15),
+  hibernating: seconds(15),
+  hibernated: seconds(15),
+  awaiting_agent: seconds(60),
+  failed: seconds(60),
+  paused: seconds(60),
+}
+
+const notFound = new Refusal(404, 'workspace_not_found', 'there is no such workspace')
+
+export function a2aRoute(app: FastifyInstance, { agents, forward, log }: A2aOptions): void {
+  const bodyLimit = 1024 * 1024
+  app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: mayTalk }, async (request, reply) => {
+    const to = await fromStore(agents.address(pathId(request.params)))
+    if (!to || to.status === 'removed') throw notFound
+    const rpc = rpcRequest(request.body)
+    const from = senderOf(request)
+    return to.deliveryMode === 'poll' ? queue(to, rpc, from) : deliver(to, rpc, from, reply)
+  })
+
+  /** An unknown workspace is a 403 like a forbidden one: agents cannot probe for others. */
+  async function mayTalk(request: FastifyRequest): Promise<void> {
+    const to = pathId(request.params)
+    const from = senderOf(request)
+    if (from === undefined || (await fromStore(agents.mayTalk(from, to)))) return
+    throw new Refusal(403, 'forbidden', 'the two workspaces may not talk')
+  }
+
+  /** The row is the message: the agent fetches it, so an answer goes out only once it is kept. */
+  async function queue(to: AgentAddress, rpc: RpcRequest, from: WorkspaceId | undefined) {
+    await fromStore(agents.logMessage({ from, to: to.id, method: rpc.method, outcome: 'queued', body: rpc }))
+    return { status: 'queued', delivery_mode: 'poll', method: rpc.method }
+  }
+
+  async function deliver(to: AgentAddress, rpc: RpcRequest, from: WorkspaceId | undefined, reply: FastifyReply) {
+    requireReady(to.status)
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort())
+    const message = { from, to: to.id, method: rpc.method } as const
+    try {
+      const destination = { url: to.url, external: to.backend === 'external', from }
+      const answer = await forward.send(destination, JSON.stringify(rpc), gone.signal)
+      note({ ...message, outcome: 'ok' })
+      reply.code(answer.status).header('content-type', answer.contentType).header('x-content-type-options', 'nosniff')
+      return await reply.send(answer.body)
+    } catch (error) {
+      note({ ...message, outcome: 'error', detail: error instanceof Refusal ? error.code : 'internal' })
+      throw error
+    }
+  }
+
+  /** An activity row that must not hold up or spoil an answer that is already there. */
+  function note(message: Message): void {
+    agents.logMessage(message).catch((error: unknown) => log.warn({ err: reasonOf(error) }, 'activity not recorded'))
+  }
+}
+
+function senderOf(request: FastifyRequest): WorkspaceId | undefined {
+  const caller = callerOf(request)
+  return caller.kind === 'workspace' ? caller.id : undefined
+}
+
+function requireReady(status: Phase): void {
+  if (status === 'online' || status === 'degraded') return
+  if (status === 'removed') throw notFound
+  const retryAfter = comeAgain[status]
+  throw new Refusal(503, `workspace_${status}`, `the workspace is ${status.replace('_', ' ')}`, { retryAfter })
+}

@@ -1,0 +1,75 @@
+/** How anything thrown becomes an answer: one shape, and nothing of the inside in it. */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { Socket } from 'node:net'
+import { reasonOf } from '../errors.ts'
+import { seconds } from '../duration.ts'
+import type { Logger } from '../telemetry/log.ts'
+import { errorBody, Refusal } from './refusal.ts'
+
+/** Fastify's own refusals, and what we call them. Any other code of a 4xx is `bad_request`. */
+const known: Readonly<Record<string, Refusal>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: new Refusal(413, 'body_too_large', 'the body is larger than this route takes'),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: new Refusal(415, 'unsupported_media_type', 'send the body as application/json'),
+  FST_ERR_CTP_EMPTY_JSON_BODY: new Refusal(400, 'invalid_json', 'the body is empty'),
+  FST_ERR_CTP_INVALID_JSON_BODY: new Refusal(400, 'invalid_json', 'the body is not JSON'),
+}
+
+const internal = new Refusal(500, 'internal', 'something went wrong here; the log of the operator says what')
+const badRequest = new Refusal(400, 'bad_request', 'the request cannot be read')
+
+/** Awaits the store. Whatever it throws is a 503 that asks the agent to come again: rows are not lost by waiting. */
+export async function fromStore<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (cause) {
+    const message = 'the database cannot be reached; try again'
+    throw new Refusal(503, 'store_unavailable', message, { retryAfter: seconds(5), cause })
+  }
+}
+
+function refusalOf(error: FastifyError | Error): Refusal {
+  if (error instanceof Refusal) return error
+  const { code, statusCode } = error as Partial<FastifyError>
+  const found = code === undefined ? undefined : known[code]
+  if (found) return found
+  return statusCode !== undefined && statusCode < 500 ? badRequest : internal
+}
+
+export function send(reply: FastifyReply, refusal: Refusal): FastifyReply {
+  if (refusal.retryAfter !== undefined) reply.header('retry-after', Math.ceil(refusal.retryAfter / 1000))
+  if (refusal.status === 401) reply.header('www-authenticate', 'Bearer')
+  return reply.code(refusal.status).send(errorBody(refusal.code, refusal.message))
+}
+
+/**
+ * The error handler. Only our own faults (5xx with a cause) are logged, each code at most once in `quiet`: ten thousand
+ * agents all meet the same dead database.
+ */
+export function errorHandler(log: Logger, quiet = seconds(10)) {
+  const loggedAt = new Map<string, number>()
+  return (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const refusal = refusalOf(error)
+    const cause = refusal === internal ? error : refusal.cause
+    const now = performance.now()
+    if (refusal.status >= 500 && cause !== undefined && now - (loggedAt.get(refusal.code) ?? -Infinity) >= quiet) {
+      loggedAt.set(refusal.code, now)
+      log.warn({ route: request.routeOptions.url, code: refusal.code, err: reasonOf(cause) }, 'request failed')
+    }
+    return send(reply, refusal)
+  }
+}
+
+/** Answers what never became a request: garbage, headers or a body that came too slowly. */
+export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): number | undefined {
+  if (error.code === 'ECONNRESET' || !socket.writable) return undefined
+  const [status, phrase, code, message] =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? ([408, 'Request Timeout', 'request_timeout', 'the request came too slowly'] as const)
+      : error.code === 'HPE_HEADER_OVERFLOW'
+        ? ([431, 'Request Header Fields Too Large', 'headers_too_large', 'the headers are too large'] as const)
+        : ([400, 'Bad Request', 'bad_request', badRequest.message] as const)
+  const body = JSON.stringify(errorBody(code, message))
+  const head = `HTTP/1.1 ${status} ${phrase}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`
+  socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`)
+  return status
+}

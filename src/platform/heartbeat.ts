@@ -1,0 +1,48 @@
+/** POST /registry/heartbeat: the busiest route, one call per agent every 30 s. Ranges: spec/platform-api §9.1. */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { AgentStore, Heartbeat } from '../store/agent-store.ts'
+import { requireSelf } from './auth.ts'
+import { clamped, id, parse, text } from './body.ts'
+import { fromStore } from './errors.ts'
+import { workspaceGone } from './register.ts'
+
+const maxInt = 2 ** 31 - 1
+
+const beat = z.object({
+  workspace_id: id,
+  error_rate: clamped(0, 1),
+  sample_error: text(1024),
+  active_tasks: clamped(0, maxInt),
+  uptime_seconds: clamped(0, maxInt),
+  current_task: text(1024),
+  monthly_spend: clamped(0, 1e12),
+  // Whatever else an agent says here means healthy.
+  runtime_state: z.string().nullish(),
+  runtime_metadata: z.object({ capabilities: z.object({ status_mgmt: z.boolean().nullish() }).nullish() }).nullish(),
+})
+
+function heartbeatOf(said: z.output<typeof beat>): Heartbeat {
+  return {
+    id: said.workspace_id,
+    errorRate: said.error_rate,
+    sampleError: said.sample_error,
+    activeTasks: Math.trunc(said.active_tasks),
+    uptimeSeconds: Math.trunc(said.uptime_seconds),
+    currentTask: said.current_task,
+    monthlySpend: Math.trunc(said.monthly_spend),
+    state: said.runtime_state === 'wedged' ? 'wedged' : 'healthy',
+    ownsStatus: said.runtime_metadata?.capabilities?.status_mgmt === true,
+  }
+}
+
+export function heartbeatRoute(app: FastifyInstance, agents: Pick<AgentStore, 'heartbeat'>): void {
+  const handler = async (request: FastifyRequest) => {
+    const body = parse(beat, request.body)
+    requireSelf(request, body.workspace_id)
+    const stored = await fromStore(agents.heartbeat(heartbeatOf(body)))
+    if (!stored) throw workspaceGone
+    return { status: 'ok' }
+  }
+  app.post('/registry/heartbeat', { handler })
+}

@@ -1,0 +1,56 @@
+/** POST /registry/register: an agent says that it is there and where. */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import { seconds } from '../duration.ts'
+import type { AgentAddress, AgentStore } from '../store/agent-store.ts'
+import { requireSelf } from './auth.ts'
+import { id, jsonObject, parse } from './body.ts'
+import { fromStore } from './errors.ts'
+import { Refusal } from './refusal.ts'
+import { type AddressRule, checkedUrl, type Resolve, UrlRefused } from './ssrf.ts'
+
+const registration = z.object({
+  id,
+  agent_card: jsonObject,
+  url: z.string().max(2048).nullish(),
+  delivery_mode: z.enum(['push', 'poll']).nullish(),
+})
+
+/** A token of a workspace whose row is gone: the agent has nothing left to do. */
+export const workspaceGone = new Refusal(410, 'workspace_removed', 'the workspace was removed; shut down')
+
+export interface RegisterOptions {
+  readonly agents: Pick<AgentStore, 'register' | 'address'>
+  readonly rule: AddressRule
+  readonly resolve: Resolve
+}
+
+export function registerRoute(app: FastifyInstance, { agents, rule, resolve }: RegisterOptions): void {
+  const handler = async (request: FastifyRequest) => {
+    const body = parse(registration, request.body)
+    requireSelf(request, body.id)
+    const known = await fromStore(agents.address(body.id))
+    if (!known || known.status === 'removed') throw workspaceGone
+    const mode = body.delivery_mode ?? known.deliveryMode
+    const url = await urlToKeep(known, mode, body.url ?? '')
+    const stored = await fromStore(
+      agents.register({ id: body.id, url, agentCard: body.agent_card, deliveryMode: mode }),
+    )
+    if (!stored) throw workspaceGone
+    return { status: 'registered', delivery_mode: mode }
+  }
+  app.post('/registry/register', { handler })
+
+  /** Only an external agent is believed about its URL; of the others the operator knows it from the backend. */
+  async function urlToKeep(known: AgentAddress, mode: 'push' | 'poll', given: string): Promise<string> {
+    if (known.backend !== 'external' || mode === 'poll') return ''
+    if (given === '')
+      throw new Refusal(400, 'url_required', 'push delivery needs the url of the agent; or ask for poll')
+    try {
+      return await checkedUrl(given, rule, resolve, seconds(5))
+    } catch (error) {
+      if (error instanceof UrlRefused) throw new Refusal(400, 'url_refused', `url cannot be used: ${error.message}`)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The HTTP API that agents and admins speak to. Handlers change rows and nothing else: no cluster, no backend, no
+ * leader. So every replica serves it, and a heartbeat costs no API write.
+ */
+import { fastify, type FastifyInstance } from 'fastify'
+import type { Server } from 'node:http'
+import { seconds } from '../duration.ts'
+import type { AgentStore } from '../store/agent-store.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { a2aRoute } from './a2a.ts'
+import { authentication } from './auth.ts'
+import { answerBrokenRequest, errorHandler } from './errors.ts'
+import { createForward, type limits as forwardLimits } from './forward.ts'
+import { heartbeatRoute } from './heartbeat.ts'
+import { Refusal } from './refusal.ts'
+import { registerRoute } from './register.ts'
+import { addressRule, type DeploymentMode, type Resolve, resolveByDns } from './ssrf.ts'
+import { stateRoute } from './state.ts'
+import { tokenRoute } from './tokens.ts'
+
+export interface PlatformOptions {
+  readonly agents: AgentStore
+  /** Without it nobody is an admin. */
+  readonly adminToken: string | undefined
+  readonly deploymentMode: DeploymentMode
+  /** CIDR networks where external agents may be in spite of the address rules. */
+  readonly openNetworks?: readonly string[]
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly resolve?: Resolve
+  readonly forwardLimits?: Partial<typeof forwardLimits>
+  readonly serverLimits?: Partial<typeof serverLimits>
+}
+
+export interface Platform {
+  /** Resolves with the port once requests are taken, and stops on abort: what is under way gets `grace` to end. */
+  listen(signal: AbortSignal, at: { readonly host: string; readonly port: number }): Promise<{ readonly port: number }>
+  /** Resolves when it has stopped and every connection is closed. */
+  readonly closed: Promise<void>
+}
+
+export const serverLimits = {
+  /** For the headers, and for headers and body together. */
+  headers: seconds(5),
+  request: seconds(10),
+  /** Agents come every 30 s: ten thousand connections kept that long would cost more memory than making them anew. */
+  keepAlive: seconds(5),
+  sweep: seconds(2),
+  /** Between an abort and the end of connections that are still busy. */
+  grace: seconds(5),
+  bodyBytes: 64 * 1024,
+  headerBytes: 8 * 1024,
+  connections: 8192,
+} as const
+
+export function createPlatform(options: PlatformOptions): Platform {
+  const limits = { ...serverLimits, ...options.serverLimits }
+  const rule = addressRule(options.deploymentMode, options.openNetworks)
+  const resolve = options.resolve ?? resolveByDns
+  const forward = createForward(rule, resolve, options.forwardLimits)
+  const app = createApp(limits, options)
+  const { authenticate } = authentication(options.agents, options.adminToken)
+
+  app.get('/health', () => ({ status: 'ok' }))
+  void app.register(async (secured) => {
+    secured.addHook('onRequest', authenticate)
+    registerRoute(secured, { agents: options.agents, rule, resolve })
+    heartbeatRoute(secured, options.agents)
+    stateRoute(secured, options.agents)
+    a2aRoute(secured, { agents: options.agents, forward, log: options.log })
+    tokenRoute(secured, options.agents)
+  })
+
+  const closed = Promise.withResolvers<void>()
+  async function stop(): Promise<void> {
+    const force = setTimeout(() => app.server.closeAllConnections(), limits.grace)
+    try {
+      await app.close()
+      await forward.close()
+    } finally {
+      clearTimeout(force)
+    }
+  }
+  return {
+    closed: closed.promise,
+    async listen(signal, at) {
+      signal.throwIfAborted()
+      await app.listen(at)
+      signal.addEventListener('abort', () => closed.resolve(stop()), { once: true })
+      const address = app.server.address()
+      return { port: typeof address === 'object' && address !== null ? address.port : at.port }
+    },
+  }
+}
+
+/** Fastify with our limits, our errors and our count of requests. */
+function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOptions): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.request,
+    keepAliveTimeout: limits.keepAlive,
+    forceCloseConnections: 'idle',
+    http: {
+      headersTimeout: limits.headers,
+      connectionsCheckingInterval: limits.sweep,
+      maxHeaderSize: limits.headerBytes,
+    },
+    clientErrorHandler: (error, socket) => {
+      const status = answerBrokenRequest(error, socket)
+      if (status !== undefined) count('unmatched', status)
+    },
+    // Bodies are read by zod and nothing is serialised by schema: ajv and its companion stay out of memory (10 MB).
+    schemaController: { compilersFactory: { buildValidator: never, buildSerializer: never } },
+  })
+  const count = (route: string, code: number) => metrics.httpRequests.inc({ route, code })
+  const server: Server = app.server
+  server.maxConnections = limits.connections
+  app.decorateRequest('caller', null)
+  app.setErrorHandler(errorHandler(log))
+  app.setNotFoundHandler(() => {
+    throw new Refusal(404, 'not_found', 'there is no such route')
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    count(request.is404 ? 'unmatched' : (request.routeOptions.url ?? 'unmatched'), reply.statusCode)
+  })
+  return app
+}
+
+const never = () => {
+  throw new Error('routes have no Fastify schemas')
+}

@@ -1,0 +1,12 @@
+/** Two parts of undici without the rest of it, which would cost 13 MB of memory for what is never called. */
+declare module 'undici/lib/dispatcher/agent.js' {
+  import type { Agent } from 'undici'
+  const AgentClass: typeof Agent
+  export default AgentClass
+}
+
+declare module 'undici/lib/core/connect.js' {
+  import type { buildConnector } from 'undici'
+  const build: typeof buildConnector
+  export default build
+}
