@@ -1,0 +1,225 @@
+/** OrgImport: a tree of workspaces from one template, any number of times. */
+import { z } from 'zod'
+import * as f from './fields.ts'
+import { readyColumn, resourceType, whyColumns } from './kind.ts'
+import type { KindDefinition } from './kind.ts'
+import type { KubeObject } from './meta.ts'
+import { git, inlineOrg, sourceRef } from './org-source.ts'
+import { commonStatus, counts } from './status.ts'
+
+const configMapRef = f.dataRef('ConfigMap').extend({
+  key: f.dataKey().default('org.yaml').meta({ description: 'The key that holds the template.' }),
+  archiveKey: f
+    .dataKey()
+    .meta({
+      description: 'A key of binaryData that holds the whole template folder as tar.gz; key is then a file in it.',
+    })
+    .exactOptional(),
+})
+
+const source = f.ruled(
+  z.object({
+    inline: inlineOrg.exactOptional(),
+    configMapRef: configMapRef
+      .meta({
+        description:
+          'A ConfigMap of the same namespace: the template under key, and each file it names under its path, with "/" written as "__".',
+      })
+      .exactOptional(),
+    git: git.exactOptional(),
+    sourceRef: sourceRef.exactOptional(),
+  }),
+  f.exactlyOne('inline', 'configMapRef', 'git', 'sourceRef'),
+  {
+    cel: "['inline', 'configMapRef', 'git', 'sourceRef'].size() == 4 && has(self.inline) == has(oldSelf.inline) && has(self.configMapRef) == has(oldSelf.configMapRef) && has(self.git) == has(oldSelf.git) && has(self.sourceRef) == has(oldSelf.sourceRef)",
+    message: 'the kind of source cannot change after creation: make another OrgImport',
+  },
+)
+
+const nodePath = () => f.line(2048, 1)
+const dataRefs = z.object({
+  prefix: f.matching('^[A-Za-z_][A-Za-z0-9_]*$', 128).meta({ description: 'Put before each key.' }).exactOptional(),
+  secretRef: f.dataRef('Secret').exactOptional(),
+  configMapRef: f.dataRef('ConfigMap').exactOptional(),
+})
+
+const env = z.object({
+  from: f
+    .atomic(
+      f.ruled(dataRefs, f.exactlyOne('secretRef', 'configMapRef')),
+      32,
+      'Where the variables that the template requires come from; later ones win. Every workspace gets them.',
+    )
+    .exactOptional(),
+})
+
+const secretsFrom = z.object({
+  node: nodePath().meta({ description: 'Path of a node in the template, or "*" for all.' }),
+  secretRef: f.dataRef('Secret'),
+})
+
+const rollout = z.object({
+  maxInFlight: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(3)
+    .meta({ description: 'Workspaces that may be starting at once, counted across all imports.' }),
+  order: z.enum(['TopDown']).default('TopDown').meta({ description: 'Parents first.' }),
+})
+
+const target = z.object({
+  parentRef: f
+    .workspaceRef('The workspace under which the roots of the template go. Absent: they are roots.')
+    .exactOptional(),
+})
+
+export const orgImportSpec = f.ruled(
+  z.object({
+    source: source.meta({ description: 'Where the template is. Exactly one of its fields.' }),
+    target: target
+      .meta({ description: 'Where the tree goes. Cannot change: it is part of every name.' })
+      .exactOptional(),
+    env: env.meta({ description: 'Environment of the whole tree.' }).exactOptional(),
+    secretsFrom: f.atomic(secretsFrom, 256, 'Secrets for single nodes.').exactOptional(),
+    existing: z.enum(['Adopt', 'Fail', 'Ignore']).default('Fail').meta({
+      description: 'What to do with a workspace of the same name and place that is not from this import.',
+    }),
+    update: z.enum(['Converge', 'CreateOnly']).default('Converge').meta({
+      description: 'Whether a change of the template reaches workspaces that exist.',
+    }),
+    prune: z.enum(['Orphan', 'Delete']).default('Orphan').meta({
+      description: 'What happens to workspaces of this import whose node left the template.',
+    }),
+    renames: f
+      .mapOf(nodePath(), 512, 'Old path of a node to its new one, so that a rename keeps the workspace.')
+      .exactOptional(),
+    exclude: f
+      .setOf(nodePath(), 512, 'Paths of nodes that are left out with all below them: "Director/Writer".')
+      .exactOptional(),
+    approval: z.enum(['Auto', 'Manual']).default('Auto').meta({ description: 'Whether a plan waits for a person.' }),
+    maxDeletes: z
+      .int()
+      .min(0)
+      .max(10_000)
+      .meta({ description: 'A plan that deletes more than this waits for a person.' })
+      .exactOptional(),
+    rollout: rollout.meta({ description: 'How fast.' }).exactOptional(),
+    dryRun: z.boolean().default(false).meta({ description: 'Plans, reports, and writes nothing.' }),
+    suspend: f.suspend,
+    deletionPolicy: f.deletionPolicy(
+      'Delete removes the workspaces of this import and waits until they are gone; Retain lets them live on.',
+    ),
+  }),
+  {
+    cel: '(has(self.target) && has(self.target.parentRef) ? self.target.parentRef.name : "") == (has(oldSelf.target) && has(oldSelf.target.parentRef) ? oldSelf.target.parentRef.name : "")',
+    message:
+      'target.parentRef cannot change after creation (nor be set or removed): it is part of the tree. Make another OrgImport',
+  },
+)
+
+const warning = z.object({
+  path: f.bounded(2048).meta({ description: 'The node.' }).exactOptional(),
+  code: f.bounded(64).meta({ description: 'UnknownKey, DanglingRoute and the like.' }),
+  message: f.bounded(1024).meta({ description: 'What is odd, and what became of it.' }),
+})
+
+const node = z.object({
+  path: f.bounded(2048).meta({ description: 'Names from the root to the node, joined by "/".' }),
+  workspaceRef: f.workspaceRef('The Workspace it became.').exactOptional(),
+  action: f
+    .bounded(64)
+    .meta({ description: 'What was done: Created, Updated, Unchanged, Adopted, Failed.' })
+    .exactOptional(),
+  phase: f.bounded(64).meta({ description: 'The phase of the Workspace.' }).exactOptional(),
+  reason: f.bounded(128).meta({ description: 'Why, as one CamelCase word.' }).exactOptional(),
+  message: f.bounded(1024).meta({ description: 'Why, for people.' }).exactOptional(),
+})
+
+const tally = {
+  desired: 'Nodes of the template.',
+  existing: 'Nodes whose Workspace existed already.',
+  created: 'Workspaces created by the last pass that did anything.',
+  updated: 'Workspaces changed by it.',
+  adopted: 'Workspaces taken over by it.',
+  failed: 'Nodes that could not be applied, or whose workspace failed.',
+  orphaned: 'Workspaces whose node left the template and that live on.',
+  pruned: 'Workspaces deleted because their node left the template.',
+  ready: 'Workspaces that are Ready.',
+}
+
+export const orgImportStatus = z.object({
+  ...commonStatus,
+  counts: counts(tally, 'The tree in numbers.').exactOptional(),
+  source: z
+    .object({
+      revision: f
+        .bounded(253)
+        .meta({ description: 'What was applied: a resourceVersion, or a commit.' })
+        .exactOptional(),
+      digest: f.bounded(128).meta({ description: 'Digest of the template with all its files.' }).exactOptional(),
+    })
+    .meta({ description: 'What the template was read from.' })
+    .exactOptional(),
+  plan: counts({ create: 'To create.', update: 'To change.', delete: 'To delete.' }, 'What is left to do.')
+    .extend({ digest: f.bounded(128).meta({ description: 'Names this plan, for an approval.' }).exactOptional() })
+    .meta({ description: 'What is left to do.' })
+    .exactOptional(),
+  env: z
+    .object({
+      missing: f.atomic(f.bounded(1024), 256, 'Required variables that spec.env does not give.').exactOptional(),
+      missingRecommended: f.atomic(f.bounded(1024), 256, 'Recommended ones that it does not give.').exactOptional(),
+    })
+    .meta({ description: 'What the template asks of the environment.' })
+    .exactOptional(),
+  warnings: f.atomic(warning, 50, 'What is odd in the template, the first fifty.').exactOptional(),
+  nodes: f.atomic(node, 512, 'What became of each node.').exactOptional(),
+})
+
+export type OrgImportSpec = f.Frozen<z.output<typeof orgImportSpec>>
+export type OrgImportStatus = f.Frozen<z.output<typeof orgImportStatus>>
+export type OrgImport = KubeObject<OrgImportSpec, OrgImportStatus>
+
+const unsupported: readonly f.Unsupported<OrgImportSpec>[] = [
+  { field: 'source.configMapRef.archiveKey', when: ({ source }) => source.configMapRef?.archiveKey !== undefined },
+  { field: 'source.git', when: ({ source }) => source.git !== undefined },
+  { field: 'source.sourceRef', when: ({ source }) => source.sourceRef !== undefined },
+  { field: 'secretsFrom', when: (spec) => (spec.secretsFrom ?? []).length > 0 },
+  { field: 'existing', value: 'Adopt', when: (spec) => spec.existing === 'Adopt' },
+  { field: 'existing', value: 'Ignore', when: (spec) => spec.existing === 'Ignore' },
+  { field: 'update', value: 'CreateOnly', when: (spec) => spec.update === 'CreateOnly' },
+  { field: 'prune', value: 'Delete', when: (spec) => spec.prune === 'Delete' },
+  { field: 'renames', when: (spec) => Object.keys(spec.renames ?? {}).length > 0 },
+  { field: 'approval', value: 'Manual', when: (spec) => spec.approval === 'Manual' },
+  { field: 'maxDeletes', when: (spec) => spec.maxDeletes !== undefined },
+  { field: 'rollout', when: (spec) => spec.rollout !== undefined },
+  { field: 'dryRun', value: 'true', when: (spec) => spec.dryRun },
+]
+
+/** Fields this spec asks for that no controller acts on yet. A source among them means that nothing can be done. */
+export const unsupportedFields = (spec: OrgImportSpec): string[] => f.askedFor(unsupported, spec)
+
+export const orgImportKind: KindDefinition = {
+  kind: 'OrgImport',
+  plural: 'orgimports',
+  singular: 'orgimport',
+  shortNames: ['org'],
+  namespaced: true,
+  description: 'An OrgImport makes a tree of Workspaces from one template and keeps it so.',
+  spec: orgImportSpec,
+  status: orgImportStatus,
+  nameLength: 253,
+  rootRules: [],
+  columns: [
+    readyColumn,
+    { name: 'Desired', type: 'integer', jsonPath: '.status.counts.desired', description: 'Nodes of the template.' },
+    { name: 'Existed', type: 'integer', jsonPath: '.status.counts.existing', description: 'Existed already.' },
+    { name: 'Created', type: 'integer', jsonPath: '.status.counts.created', description: 'Created.' },
+    { name: 'Failed', type: 'integer', jsonPath: '.status.counts.failed', description: 'Failed.' },
+    { name: 'Revision', type: 'string', jsonPath: '.status.source.revision', description: 'What was applied.' },
+    ...whyColumns,
+  ],
+  unsupported,
+}
+
+export const orgImportType = resourceType<OrgImportSpec, OrgImportStatus>(orgImportKind)
