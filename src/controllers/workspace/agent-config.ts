@@ -9,8 +9,7 @@ export interface AgentConfig {
 }
 
 /** One line, double-quoted: YAML's double quotes are JSON's, but for two separators that JSON leaves bare. */
-const quoted = (text: string) =>
-  JSON.stringify(text.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, ' ').trim())
+const quoted = (text: string) => JSON.stringify(text.replaceAll(/\s*[\r\n\u0085\u2028\u2029]+\s*/g, ' ').trim())
 
 /** Runtimes whose adapter refuses a `runtime_config` block. */
 const withoutRuntimeConfig: ReadonlySet<string> = new Set(['langgraph', 'deepagents'])

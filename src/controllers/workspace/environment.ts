@@ -1,0 +1,128 @@
+/** The environment and files of an instance, gathered from the spec and what it refers to. Pure: looks into caches. */
+import type { WorkspaceSpec } from '../../api/workspace.ts'
+import type { InstanceFile } from '../../backends/backend.ts'
+import { openNamespace, type DataKind, type Found } from '../references.ts'
+
+export type Look = (kind: DataKind, name: string) => Found
+
+/** Why something referred to cannot be had. `syncing` is the operator's own matter and passes by itself. */
+export interface Lack {
+  readonly reason: 'Syncing' | 'Forbidden' | 'SecretMissing' | 'ConfigMapMissing' | 'KeyMissing'
+  readonly message: string
+}
+
+export interface Gathered {
+  readonly env: Record<string, string>
+  readonly files: readonly InstanceFile[]
+  /** Values that came from Secrets: never to be shown. */
+  readonly secrets: ReadonlySet<string>
+}
+
+const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+
+class Gatherer {
+  readonly env: Record<string, string> = {}
+  readonly files: InstanceFile[] = []
+  readonly secrets = new Set<string>()
+  readonly lacks: Lack[] = []
+  readonly #namespace: string
+  readonly #look: Look
+
+  constructor(namespace: string, look: Look) {
+    this.#namespace = namespace
+    this.#look = look
+  }
+
+  /** The object, or undefined after its lack was noted (an optional one that is missing is no lack). */
+  #open(kind: DataKind, name: string, optional: boolean | undefined, where: string) {
+    const seen = this.#look(kind, name)
+    switch (seen.state) {
+      case 'found':
+        return seen
+      case 'missing':
+        if (optional !== true)
+          this.lacks.push({
+            reason: kind === 'Secret' ? 'SecretMissing' : 'ConfigMapMissing',
+            message: `${where} needs ${kind} "${name}", which does not exist in namespace ${this.#namespace}: create it, or mark the reference optional`,
+          })
+        return undefined
+      case 'forbidden':
+        this.lacks.push({ reason: 'Forbidden', message: `${where}: ${openNamespace(kind, this.#namespace)}` })
+        return undefined
+      case 'syncing':
+        this.lacks.push({ reason: 'Syncing', message: `the ${kind}s of namespace ${this.#namespace} to be listed` })
+        return undefined
+    }
+  }
+
+  #key(kind: DataKind, ref: { name: string; key: string; optional?: boolean }, where: string): Uint8Array | undefined {
+    const object = this.#open(kind, ref.name, ref.optional, where)
+    const value = object?.value(ref.key)
+    if (object !== undefined && value === undefined && ref.optional !== true)
+      this.lacks.push({
+        reason: 'KeyMissing',
+        message: `${where} needs key "${ref.key}" of ${kind} "${ref.name}", which has no such key: add it, or mark the reference optional`,
+      })
+    return value
+  }
+
+  #set(name: string, bytes: Uint8Array, kind: DataKind): void {
+    const value = decode(bytes)
+    this.env[name] = value
+    if (kind === 'Secret') this.secrets.add(value)
+  }
+
+  all(kind: DataKind, ref: { name: string; optional?: boolean }, prefix: string, where: string): void {
+    const object = this.#open(kind, ref.name, ref.optional, where)
+    for (const key of object?.keys ?? []) {
+      const name = `${prefix}${key}`
+      const value = object?.value(key)
+      if (value !== undefined && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) this.#set(name, value, kind)
+    }
+  }
+
+  one(name: string, kind: DataKind, ref: { name: string; key: string; optional?: boolean }, where: string): void {
+    const value = this.#key(kind, ref, where)
+    if (value !== undefined) this.#set(name, value, kind)
+  }
+
+  file(path: string, ref: { name: string; key: string; optional?: boolean }, mode: number | undefined): void {
+    const content = this.#key('ConfigMap', ref, `spec.files[${path}]`)
+    if (content !== undefined) this.files.push({ path, content, ...(mode !== undefined && { mode }) })
+  }
+}
+
+/** Later sources win: `envFrom` in its order, then `env`. Gives every lack at once, not the first alone. */
+export function gather(
+  spec: WorkspaceSpec,
+  namespace: string,
+  look: Look,
+): Gathered | { readonly lacks: readonly Lack[] } {
+  const gatherer = new Gatherer(namespace, look)
+  for (const [i, { prefix = '', secretRef, configMapRef }] of (spec.envFrom ?? []).entries()) {
+    if (secretRef) gatherer.all('Secret', secretRef, prefix, `spec.envFrom[${i}]`)
+    if (configMapRef) gatherer.all('ConfigMap', configMapRef, prefix, `spec.envFrom[${i}]`)
+  }
+  for (const { name, value, valueFrom } of spec.env ?? []) {
+    if (valueFrom?.secretKeyRef) gatherer.one(name, 'Secret', valueFrom.secretKeyRef, `spec.env[${name}]`)
+    else if (valueFrom?.configMapKeyRef) gatherer.one(name, 'ConfigMap', valueFrom.configMapKeyRef, `spec.env[${name}]`)
+    else gatherer.env[name] = value ?? ''
+  }
+  for (const { path, configMapKeyRef, mode } of spec.files ?? []) gatherer.file(path, configMapKeyRef, mode)
+  return gatherer.lacks.length > 0 ? { lacks: gatherer.lacks } : gatherer
+}
+
+/** The Secrets and ConfigMaps a spec refers to, as `Secret/name`: what to watch for it. */
+export function referencesOf(spec: WorkspaceSpec): Set<`${DataKind}/${string}`> {
+  const found = new Set<`${DataKind}/${string}`>()
+  for (const { secretRef, configMapRef } of spec.envFrom ?? []) {
+    if (secretRef) found.add(`Secret/${secretRef.name}`)
+    if (configMapRef) found.add(`ConfigMap/${configMapRef.name}`)
+  }
+  for (const { valueFrom } of spec.env ?? []) {
+    if (valueFrom?.secretKeyRef) found.add(`Secret/${valueFrom.secretKeyRef.name}`)
+    if (valueFrom?.configMapKeyRef) found.add(`ConfigMap/${valueFrom.configMapKeyRef.name}`)
+  }
+  for (const { configMapKeyRef } of spec.files ?? []) found.add(`ConfigMap/${configMapKeyRef.name}`)
+  return found
+}
