@@ -7,7 +7,7 @@ const envelope = z.looseObject({
   jsonrpc: z.literal('2.0').default('2.0'),
   id: z.union([z.string(), z.number(), z.null()]).default(() => randomUUID()),
   method: z.string().min(1).max(128),
-  params: z.union([jsonObject, z.array(z.unknown())]).optional(),
+  params: z.union([z.record(z.string(), z.unknown()), z.array(z.unknown())]).optional(),
 })
 
 export type RpcRequest = z.output<typeof envelope>
