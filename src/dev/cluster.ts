@@ -1,0 +1,88 @@
+/** A cluster as a person with a kubeconfig sees it: one this project started, or one that was there. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { parse, stringify } from 'yaml'
+import { z } from 'zod'
+
+export interface KubectlOptions {
+  /** Standard input. */
+  readonly input?: string
+  readonly kubeconfig?: string
+  readonly signal?: AbortSignal
+}
+
+export class Cluster {
+  /** Administrator's. */
+  readonly kubeconfig: string
+  /** Path of the binary. */
+  readonly kubectlPath: string
+  readonly #cacheDir: string
+  readonly #context: readonly string[]
+
+  /** `dir` is for what kubectl remembers of the API: ports come back, and an older server's memory must not. */
+  constructor(options: { kubeconfig: string; kubectl: string; dir: string; context?: string | undefined }) {
+    this.kubeconfig = options.kubeconfig
+    this.kubectlPath = options.kubectl
+    this.#cacheDir = `${options.dir}/kubectl-cache`
+    this.#context = options.context === undefined ? [] : [`--context=${options.context}`]
+  }
+
+  /** Runs kubectl and gives its standard output. Throws its standard error. */
+  async kubectl(args: readonly string[], options: KubectlOptions = {}): Promise<string> {
+    const own = options.kubeconfig === undefined ? this.#context : []
+    const child = spawn(this.kubectlPath, [`--cache-dir=${this.#cacheDir}`, ...own, ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, KUBECONFIG: options.kubeconfig ?? this.kubeconfig },
+      ...(options.signal && { signal: options.signal }),
+    })
+    const ended = once(child, 'close')
+    // kubectl may end before it has read everything: its exit code says what counts.
+    child.stdin.on('error', () => {})
+    child.stdin.end(options.input ?? '')
+    const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), ended])
+    if (child.exitCode !== 0) throw new Error(`kubectl ${args.join(' ')}: ${err.trim()}`)
+    return out
+  }
+
+  /** Applies objects, or what is at a path: a file, or a folder (with `kustomization.yaml`, as kustomize has it). */
+  async apply(what: string | readonly object[], ...flags: readonly string[]): Promise<string> {
+    if (typeof what !== 'string')
+      return this.kubectl(['apply', ...flags, '-f', '-'], { input: what.map((one) => stringify(one)).join('---\n') })
+    return this.kubectl(['apply', ...flags, '-f', what])
+  }
+
+  /** `kubectl apply -k`, for a folder that holds a kustomization. */
+  async applyKustomization(dir: string): Promise<string> {
+    return this.kubectl(['apply', '-k', dir])
+  }
+
+  /** One object or list as JSON. */
+  async getJson(...args: readonly string[]): Promise<unknown> {
+    return JSON.parse(await this.kubectl(['get', ...args, '-o', 'json']))
+  }
+
+  /**
+   * Writes a kubeconfig for a ServiceAccount, with a token good for a day, and gives its path. Whoever uses it can do
+   * what RBAC says, as in a pod.
+   */
+  async identity(namespace: string, serviceAccount: string, path: string): Promise<string> {
+    const token = await this.kubectl(['create', 'token', serviceAccount, '-n', namespace, '--duration=24h'])
+    const server = kubeconfigShape.parse(
+      parse(await this.kubectl(['config', 'view', '--raw', '--minify', '--flatten'])),
+    )
+    const config = {
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'operator',
+      clusters: [{ name: 'cluster', cluster: server.clusters[0].cluster }],
+      users: [{ name: serviceAccount, user: { token: token.trim() } }],
+      contexts: [{ name: 'operator', context: { cluster: 'cluster', user: serviceAccount } }],
+    }
+    await writeFile(path, stringify(config), { mode: 0o600 })
+    return path
+  }
+}
+
+const kubeconfigShape = z.object({ clusters: z.tuple([z.object({ cluster: z.record(z.string(), z.unknown()) })]) })

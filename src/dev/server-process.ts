@@ -1,0 +1,171 @@
+/**
+ * A server that development starts and must not leave behind: own process group (Ctrl-C reaches only us, so that we
+ * can stop in order), output kept for error messages, and a reaper that ends it when this process dies unannounced.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+
+export interface ServerOptions {
+  readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
+  /** Removed by the reaper, too, when this process is killed. */
+  readonly dir: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly identity?: { readonly uid: number; readonly gid: number }
+  /** What asks it to stop in order. */
+  readonly stopSignal?: 'SIGTERM' | 'SIGINT'
+  /** True once it serves; false or a throw means: not yet. */
+  ready(signal: AbortSignal): Promise<boolean>
+}
+
+const startDeadline = 90_000
+const stopDeadline = 10_000
+const keptOutput = 64 * 1024
+
+/** `read` returns when the other end of its standard input is gone, however that came about. */
+const reaperScript = 'read _; kill -9 "$1" 2>/dev/null; rm -rf "$2"'
+
+export class ServerProcess {
+  readonly #options: ServerOptions
+  #child: ChildProcess | undefined
+  #reaper: ChildProcess | undefined
+  #output = ''
+
+  constructor(options: ServerOptions) {
+    this.#options = options
+  }
+
+  /** The last 64 KiB of what it printed. */
+  get output(): string {
+    return this.#output
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** Starts it and waits until it serves. Throws with its last output when it ends or does not come to serve. */
+  async start(): Promise<void> {
+    const { name, command, args, env, identity } = this.#options
+    this.#output = ''
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      env: { ...process.env, ...env },
+      ...identity,
+    })
+    this.#child = child
+    const keep = (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-keptOutput))
+    child.stdout.on('data', keep)
+    child.stderr.on('data', keep)
+    const failed = new Promise<never>((_, reject) => {
+      child.once('error', reject)
+      child.once('exit', (code, signal) =>
+        reject(new Error(`${name} ended (${signal ?? `exit code ${String(code)}`}): ${lastLines(this.#output)}`)),
+      )
+    })
+    failed.catch(() => {})
+    if (child.pid === undefined) return failed
+    this.#reaper = startReaper(child.pid, this.#options.dir)
+    try {
+      await Promise.race([failed, this.#untilReady()])
+    } catch (error) {
+      await this.kill()
+      throw error
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#end(this.#options.stopSignal ?? 'SIGTERM')
+  }
+
+  /** As a crash: no chance to say goodbye. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL')
+  }
+
+  /** Holds it, connections open and nothing answered, until resume(). */
+  pause(): void {
+    this.#child?.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#child?.kill('SIGCONT')
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child
+    if (child === undefined) return
+    this.#child = undefined
+    if (isAlive(child)) {
+      const exited = once(child, 'exit')
+      child.kill(signal)
+      child.kill('SIGCONT')
+      const stubborn = setTimeout(() => child.kill('SIGKILL'), stopDeadline)
+      await exited
+      clearTimeout(stubborn)
+    }
+    // Only now: until the server is gone, somebody must be there to end it.
+    this.#reaper?.kill('SIGKILL')
+    this.#reaper = undefined
+  }
+
+  async #untilReady(): Promise<void> {
+    const deadline = AbortSignal.timeout(startDeadline)
+    while (!deadline.aborted) {
+      const ready = await this.#options
+        .ready(AbortSignal.any([deadline, AbortSignal.timeout(2_000)]))
+        .catch(() => false)
+      if (ready) return
+      await wait(50)
+    }
+    throw new Error(
+      `${this.#options.name} did not serve within ${String(startDeadline / 1000)} s: ${lastLines(this.#output)}`,
+    )
+  }
+}
+
+function isAlive(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null
+}
+
+function startReaper(pid: number, dir: string): ChildProcess {
+  const reaper = spawn('sh', ['-c', reaperScript, 'reaper', String(pid), dir], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  // Neither it nor its pipe may keep this process from ending: its end is what the reaper waits for.
+  reaper.unref()
+  if (reaper.stdin && 'unref' in reaper.stdin && typeof reaper.stdin.unref === 'function') reaper.stdin.unref()
+  return reaper
+}
+
+function lastLines(output: string): string {
+  return output.trim().split('\n').slice(-5).join('\n') || 'it printed nothing'
+}
+
+/** A TCP port of loopback that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no TCP port could be had')
+  return address.port
+}
+
+/** Runs `start` with fresh ports again, up to three times, when another process took one of them meanwhile. */
+export async function onFreePorts<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start()
+    } catch (error) {
+      const taken = error instanceof Error && /address already in use/i.test(error.message)
+      if (!taken || attempt === 3) throw error
+    }
+  }
+}
