@@ -1,0 +1,29 @@
+import type { Backend, InstanceRef, Observation, OwnedInstance } from '../backend.ts'
+import { ChangeFeed } from '../changes.ts'
+
+/** The agent runs wherever its owner runs it: there is never an instance, only a row that waits for a registration. */
+export class ExternalBackend implements Backend {
+  readonly name = 'external'
+
+  async observe(): Promise<Observation> {
+    return { state: 'absent' }
+  }
+
+  async ensure(): Promise<Observation> {
+    return { state: 'absent' }
+  }
+
+  async remove(): Promise<'gone'> {
+    return 'gone'
+  }
+
+  async logs(): Promise<string> {
+    return ''
+  }
+
+  async *owned(): AsyncIterable<OwnedInstance> {}
+
+  changes(signal: AbortSignal): AsyncIterable<InstanceRef> {
+    return new ChangeFeed().read(signal)
+  }
+}

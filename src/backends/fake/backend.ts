@@ -1,0 +1,193 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { milliseconds, type Duration } from '../../duration.ts'
+import { Terminal } from '../../errors.ts'
+import type { Backend, InstanceId, InstanceRef, InstanceSpec, Observation, OwnedInstance } from '../backend.ts'
+import { ChangeFeed } from '../changes.ts'
+import { checkedFiles, instanceName, tokenFile } from '../names.ts'
+
+type Verb = 'observe' | 'ensure' | 'remove'
+
+interface FakeOptions {
+  /** `fake` unless it stands in for another one. */
+  readonly name?: string
+  /** How long each call takes; nothing at all unless given. */
+  readonly latency?: Duration
+  /** `requested` first, `gone` at the second look, as a process ends. */
+  readonly slowRemoval?: boolean
+  readonly addressOf?: (spec: InstanceSpec) => string
+  /** Called once for every instance that begins to run, after ensure() has it. */
+  readonly onRunning?: (spec: InstanceSpec) => void
+  readonly now?: () => Date
+}
+
+interface FakeInstance {
+  readonly operator: string
+  readonly id: InstanceId
+  readonly spec: InstanceSpec
+  readonly startedAt: Date
+  stopping: boolean
+  exit: { code: number; at: Date } | undefined
+}
+
+/** The place where fake instances live: what several operators may share, and what outlives one. */
+class FakeWorld {
+  readonly instances = new Map<string, FakeInstance>()
+  readonly creates = new Map<string, number>()
+  readonly removes = new Map<string, number>()
+  readonly volumes = new Map<string, Map<string, string>>()
+  readonly output = new Map<string, string>()
+  serial = 0
+}
+
+/** Instances in memory, with the semantics of the real ones: the double of tests and the far side of the bench. */
+export class FakeBackend implements Backend {
+  readonly name: string
+  /** How often an instance was made or taken, by uid: what I1 and I5 are judged by. */
+  readonly creates: ReadonlyMap<string, number>
+  readonly removes: ReadonlyMap<string, number>
+  /** What outlives an instance, by uid: path → content. */
+  readonly volumes: ReadonlyMap<string, Map<string, string>>
+  /** What the instances wrote, by uid. */
+  readonly output: Map<string, string>
+  readonly #options: FakeOptions
+  readonly #operator: string
+  readonly #world: FakeWorld
+  readonly #faults: { verb: Verb; error: Error; left: number }[] = []
+  readonly #feed = new ChangeFeed()
+
+  constructor(options: FakeOptions = {}, operator = 'fake', world = new FakeWorld()) {
+    this.#options = options
+    this.#operator = operator
+    this.#world = world
+    this.name = options.name ?? 'fake'
+    this.creates = world.creates
+    this.removes = world.removes
+    this.volumes = world.volumes
+    this.output = world.output
+  }
+
+  /** The same place in the eyes of another operator, or of this one started anew. */
+  seenBy(operator: string): FakeBackend {
+    return new FakeBackend(this.#options, operator, this.#world)
+  }
+
+  has(uid: string): boolean {
+    return this.#world.instances.has(uid)
+  }
+
+  /** The next `times` calls of the verb fail with `error`; observe says `unknown`, as a backend out of reach does. */
+  fail(verb: Verb, error: Error, times = 1): void {
+    this.#faults.push({ verb, error, left: times })
+  }
+
+  /** Ends an instance as its own crash would. Nothing running is nothing to end. */
+  kill(uid: string, code = 137): void {
+    const instance = this.#world.instances.get(uid)
+    if (instance === undefined || instance.exit !== undefined) return
+    instance.exit = { code, at: this.#now() }
+    this.#feed.push(instance.spec.ref)
+  }
+
+  /** Takes an instance away behind the operator's back. */
+  vanish(uid: string): void {
+    const instance = this.#world.instances.get(uid)
+    this.#world.instances.delete(uid)
+    if (instance !== undefined) this.#feed.push(instance.spec.ref)
+  }
+
+  async observe(ref: InstanceRef, signal: AbortSignal): Promise<Observation> {
+    try {
+      await this.#enter('observe', signal)
+    } catch (error) {
+      return { state: 'unknown', cause: error instanceof Error ? error.message : String(error) }
+    }
+    return this.#look(ref.uid)
+  }
+
+  async ensure(spec: InstanceSpec, signal: AbortSignal): Promise<Observation> {
+    const { uid } = spec.ref
+    instanceName(uid)
+    const files = checkedFiles(spec.files)
+    await this.#enter('ensure', signal)
+    if (this.#mine(uid) !== undefined) return this.#look(uid)
+    if (this.has(uid)) throw new Terminal('NameTaken', `instance ws-${uid} belongs to another operator`)
+    const volume = this.volumes.get(uid) ?? new Map<string, string>()
+    for (const file of files) volume.set(file.path, Buffer.from(file.content).toString())
+    volume.set(tokenFile, spec.token)
+    const { instances, volumes, creates } = this.#world
+    volumes.set(uid, volume)
+    const id = `fake-${++this.#world.serial}` as InstanceId
+    const born = { operator: this.#operator, id, spec, startedAt: this.#now(), stopping: false, exit: undefined }
+    instances.set(uid, born)
+    creates.set(uid, (creates.get(uid) ?? 0) + 1)
+    this.#options.onRunning?.(spec)
+    this.#feed.push(spec.ref)
+    return this.#look(uid)
+  }
+
+  async remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'> {
+    await this.#enter('remove', signal)
+    const instance = this.#mine(ref.uid)
+    if (instance === undefined && this.has(ref.uid)) return 'gone'
+    if (instance !== undefined) {
+      this.#feed.push(instance.spec.ref)
+      if (this.#options.slowRemoval === true && !instance.stopping) {
+        instance.stopping = true
+        return 'requested'
+      }
+      this.#world.instances.delete(ref.uid)
+      this.#world.removes.set(ref.uid, (this.removes.get(ref.uid) ?? 0) + 1)
+    }
+    if (volumes === 'delete') {
+      this.#world.volumes.delete(ref.uid)
+      this.output.delete(ref.uid)
+    }
+    return 'gone'
+  }
+
+  async logs(ref: InstanceRef, bytes: number): Promise<string> {
+    return this.#mine(ref.uid) === undefined ? '' : (this.output.get(ref.uid) ?? '').slice(-bytes)
+  }
+
+  async *owned(): AsyncIterable<OwnedInstance> {
+    for (const { operator, spec, id, startedAt } of this.#world.instances.values())
+      if (operator === this.#operator) yield { ref: spec.ref, id, createdAt: startedAt }
+  }
+
+  async *changes(signal: AbortSignal): AsyncIterable<InstanceRef> {
+    for await (const { ref } of this.owned()) yield ref
+    yield* this.#feed.read(signal)
+  }
+
+  async #enter(verb: Verb, signal: AbortSignal): Promise<void> {
+    const latency = this.#options.latency ?? milliseconds(0)
+    if (latency > 0) await delay(latency, undefined, { signal })
+    const fault = this.#faults.find((each) => each.verb === verb && each.left > 0)
+    if (fault === undefined) return
+    fault.left--
+    throw fault.error
+  }
+
+  #mine(uid: string): FakeInstance | undefined {
+    const instance = this.#world.instances.get(uid)
+    return instance?.operator === this.#operator ? instance : undefined
+  }
+
+  #look(uid: string): Observation {
+    const instance = this.#mine(uid)
+    if (instance === undefined) return { state: 'absent' }
+    const { id, spec, startedAt, exit } = instance
+    if (instance.stopping) return { state: 'stopping', id }
+    const { specHash } = spec
+    if (exit === undefined) {
+      const address = this.#options.addressOf?.(spec) ?? ''
+      return { state: 'running', id, address, specHash, startedAt, imageDigest: '' }
+    }
+    const detail = `exit code ${exit.code}`
+    return { state: 'exited', id, specHash, exitCode: exit.code, detail, finishedAt: exit.at }
+  }
+
+  #now(): Date {
+    return this.#options.now?.() ?? new Date()
+  }
+}

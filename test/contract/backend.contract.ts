@@ -1,0 +1,225 @@
+/** What every backend must keep, whatever it is made of. Each verb is called twice: none may care. */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Backend, InstanceRef, InstanceSpec, Observation } from '../../src/backends/backend.ts'
+
+/** One place where instances live, and ways to look at it that do not go through the backend. */
+export interface Target {
+  readonly backend: Backend
+  /** The same place seen by a restarted operator. */
+  reopen(): Backend
+  /** The same place seen by another operator. */
+  foreign(): Backend
+  /** What the instances run: an image that runs `probe.ts`, where the backend asks for one. */
+  readonly image: string
+  /** Ends the instance from outside. */
+  kill(uid: string): Promise<void>
+  /** Everything of that uid that exists, in words: `container`, `volume configs`, `process 4242`, `folder`. */
+  things(uid: string): Promise<string[]>
+  close(): Promise<void>
+}
+
+export const never = new AbortController().signal
+
+export const refOf = (uid: string): InstanceRef => ({ uid, namespace: 'contract', name: `ws-of-${uid.slice(0, 8)}` })
+
+export const specOf = (image: string, uid: string, env: Record<string, string> = {}): InstanceSpec => ({
+  ref: refOf(uid),
+  specHash: 'hash-1',
+  image,
+  runtime: 'probe',
+  env,
+  files: [
+    { path: 'config.yaml', content: 'name: probe\n' },
+    { path: 'prompts/system.md', content: Buffer.from('Be kind.\n'), mode: 0o600 },
+  ],
+  token: `token-of-${uid}`,
+  limits: { memoryBytes: 256 << 20, cpus: 1, pids: 64, readOnlyRoot: false },
+})
+
+/** Polls until `probe` gives something other than undefined or false, or fails after `within` ms. */
+export async function until<T>(what: string, probe: () => Promise<T | undefined | false>, within = 15_000): Promise<T> {
+  const end = Date.now() + within
+  for (;;) {
+    const found = await probe()
+    if (found !== undefined && found !== false) return found
+    if (Date.now() > end) throw new Error(`not within ${within} ms: ${what}`)
+    await sleep(20)
+  }
+}
+
+export const state = <S extends Observation['state']>(backend: Backend, uid: string, wanted: S) =>
+  until(`${uid} is ${wanted}`, async () => {
+    const seen = await backend.observe(refOf(uid), never)
+    return seen.state === wanted && (seen as Extract<Observation, { state: S }>)
+  })
+
+export const gone = (backend: Backend, uid: string, volumes: 'keep' | 'delete') =>
+  until(`${uid} is gone`, async () => (await backend.remove(refOf(uid), volumes, never)) === 'gone')
+
+export function backendContract(name: string, open: () => Promise<Target>): void {
+  describe(`the ${name} backend`, () => {
+    let target: Target
+    const used: string[] = []
+    const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
+    const said = (uid: string) => target.backend.logs(refOf(uid), 64_000, never)
+
+    beforeAll(async () => {
+      target = await open()
+    }, 60_000)
+    afterAll(async () => {
+      for (const uid of used) await gone(target.backend, uid, 'delete')
+      await target.close()
+    }, 60_000)
+
+    test('nothing there is absent, gone, and has no output', async () => {
+      const uid = fresh()
+      for (let twice = 0; twice < 2; twice++) {
+        expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
+        expect(await target.backend.remove(refOf(uid), 'delete', never)).toBe('gone')
+        expect(await target.backend.logs(refOf(uid), 1000, never)).toBe('')
+      }
+    })
+
+    test('an instance runs, once, and finds files and token in place at its first instruction', async () => {
+      const uid = fresh()
+      const first = await target.backend.ensure(specOf(target.image, uid), never)
+      const again = await target.backend.ensure(specOf(target.image, uid), never)
+      expect(first).toHaveProperty('id')
+      expect(again).toMatchObject({ id: (first as { id: string }).id })
+      const running = await state(target.backend, uid, 'running')
+      expect(running).toMatchObject({ id: (first as { id: string }).id, specHash: 'hash-1' })
+      expect(Math.abs(Date.now() - running.startedAt.getTime())).toBeLessThan(30_000)
+      const report = await until('the probe speaks', async () => /^probe (.*)$/m.exec(await said(uid))?.[1])
+      expect(JSON.parse(report)).toMatchObject({
+        token: `token-of-${uid}`,
+        tokenMode: '600',
+        config: 'name: probe\n',
+        prompt: 'Be kind.\n',
+        promptMode: '600',
+        starts: 1,
+      })
+      expect((await target.things(uid)).filter((thing) => /^(container|process|instance)/.test(thing))).toHaveLength(1)
+    })
+
+    test('another desired state changes nothing while the old instance is there', async () => {
+      const uid = fresh()
+      const first = await target.backend.ensure(specOf(target.image, uid), never)
+      const other = { ...specOf(target.image, uid), specHash: 'hash-2' }
+      expect(await target.backend.ensure(other, never)).toMatchObject({ id: (first as { id: string }).id })
+      expect(await state(target.backend, uid, 'running')).toMatchObject({ specHash: 'hash-1' })
+    })
+
+    test('an operator that starts anew adopts what runs, and sees it in owned()', async () => {
+      const uid = fresh()
+      const first = await target.backend.ensure(specOf(target.image, uid), never)
+      const reopened = target.reopen()
+      expect(await reopened.ensure(specOf(target.image, uid), never)).toMatchObject({
+        id: (first as { id: string }).id,
+      })
+      const seen = await Array.fromAsync(reopened.owned(never))
+      expect(seen.filter(({ ref }) => ref.uid === uid)).toMatchObject([{ ref: refOf(uid) }])
+      expect((await target.things(uid)).filter((thing) => /^(container|process|instance)/.test(thing))).toHaveLength(1)
+    })
+
+    test('a death is told within 250 ms and observed as exited', async () => {
+      const uid = fresh()
+      await target.backend.ensure(specOf(target.image, uid), never)
+      await state(target.backend, uid, 'running')
+      const stop = new AbortController()
+      let toldAt = 0
+      let live = false
+      const reading = (async () => {
+        for await (const ref of target.backend.changes(stop.signal)) {
+          if (ref.uid !== uid) continue
+          live = true
+          if ((await target.backend.observe(ref, never)).state === 'exited') toldAt ||= performance.now()
+        }
+      })()
+      await until('the reader is told of what there is', async () => live)
+      const killedAt = performance.now()
+      await target.kill(uid)
+      await until('the death is told', async () => toldAt > 0)
+      expect(toldAt - killedAt).toBeLessThan(250)
+      stop.abort()
+      await reading
+      for (let twice = 0; twice < 2; twice++)
+        expect(await target.backend.observe(refOf(uid), never)).toMatchObject({ state: 'exited', specHash: 'hash-1' })
+    })
+
+    test('an instance that ends by itself leaves its code and its last words', async () => {
+      const uid = fresh()
+      await target.backend.ensure(specOf(target.image, uid, { PROBE_EXIT: '3' }), never)
+      const seen = await state(target.backend, uid, 'exited')
+      expect(seen).toMatchObject({ exitCode: 3, detail: expect.stringContaining('exit code 3') })
+      expect(Math.abs(Date.now() - seen.finishedAt.getTime())).toBeLessThan(30_000)
+      expect(await said(uid)).toContain('leaving with 3')
+      expect(await target.backend.logs(refOf(uid), 10, never)).toHaveLength(10)
+      expect(await target.backend.ensure(specOf(target.image, uid), never)).toMatchObject({ state: 'exited' })
+    })
+
+    test('volumes that are kept are there for the next instance; deleted ones are not', async () => {
+      const uid = fresh()
+      const starts = async () =>
+        until('the probe speaks', async () => /"starts":(\d+)(?!.*"starts")/s.exec(await said(uid))?.[1])
+      await target.backend.ensure(specOf(target.image, uid), never)
+      await starts()
+      await gone(target.backend, uid, 'keep')
+      expect(await target.backend.remove(refOf(uid), 'keep', never)).toBe('gone')
+      expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
+      expect((await target.things(uid)).filter((thing) => /^(container|process|instance)/.test(thing))).toEqual([])
+      expect((await Array.fromAsync(target.backend.owned(never))).filter(({ ref }) => ref.uid === uid)).toEqual([])
+
+      await target.backend.ensure({ ...specOf(target.image, uid), specHash: 'hash-2' }, never)
+      expect(await state(target.backend, uid, 'running')).toMatchObject({ specHash: 'hash-2' })
+      await until('the second start is counted', async () => (await starts()) === '2')
+      await gone(target.backend, uid, 'delete')
+      expect(await target.backend.remove(refOf(uid), 'delete', never)).toBe('gone')
+      expect(await target.things(uid)).toEqual([])
+    })
+
+    test('volumes go even when the instance went before', async () => {
+      const uid = fresh()
+      await target.backend.ensure(specOf(target.image, uid), never)
+      await gone(target.backend, uid, 'keep')
+      expect(await target.things(uid)).not.toEqual([])
+      await gone(target.backend, uid, 'delete')
+      expect(await target.things(uid)).toEqual([])
+    })
+
+    test('what is done to one uid never touches another', async () => {
+      const [one, other] = [fresh(), fresh()]
+      await target.backend.ensure(specOf(target.image, one), never)
+      const kept = await target.backend.ensure(specOf(target.image, other), never)
+      await gone(target.backend, one, 'delete')
+      expect(await state(target.backend, other, 'running')).toMatchObject({ id: (kept as { id: string }).id })
+    })
+
+    test("another operator's instance of that name is never adopted, listed, read or removed", async () => {
+      const uid = fresh()
+      const foreign = target.foreign()
+      const theirs = await foreign.ensure(specOf(target.image, uid), never)
+      const before = await target.things(uid)
+      expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
+      await expect(target.backend.ensure(specOf(target.image, uid), never)).rejects.toMatchObject({
+        name: 'Terminal',
+        reason: 'NameTaken',
+        message: expect.stringContaining(`ws-${uid}`),
+      })
+      expect(await target.backend.remove(refOf(uid), 'delete', never)).toBe('gone')
+      expect(await target.backend.logs(refOf(uid), 1000, never)).toBe('')
+      expect((await Array.fromAsync(target.backend.owned(never))).filter(({ ref }) => ref.uid === uid)).toEqual([])
+      expect(await target.things(uid)).toEqual(before)
+      expect(await state(foreign, uid, 'running')).toMatchObject({ id: (theirs as { id: string }).id })
+      await gone(foreign, uid, 'delete')
+    })
+
+    test.each(['../../etc/passwd', '.auth_token'])('the file %s is refused and nothing is made', async (path) => {
+      const uid = fresh()
+      const spec = { ...specOf(target.image, uid), files: [{ path, content: 'x' }] }
+      await expect(target.backend.ensure(spec, never)).rejects.toMatchObject({ name: 'Terminal' })
+      expect(await target.things(uid)).toEqual([])
+    })
+  })
+}

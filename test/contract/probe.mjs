@@ -1,0 +1,21 @@
+// What the instances of the contract run: tells what it found before anything else, then waits to be ended.
+import { appendFileSync, readFileSync, statSync } from 'node:fs'
+
+const configs = process.env.WORKSPACE_CONFIG_PATH ?? '/configs'
+const read = (path) => readFileSync(`${configs}/${path}`, 'utf8')
+const modeOf = (path) => (statSync(`${configs}/${path}`).mode & 0o777).toString(8)
+
+const found = {
+  token: read('.auth_token'),
+  tokenMode: modeOf('.auth_token'),
+  config: read('config.yaml'),
+  prompt: read('prompts/system.md'),
+  promptMode: modeOf('prompts/system.md'),
+}
+appendFileSync(`${configs}/starts`, '.')
+console.log(`probe ${JSON.stringify({ ...found, starts: read('starts').length, env: process.env })}`)
+if (process.env.PROBE_EXIT) {
+  console.log(`leaving with ${process.env.PROBE_EXIT}`)
+  process.exit(Number(process.env.PROBE_EXIT))
+}
+setInterval(() => {}, 1 << 30)
