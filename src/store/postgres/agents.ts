@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto'
+import type { Duration } from '../../duration.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import type { AgentAddress, AgentStore } from '../agent-store.ts'
+import { phases, type Phase, type WorkspaceId } from '../workspace-store.ts'
+import { heartbeat, register, traceMessage } from './beats.ts'
+import { surfaced } from './faults.ts'
+import type { Database } from './pool.ts'
+import { notified, notifiedCount } from './signal.ts'
+import { batched, type Answer, type Statement } from './statement.ts'
+
+interface TokenRow extends Answer {
+  workspace_id: WorkspaceId | null
+}
+
+/** Many tokens at one look. The comparison is of SHA-256 hashes in an index: its timing tells nothing of a token. */
+const authenticate: Statement<Buffer, TokenRow, WorkspaceId | undefined> = {
+  name: 'authenticate',
+  key: (hash) => hash.toString('hex'),
+  columns: [['token_hash', 'bytea', (hash) => hash]],
+  sql: `
+  SELECT i.ord::int AS ord, t.workspace_id
+  FROM input i
+    JOIN workspace_auth_tokens t ON t.token_hash = i.token_hash AND t.revoked_at IS NULL
+    JOIN workspaces w ON w.id = t.workspace_id AND w.status <> 'removed'`,
+  result: (row) => row?.workspace_id ?? undefined,
+}
+
+/** The two chains of ancestors, each at most 32 long; one contains the other's end, or both ends are siblings. */
+const mayTalk = `
+  WITH RECURSIVE chain AS (
+    SELECT id AS start, id, parent_id, namespace, 0 AS depth FROM workspaces
+    WHERE id IN ($1::uuid, $2::uuid) AND status <> 'removed'
+    UNION ALL
+    SELECT c.start, w.id, w.parent_id, w.namespace, c.depth + 1 FROM chain c JOIN workspaces w ON w.id = c.parent_id
+    WHERE c.depth < 32
+  )
+  SELECT EXISTS (SELECT FROM chain WHERE start = $1 AND id = $2) AND EXISTS (SELECT FROM chain WHERE id = $2 AND depth = 0)
+    OR EXISTS (SELECT FROM chain WHERE start = $2 AND id = $1) AND EXISTS (SELECT FROM chain WHERE id = $1 AND depth = 0)
+    OR EXISTS (
+      SELECT FROM chain a JOIN chain b ON a.parent_id IS NOT DISTINCT FROM b.parent_id AND a.namespace = b.namespace
+      WHERE a.id = $1 AND a.depth = 0 AND b.id = $2 AND b.depth = 0
+    ) AS allowed`
+
+/** Rows at one go: more are taken by the next round, so that no statement holds many locks for long. */
+const expiredAtOnce = 500
+const expire = `
+  WITH silent AS MATERIALIZED (
+    SELECT w.id, w.status AS was FROM workspaces w
+    WHERE w.status IN ('online', 'degraded')
+      AND COALESCE(w.last_heartbeat_at, w.status_since) < now() - make_interval(secs => $1)
+    ORDER BY w.id LIMIT ${expiredAtOnce} FOR NO KEY UPDATE OF w SKIP LOCKED
+  ),
+  signalled AS (
+    UPDATE workspaces w SET
+      status = CASE w.backend WHEN 'external' THEN 'awaiting_agent'::workspace_status ELSE 'offline' END,
+      status_since = now(), signalled_at = now(), updated_at = now()
+    FROM silent s WHERE w.id = s.id
+    RETURNING w.id, w.namespace, w.resource_name, w.status, s.was, w.last_heartbeat_at
+  ),
+  told AS (
+    INSERT INTO structure_events (event_type, workspace_id, payload)
+    SELECT 'WORKSPACE_OFFLINE', s.id,
+      jsonb_build_object('from', s.was, 'to', s.status, 'last_heartbeat_at', s.last_heartbeat_at)
+    FROM signalled s
+  )${notified}
+  SELECT count(*)::int AS expired, ${notifiedCount} FROM signalled`
+
+/** Live tokens a workspace may have at once. */
+const mostTokens = 50
+/** Locks the workspace, so that two at once cannot both find room for the last. Again with one hash is once. */
+const mint = `
+  WITH target AS MATERIALIZED (
+    SELECT w.id, (SELECT count(*) FROM workspace_auth_tokens t
+      WHERE t.workspace_id = w.id AND t.revoked_at IS NULL AND t.token_hash <> $2) AS live
+    FROM workspaces w WHERE w.id = $1 AND w.status <> 'removed' FOR NO KEY UPDATE
+  ),
+  minted AS (
+    INSERT INTO workspace_auth_tokens (workspace_id, token_hash, prefix)
+    SELECT t.id, $2, $3 FROM target t WHERE t.live < ${mostTokens}
+    ON CONFLICT (token_hash) DO NOTHING
+  )
+  SELECT CASE WHEN t.live < ${mostTokens} THEN 'minted' ELSE 'full' END AS outcome FROM target t`
+
+interface AddressRow {
+  id: WorkspaceId
+  status: Phase
+  url: string
+  delivery_mode: 'push' | 'poll'
+  backend: string
+}
+
+/** The agents' side of the rows, for any replica. */
+export function openAgents(database: Database, metrics: Metrics): AgentStore & { close(): Promise<void> } {
+  const tokens = batched(database, metrics, authenticate)
+  const registrations = batched(database, metrics, register)
+  const beats = batched(database, metrics, heartbeat)
+  const traces = batched(database, metrics, traceMessage)
+
+  async function ask<Row extends object>(
+    name: string,
+    text: string,
+    values: readonly unknown[],
+  ): Promise<readonly Row[]> {
+    try {
+      return await database.query<Row & Record<string, unknown>>(name, text, values)
+    } catch (error) {
+      throw surfaced(error)
+    }
+  }
+
+  return {
+    authenticate: (tokenHash) => tokens.add(tokenHash),
+    register: (registration) => registrations.add(registration),
+    heartbeat: (beat) => beats.add(beat),
+    logMessage: (message) => traces.add({ activityId: randomUUID(), message }),
+    async address(id): Promise<AgentAddress | undefined> {
+      const [row] = await ask<AddressRow>(
+        'address',
+        `SELECT id, status, url, delivery_mode, backend FROM workspaces WHERE id = $1 AND status <> 'removed'`,
+        [id],
+      )
+      return (
+        row && { id: row.id, status: row.status, url: row.url, deliveryMode: row.delivery_mode, backend: row.backend }
+      )
+    },
+    async mayTalk(from, to) {
+      const [row] = await ask<{ allowed: boolean }>('may_talk', mayTalk, [from, to])
+      return row?.allowed === true
+    },
+    async mintToken(id, tokenHash, tokenPrefix) {
+      const [row] = await ask<{ outcome: 'minted' | 'full' }>('mint_token', mint, [id, tokenHash, tokenPrefix])
+      return row?.outcome ?? 'absent'
+    },
+    async expire(silence: Duration) {
+      for (let total = 0; ;) {
+        const [row] = await ask<{ expired: number }>('expire', expire, [silence / 1000])
+        const expired = row?.expired ?? 0
+        total += expired
+        if (expired < expiredAtOnce) return total
+      }
+    },
+    async countByPhase() {
+      const rows = await ask<{ status: Phase; count: number }>(
+        'count_by_phase',
+        `SELECT status, count(*)::int AS count FROM workspaces WHERE status <> 'removed' GROUP BY status`,
+        [],
+      )
+      const counted = new Map(rows.map((row) => [row.status, row.count]))
+      return Object.fromEntries(phases.map((phase) => [phase, counted.get(phase) ?? 0])) as Record<Phase, number>
+    },
+    async close() {
+      await Promise.all([tokens, registrations, beats, traces].map((batcher) => batcher.close()))
+    },
+  }
+}

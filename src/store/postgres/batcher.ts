@@ -1,0 +1,152 @@
+/**
+ * Many small writes become few statements. A lone write leaves at once; writes that come fast wait a little for company:
+ *
+ *   add ──► pending ──(full, or the pause since the last flush is over)──► one statement ──► every caller answered
+ *                                                  refused as a whole ──► halves, until the culprit stands alone
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import { faultOf, surfaced } from './faults.ts'
+
+export interface BatcherOptions<Item, Result> {
+  readonly name: string
+  /** Items of one key in one batch collapse: the last one is written, all callers get its result. Also the row order. */
+  key(item: Item): string
+  /**
+   * One idempotent statement, items sorted by key; results in the order of the items. An Error as a result rejects that
+   * caller alone; a throw is of the statement as a whole, and nothing was written.
+   */
+  write(items: readonly Item[]): Promise<readonly (Result | Error)[]>
+  readonly metrics: Metrics
+  readonly maxRows?: number
+  /** Statements under way at most. */
+  readonly concurrency?: number
+}
+
+export interface Batcher<Item, Result> {
+  add(item: Item): Promise<Result>
+  /** Writes what waits and ends. Later adds are refused. */
+  close(): Promise<void>
+}
+
+interface Entry<Item, Result> {
+  item: Item
+  readonly waiters: PromiseWithResolvers<Result>[]
+}
+
+/** Milliseconds between two flushes: grows while waiting gathers company, so that a burst takes few statements. */
+const shortestPause = 5
+const longestPause = 40
+/** Waits before the second, third … try of a statement that met a fault: two seconds in all. */
+const retryWaits = [50, 150, 400, 700, 700]
+
+export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
+  const { name, key, write, metrics, maxRows = 200, concurrency = 2 } = options
+  type Row = Entry<Item, Result>
+  let pending = new Map<string, Row>()
+  let pause = shortestPause
+  let lastFlush = -Infinity
+  let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
+  const underWay = new Set<Promise<void>>()
+  let closed = false
+
+  function schedule(): void {
+    if (pending.size === 0 || underWay.size >= concurrency) return
+    if (pending.size >= maxRows || closed) return flush()
+    if (timer) return
+    const wait = lastFlush + pause - performance.now()
+    // Even a lone write waits for the end of this turn of the event loop: a caller's loop may be adding its siblings.
+    timer = wait > 0 ? setTimeout(flush, wait) : setImmediate(flush)
+  }
+
+  function flush(): void {
+    clear()
+    if (underWay.size >= concurrency) return
+    const entries = [...pending].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+    const batch = entries.slice(0, maxRows)
+    pending = new Map(entries.slice(maxRows).map((entry) => [key(entry.item), entry]))
+    if (batch.length === 0) return
+    lastFlush = performance.now()
+    pause = batch.length > 1 ? Math.min(pause * 2, longestPause) : shortestPause
+    metrics.sqlRows.inc({ name }, batch.length)
+    const work = settle(batch).finally(() => {
+      underWay.delete(work)
+      schedule()
+    })
+    underWay.add(work)
+    schedule()
+  }
+
+  function clear(): void {
+    if (timer) {
+      clearTimeout(timer as NodeJS.Timeout)
+      clearImmediate(timer as NodeJS.Immediate)
+    }
+    timer = undefined
+  }
+
+  /** Never rejects: whatever happens is told to the callers. */
+  async function settle(batch: readonly Row[]): Promise<void> {
+    try {
+      const results = await writePatiently(batch.map((row) => row.item))
+      for (const [index, row] of batch.entries()) answer(row, results[index])
+    } catch (error) {
+      if (batch.length > 1 && divisible(error)) {
+        const middle = batch.length >> 1
+        await settle(batch.slice(0, middle))
+        return settle(batch.slice(middle))
+      }
+      if (faultOf(error) === 'row') metrics.sqlPoisoned.inc({ name })
+      for (const row of batch) for (const waiter of row.waiters) waiter.reject(surfaced(error))
+    }
+  }
+
+  function answer(row: Row, result: Result | Error | undefined): void {
+    for (const waiter of row.waiters) {
+      if (result instanceof Error) waiter.reject(result)
+      else waiter.resolve(result as Result)
+    }
+  }
+
+  /** Repeats what a lost connection or a lost race spoiled. Safe, since statements are idempotent: a COMMIT may have worked. */
+  async function writePatiently(items: readonly Item[]): Promise<readonly (Result | Error)[]> {
+    for (const wait of retryWaits) {
+      try {
+        return await write(items)
+      } catch (error) {
+        const fault = faultOf(error)
+        const again = fault === 'connection' || (fault === 'clash' && items.length === 1)
+        if (!again || closed) throw error
+        await sleep(wait * (0.5 + Math.random()))
+      }
+    }
+    return write(items)
+  }
+
+  return {
+    add(item) {
+      if (closed) return Promise.reject(new Error(`${name}: the store is closed`))
+      const waiter = Promise.withResolvers<Result>()
+      const at = key(item)
+      const entry = pending.get(at)
+      if (entry) {
+        entry.item = item
+        entry.waiters.push(waiter)
+      } else pending.set(at, { item, waiters: [waiter] })
+      if (pending.size === 1 || pending.size >= maxRows) schedule()
+      return waiter.promise
+    },
+    async close() {
+      closed = true
+      clear()
+      schedule()
+      while (underWay.size > 0) await Promise.all(underWay)
+    },
+  }
+}
+
+/** Faults that one row can be the cause of: the others are worth a statement of their own. */
+function divisible(error: unknown): boolean {
+  const fault = faultOf(error)
+  return fault === 'row' || fault === 'clash' || fault === 'slow'
+}

@@ -1,0 +1,89 @@
+/** The schema, brought to where it is wanted. Knex is loaded only when there is something to do: it costs memory. */
+import type { Knex } from 'knex'
+import { Client } from 'pg'
+
+interface Migration {
+  up(knex: Knex): Promise<void>
+  down(knex: Knex): Promise<void>
+}
+
+/** Every migration by name, in order. A list and not a folder, so that a bundle carries them; append-only. */
+export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
+  '0001_leaders': () => import('../../../migrations/0001_leaders.ts'),
+  '0002_workspaces': () => import('../../../migrations/0002_workspaces.ts'),
+  '0003_agents': () => import('../../../migrations/0003_agents.ts'),
+}
+
+/** `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. */
+export type Goal = 'latest' | 'next' | 'previous' | 'nothing'
+
+/** Any number the operator's processes agree on; PostgreSQL locks it for whoever migrates. */
+const migrating = 7_263_104_552
+
+/**
+ * Brings the schema to the goal and returns the names of the migrations that ran. Several processes may call it at once:
+ * one works, the others wait for it and then find nothing to do. Each migration is one transaction.
+ */
+export async function migrate(databaseUrl: string, goal: Goal = 'latest'): Promise<readonly string[]> {
+  const client = new Client({
+    connectionString: databaseUrl,
+    application_name: 'molecule-operator-migrate',
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  })
+  // A connection lost between two queries is reported here as well as by the next query.
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [migrating])
+    if (goal === 'latest' && (await isLatest(client))) return []
+    return await run(databaseUrl, goal)
+  } finally {
+    await client.end()
+  }
+}
+
+async function isLatest(client: Client): Promise<boolean> {
+  const known = await client.query<{ known: boolean }>("SELECT to_regclass('knex_migrations') IS NOT NULL AS known")
+  if (known.rows[0]?.known !== true) return false
+  const applied = await client.query<{ name: string }>('SELECT name FROM knex_migrations')
+  const names = new Set(applied.rows.map((row) => row.name))
+  return Object.keys(migrations).every((name) => names.has(name))
+}
+
+async function run(databaseUrl: string, goal: Goal): Promise<readonly string[]> {
+  const { default: knex } = await import('knex')
+  const db = knex({ client: 'pg', connection: databaseUrl, pool: { min: 0, max: 2 } })
+  const config = {
+    migrationSource: {
+      getMigrations: () => Promise.resolve(Object.keys(migrations)),
+      getMigrationName: (name: string) => name,
+      getMigration: (name: string) => {
+        const load = migrations[name]
+        if (!load) throw new Error(`the database was migrated by a newer version: ${name} is unknown here`)
+        return load()
+      },
+    },
+  }
+  try {
+    // A process that died while migrating leaves knex's own lock set. Holding ours, we know that nobody works.
+    await db.migrate.forceFreeMigrationsLock(config)
+    const [, names] = (await step(db, config, goal)) as [number, readonly string[]]
+    return names
+  } finally {
+    await db.destroy()
+  }
+}
+
+function step(db: Knex, config: Knex.MigratorConfig, goal: Goal): Promise<unknown> {
+  switch (goal) {
+    case 'latest':
+      return db.migrate.latest(config)
+    case 'next':
+      return db.migrate.up(config)
+    case 'previous':
+      return db.migrate.down(config)
+    case 'nothing':
+      return db.migrate.rollback(config, true)
+  }
+}

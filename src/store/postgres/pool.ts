@@ -1,0 +1,76 @@
+/** The connections, and what every query of this room has in common: bounded waits and errors put in classes. */
+import { Pool, type PoolClient, type QueryResultRow } from 'pg'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import { faultOf } from './faults.ts'
+
+export interface PoolOptions {
+  readonly databaseUrl: string
+  readonly metrics: Metrics
+  /** Connections at most, without the one that listens. */
+  readonly connections?: number
+}
+
+/** Statements over one small pool. */
+export interface Database {
+  /**
+   * Runs one statement. `guard` is called when the connection is at hand, right before the statement leaves: whatever
+   * it throws, nothing is sent. A connection that failed is thrown away, one that refused a statement is kept.
+   */
+  query<Row extends QueryResultRow>(
+    name: string,
+    text: string,
+    values: readonly unknown[],
+    guard?: () => void,
+  ): Promise<readonly Row[]>
+  close(): Promise<void>
+}
+
+/** No statement of ours should take a tenth of this; what does is stuck behind something and is better tried again. */
+const statementTimeout = 5000
+/** Shorter, so that a row that somebody else holds is told apart from a slow server. */
+const lockTimeout = 2000
+
+export function sessionOf(databaseUrl: string, applicationName: string) {
+  return {
+    connectionString: databaseUrl,
+    application_name: applicationName,
+    connectionTimeoutMillis: 5000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    statement_timeout: statementTimeout,
+    lock_timeout: lockTimeout,
+    idle_in_transaction_session_timeout: statementTimeout,
+    // For a server that vanished without a word, where its own timeout cannot reach us.
+    query_timeout: statementTimeout + 3000,
+  }
+}
+
+export function openPool({ databaseUrl, metrics, connections = 6 }: PoolOptions): Database {
+  const pool = new Pool({ ...sessionOf(databaseUrl, 'molecule-operator'), max: connections, idleTimeoutMillis: 60_000 })
+  // A connection that breaks also tells so by events, which would end the process. The query that meets it says enough.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+
+  return {
+    async query<Row extends QueryResultRow>(
+      name: string,
+      text: string,
+      values: readonly unknown[],
+      guard?: () => void,
+    ) {
+      const client: PoolClient = await pool.connect()
+      let broken = false
+      try {
+        guard?.()
+        metrics.sqlStatements.inc({ name })
+        return (await client.query<Row>(text, [...values])).rows
+      } catch (error) {
+        broken = faultOf(error) === 'connection'
+        throw error
+      } finally {
+        client.release(broken)
+      }
+    },
+    close: () => pool.end(),
+  }
+}

@@ -1,0 +1,164 @@
+/** The intent row: one statement that judges every intent of a batch, and writes those that are in order and differ. */
+import type { Recorded, WorkspaceIntent } from '../workspace-store.ts'
+import { rawColumns, sentColumns, toWorkspaceRow, type SentRow } from './row.ts'
+import type { Column, Statement } from './statement.ts'
+
+/** Columns that a later intent may change. `backend` and `status` are written at birth alone. */
+const intended: readonly Column<WorkspaceIntent>[] = [
+  ['resource_name', 'text', (i) => i.resourceName],
+  ['observed_generation', 'bigint', (i) => i.generation],
+  ['name', 'text', (i) => i.displayName],
+  ['role', 'text', (i) => i.role],
+  ['parent_id', 'uuid', (i) => i.parentId],
+  ['tier', 'integer', (i) => i.tier],
+  ['runtime', 'text', (i) => i.runtime],
+  ['model', 'text', (i) => i.model],
+  ['template', 'text', (i) => i.template],
+  ['spec_hash', 'text', (i) => i.specHash],
+  ['workspace_dir', 'text', (i) => i.workspaceDir],
+  ['workspace_access', 'text', (i) => i.workspaceAccess],
+  ['max_concurrent_tasks', 'integer', (i) => i.maxConcurrentTasks],
+  ['update_tier', 'text', (i) => i.updateTier],
+]
+const born: readonly Column<WorkspaceIntent>[] = [
+  ['id', 'uuid', (i) => i.id],
+  ['owner_uid', 'text', (i) => i.ownerUid],
+  ['namespace', 'text', (i) => i.namespace],
+  ['backend', 'text', (i) => i.backend],
+  ['status', 'workspace_status', (i) => i.initialPhase],
+  ['delivery_mode', 'text', (i) => i.deliveryMode],
+]
+const canvas: readonly Column<WorkspaceIntent>[] = [
+  ['canvas_x', 'double precision', (i) => i.canvas?.x],
+  ['canvas_y', 'double precision', (i) => i.canvas?.y],
+  ['canvas_collapsed', 'boolean', (i) => i.canvas?.collapsed],
+]
+
+const namesOf = (columns: readonly Column<WorkspaceIntent>[]): readonly string[] => columns.map(([name]) => name)
+const list = (columns: readonly Column<WorkspaceIntent>[], table: string): string =>
+  namesOf(columns)
+    .map((name) => `${table}.${name}`)
+    .join(', ')
+
+/**
+ * How an intent is judged, worst first:
+ *   stale          another owner, a newer generation, or removed
+ *   parentMissing  the parent has no live row and does not get one here. A row that had this parent all along keeps it,
+ *                  also when the parent is removed meanwhile: the child goes on running
+ *   siblingTaken   a live sibling has the name; of two in this batch, the one with a row, else the smaller id, wins
+ * Correlated subqueries on purpose: they stay index look-ups, whatever the planner believes of the table's size.
+ */
+const judge = `,
+  seen AS MATERIALIZED (
+    SELECT i.*, w.id IS NOT NULL AS known,
+      w.id IS NOT NULL AND (w.owner_uid <> i.owner_uid OR w.observed_generation > i.observed_generation
+        OR w.status = 'removed') AS stale,
+      (${list(intended, 'w')}) IS DISTINCT FROM (${list(intended, 'i')}) AS differs,
+      i.parent_id IS NULL OR w.parent_id IS NOT DISTINCT FROM i.parent_id
+        OR (SELECT p.status <> 'removed' FROM workspaces p WHERE p.id = i.parent_id) IS TRUE AS rooted,
+      (SELECT s.id FROM workspaces s
+        WHERE COALESCE(s.parent_id, '00000000-0000-0000-0000-000000000000'::uuid)
+            = COALESCE(i.parent_id, '00000000-0000-0000-0000-000000000000'::uuid)
+          AND s.namespace = i.namespace AND s.name = i.name AND s.status <> 'removed' AND s.id <> i.id) AS taken_by
+    FROM input i LEFT JOIN workspaces w ON w.id = i.id
+  ),
+  free AS MATERIALIZED (
+    SELECT s.id, s.parent_id, s.rooted,
+      first_value(s.id) OVER (PARTITION BY s.parent_id, s.namespace, s.name ORDER BY s.known DESC, s.id) AS first_id
+    FROM seen s WHERE NOT s.stale AND s.taken_by IS NULL
+  ),
+  -- From the roots down: a parent in this batch counts as soon as it is in order itself.
+  placed AS (
+    SELECT f.id FROM free f WHERE f.rooted AND f.first_id = f.id
+    UNION
+    SELECT f.id FROM free f JOIN placed p ON f.parent_id = p.id WHERE f.first_id = f.id
+  ),
+  judged AS MATERIALIZED (
+    SELECT s.*, COALESCE(s.taken_by, f.first_id) AS winner,
+      CASE
+        WHEN s.stale THEN 'stale'
+        WHEN s.id IN (SELECT id FROM placed) THEN 'recorded'
+        WHEN NOT s.rooted AND s.parent_id NOT IN (SELECT id FROM placed) THEN 'parentMissing'
+        ELSE 'siblingTaken'
+      END AS verdict
+    FROM seen s LEFT JOIN free f ON f.id = s.id
+  )`
+
+/**
+ * What is in order and differs is written; the rest is not touched, not even locked. The guards stand a second time in
+ * DO UPDATE, for what happened since the look. An agent's own word on its delivery stands until the spec changes.
+ */
+const write = `,
+  written AS (
+    INSERT INTO workspaces AS w (${namesOf([...born, ...intended]).join(', ')}, leader_epoch)
+    SELECT ${list([...born, ...intended], 'j')}, j.epoch
+    FROM judged j WHERE j.verdict = 'recorded' AND (j.differs OR NOT j.known) ORDER BY j.id
+    ON CONFLICT (id) DO UPDATE SET
+      ${namesOf(intended)
+        .map((name) => `${name} = EXCLUDED.${name}`)
+        .join(', ')},
+      delivery_mode = CASE WHEN w.observed_generation < EXCLUDED.observed_generation
+        THEN EXCLUDED.delivery_mode ELSE w.delivery_mode END,
+      leader_epoch = EXCLUDED.leader_epoch, updated_at = now()
+    WHERE w.owner_uid = EXCLUDED.owner_uid AND w.observed_generation <= EXCLUDED.observed_generation
+      AND w.status <> 'removed'
+    RETURNING w.*, w.xmax = 0 AS inserted
+  ),
+  standing AS MATERIALIZED (
+    SELECT ${rawColumns('w')}, true AS changed FROM written w
+    UNION ALL
+    SELECT ${rawColumns('w')}, false FROM judged j JOIN workspaces w ON w.id = j.id
+    WHERE j.verdict = 'recorded' AND j.known AND NOT j.differs
+  ),
+  told AS (
+    INSERT INTO structure_events (event_type, workspace_id, payload)
+    SELECT CASE w.status WHEN 'awaiting_agent' THEN 'WORKSPACE_AWAITING_AGENT' ELSE 'WORKSPACE_PROVISIONING' END, w.id,
+      jsonb_build_object('name', w.name, 'tier', w.tier, 'runtime', w.runtime)
+    FROM written w WHERE w.inserted
+  ),
+  drawn AS (
+    INSERT INTO canvas_layouts AS c (workspace_id, x, y, collapsed)
+    SELECT j.id, j.canvas_x, j.canvas_y, j.canvas_collapsed
+    FROM standing s JOIN judged j ON j.id = s.id LEFT JOIN canvas_layouts o ON o.workspace_id = j.id
+    WHERE j.canvas_x IS NOT NULL
+      AND (o.x, o.y, o.collapsed) IS DISTINCT FROM (j.canvas_x, j.canvas_y, j.canvas_collapsed)
+    ORDER BY j.id
+    ON CONFLICT (workspace_id) DO UPDATE SET x = EXCLUDED.x, y = EXCLUDED.y, collapsed = EXCLUDED.collapsed
+    RETURNING c.workspace_id
+  )
+  SELECT j.ord::int AS ord, j.verdict, ${sentColumns('s')}, s.changed OR d.workspace_id IS NOT NULL AS changed,
+    COALESCE(t.namespace, b.namespace) AS winner_namespace,
+    COALESCE(t.resource_name, b.resource_name) AS winner_name
+  FROM judged j LEFT JOIN standing s ON s.id = j.id LEFT JOIN drawn d ON d.workspace_id = j.id
+    LEFT JOIN workspaces t ON j.verdict = 'siblingTaken' AND t.id = j.winner
+    LEFT JOIN input b ON j.verdict = 'siblingTaken' AND b.id = j.winner`
+
+interface RecordedRow extends SentRow {
+  verdict: Recorded['kind']
+  changed: boolean
+  winner_namespace: string | null
+  winner_name: string | null
+}
+
+export const record: Statement<WorkspaceIntent, RecordedRow, Recorded> = {
+  name: 'record',
+  key: (intent) => intent.id,
+  columns: [...born, ...intended, ...canvas],
+  sql: judge + write,
+  result(row) {
+    if (!row) return { kind: 'stale' }
+    switch (row.verdict) {
+      case 'recorded':
+        // In order when we looked, gone to another when we wrote.
+        if (row.id === null) return { kind: 'stale' }
+        return { kind: 'recorded', row: toWorkspaceRow({ ...row, id: row.id }), changed: row.changed }
+      case 'siblingTaken': {
+        const by = { namespace: row.winner_namespace ?? '', resourceName: row.winner_name ?? '' }
+        return { kind: 'siblingTaken', by }
+      }
+      case 'parentMissing':
+      case 'stale':
+        return { kind: row.verdict }
+    }
+  },
+}

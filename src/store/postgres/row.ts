@@ -1,0 +1,76 @@
+/** The row of `workspaces` as the port shows it: which columns, how they travel, what they become. */
+import type { Phase, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
+import type { Answer } from './statement.ts'
+
+/** The columns that a `WorkspaceRow` is made of. */
+const names = [
+  'id',
+  'status',
+  'status_since',
+  'backend',
+  'instance_id',
+  'url',
+  'runtime_image_digest',
+  'launched_hash',
+  'launched_at',
+  'launch_attempts',
+  'registered_at',
+  'last_heartbeat_at',
+  'active_tasks',
+  'last_error_rate',
+  'current_task',
+  'last_sample_error',
+] as const
+const times: ReadonlySet<string> = new Set(['status_since', 'launched_at', 'registered_at', 'last_heartbeat_at'])
+
+/** As they stand: for a CTE. */
+export const rawColumns = (table: string): string => names.map((name) => `${table}.${name}`).join(', ')
+
+/** As they travel: times as milliseconds, which cost a fraction of what reading a timestamp costs. */
+export const sentColumns = (table: string): string =>
+  names
+    .map((name) => (times.has(name) ? `date_part('epoch', ${table}.${name}) * 1000 AS ${name}` : `${table}.${name}`))
+    .join(', ')
+
+/** What `sentColumns` gives; `id` is null when there was no row. */
+export interface SentRow extends Answer {
+  id: string | null
+  status: Phase
+  status_since: number
+  backend: string
+  instance_id: string | null
+  url: string
+  runtime_image_digest: string | null
+  launched_hash: string | null
+  launched_at: number | null
+  launch_attempts: number
+  registered_at: number | null
+  last_heartbeat_at: number | null
+  active_tasks: number
+  last_error_rate: number
+  current_task: string | null
+  last_sample_error: string | null
+}
+
+const dateOf = (time: number | null): Date | undefined => (time === null ? undefined : new Date(time))
+
+export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
+  return {
+    id: sent.id as WorkspaceId,
+    status: sent.status,
+    statusSince: new Date(sent.status_since),
+    backend: sent.backend,
+    instanceId: sent.instance_id ?? undefined,
+    url: sent.url,
+    imageDigest: sent.runtime_image_digest ?? undefined,
+    launchedHash: sent.launched_hash ?? undefined,
+    launchedAt: dateOf(sent.launched_at),
+    launchAttempts: sent.launch_attempts,
+    registeredAt: dateOf(sent.registered_at),
+    lastHeartbeatAt: dateOf(sent.last_heartbeat_at),
+    activeTasks: sent.active_tasks,
+    errorRate: sent.last_error_rate,
+    currentTask: sent.current_task ?? undefined,
+    lastError: sent.last_sample_error ?? undefined,
+  }
+}

@@ -1,0 +1,126 @@
+/** A batch as one statement: its items become the rows of `unnest`, and every item gets exactly one row back. */
+import type { QueryResultRow } from 'pg'
+import { Fenced } from '../../errors.ts'
+import type { Fence } from '../../fence.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import { createBatcher, type Batcher } from './batcher.ts'
+import type { Database } from './pool.ts'
+
+type Value = string | number | bigint | boolean | Date | Buffer | undefined
+
+/** One column of the input: its name in SQL, its type, and where an item has it. Undefined is NULL. */
+export type Column<Item> = readonly [name: string, type: string, value: (item: Item) => Value]
+
+/** What every result row carries: the position of its item, from 1. */
+export interface Answer extends QueryResultRow {
+  ord: number
+}
+
+/** A statement over many items. */
+export interface Statement<Item, Row extends Answer, Result> {
+  readonly name: string
+  readonly columns: readonly Column<Item>[]
+  /** Reads the rows of `input` (the columns and `ord`), and returns one row for each. */
+  readonly sql: string
+  key(item: Item): string
+  /** Undefined when the statement gave no row for the item. An Error rejects this caller alone. */
+  result(row: Row | undefined, item: Item): Result | Error
+}
+
+/** A write that only the leader may do. */
+interface Fenceable<Item> {
+  readonly item: Item
+  readonly fence: Fence
+}
+
+/** The values of one column as PostgreSQL's array literal. Everything but numbers is quoted, since it may be foreign. */
+function arrayLiteral<Item>(items: readonly Item[], value: (item: Item) => Value): string {
+  return `{${items.map((item) => literal(value(item))).join(',')}}`
+}
+
+function literal(value: Value): string {
+  switch (typeof value) {
+    case 'undefined':
+      return 'NULL'
+    case 'number':
+    case 'bigint':
+      return String(value)
+    case 'boolean':
+      return value ? 't' : 'f'
+    case 'string':
+      return `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`
+    default:
+      return value instanceof Date ? `"${value.toISOString()}"` : String.raw`"\\x${value.toString('hex')}"`
+  }
+}
+
+function inputOf<Item>(columns: readonly Column<Item>[], from: number): string {
+  const arrays = columns.map(([, type], index) => `$${index + from}::${type}[]`).join(', ')
+  const names = columns.map(([name]) => name).join(', ')
+  return `unnest(${arrays}) WITH ORDINALITY AS u(${names}, ord)`
+}
+
+/** Batches a statement that any replica may send. */
+export function batched<Item, Row extends Answer, Result>(
+  database: Database,
+  metrics: Metrics,
+  statement: Statement<Item, Row, Result>,
+): Batcher<Item, Result> {
+  const { name, columns, sql, key, result } = statement
+  const text = `WITH RECURSIVE input AS MATERIALIZED (SELECT u.* FROM ${inputOf(columns, 1)})${sql}`
+  return createBatcher<Item, Result>({
+    name,
+    key,
+    metrics,
+    async write(items) {
+      const values = columns.map(([, , value]) => arrayLiteral(items, value))
+      return pair(items, await database.query<Row>(name, text, values), result)
+    },
+  })
+}
+
+/**
+ * Batches a statement that only the leader of this lease may send. Two checks: by our own clock when it leaves, and by
+ * the epoch in the database, whose row stays locked until the statement is through, so that the next leader's epoch
+ * begins either before it (nothing is written) or after it.
+ */
+export function fenced<Item, Row extends Answer, Result>(
+  database: Database,
+  metrics: Metrics,
+  lease: string,
+  statement: Statement<Item, Row, Result>,
+): Batcher<Fenceable<Item>, Result> {
+  const { name, columns, sql, key, result } = statement
+  const text = `
+    WITH RECURSIVE fence AS MATERIALIZED (
+      SELECT epoch FROM leaders WHERE lease = $1 AND epoch = $2::bigint FOR SHARE
+    ),
+    input AS MATERIALIZED (SELECT u.*, fence.epoch FROM fence, ${inputOf(columns, 3)})${sql}`
+  return createBatcher<Fenceable<Item>, Result>({
+    name,
+    metrics,
+    key: ({ item }) => key(item),
+    async write(batch) {
+      const epoch = batch.reduce((newest, { fence }) => (fence.epoch > newest ? fence.epoch : newest), 0n)
+      const items = batch.map(({ item }) => item)
+      const values = columns.map(([, , value]) => arrayLiteral(items, value))
+      const guard = () => {
+        for (const { fence } of batch) fence.check()
+        if (batch.some(({ fence }) => fence.epoch !== epoch))
+          throw new Fenced(`${name}: an earlier epoch of this process`)
+      }
+      const rows = await database.query<Row>(name, text, [lease, String(epoch), ...values], guard)
+      if (rows.length === 0) throw new Fenced(`${name}: epoch ${epoch} of lease ${lease} is over`)
+      return pair(items, rows, result)
+    },
+  })
+}
+
+function pair<Item, Row extends Answer, Result>(
+  items: readonly Item[],
+  rows: readonly Row[],
+  result: (row: Row | undefined, item: Item) => Result | Error,
+): (Result | Error)[] {
+  const byPosition = new Map(rows.map((row) => [Number(row.ord), row]))
+  return items.map((item, index) => result(byPosition.get(index + 1), item))
+}
