@@ -1,0 +1,279 @@
+import { randomUUID } from 'node:crypto'
+import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
+import { minutes, seconds, type Duration } from '../duration.ts'
+import { Fenced, reasonOf, RetryAfter, Terminal } from '../errors.ts'
+import type { Fence } from '../fence.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { ControllerName, Metrics } from '../telemetry/metrics.ts'
+import type { Change, Client } from './client.ts'
+import type { Events } from './events.ts'
+import { claim, hasFinalizer, release } from './finalizer.ts'
+import type { Informer } from './informer.ts'
+import { KubeError } from './kube-error.ts'
+import { Queue, type Priority } from './queue.ts'
+import type { Context, Outcome, Reconciler } from './reconciler.ts'
+import { Reporter, type Reported } from './report.ts'
+import type { Trouble } from './status.ts'
+import { sleep } from './timing.ts'
+
+export interface ControllerOptions<T extends KubeObject> {
+  readonly name: ControllerName
+  readonly reconciler: Reconciler<T>
+  /** Where the objects come from; its changes make passes. */
+  readonly informer: Informer<T>
+  readonly client: Client
+  readonly fence: Fence
+  readonly events: Events
+  readonly log: Logger
+  readonly metrics: Metrics
+  /** Passes at once. Most of them wait for something. */
+  readonly workers?: number
+  /** Time of one pass until its signal aborts; the report of it has the client's own deadline on top. */
+  readonly deadline?: Duration
+  /** How often every object is looked at without cause. */
+  readonly resync?: Duration
+  readonly quiet?: Duration
+}
+
+/** Failures in a row after which people are told: one is a hiccup. */
+const patience = 3
+
+type Ending = 'settled' | 'again' | 'blocked' | 'error' | 'conflict' | 'skipped'
+
+/**
+ * Runs a reconciler over the objects of one kind: keys in from watches, one pass a key at a time, the outcome back into
+ * the queue. It decides nothing about the object itself.
+ */
+export class Controller<T extends KubeObject> {
+  readonly name: ControllerName
+  readonly #options: ControllerOptions<T>
+  readonly #queue: Queue
+  readonly #reporter: Reporter<T>
+  readonly #log: Logger
+
+  constructor(options: ControllerOptions<T>) {
+    const { name, metrics, client, informer, quiet } = options
+    this.name = name
+    this.#options = options
+    this.#log = options.log.child({ controller: name })
+    this.#queue = new Queue({ onWait: (waited) => metrics.queueWait.observe({ controller: name }, waited / 1000) })
+    const onWrite = () => metrics.statusWrites.inc({ controller: name })
+    this.#reporter = new Reporter({ client, type: informer.type, onWrite, ...(quiet !== undefined && { quiet }) })
+  }
+
+  /** Asks for a pass; from anywhere, as often as one likes. */
+  enqueue(key: Key, priority: Priority = 'change'): void {
+    this.#queue.add(key, priority)
+    this.#options.metrics.queueDepth.set({ controller: this.name }, this.#queue.depth)
+  }
+
+  /** Makes passes of changes elsewhere: `map` gives the keys that a change of another kind concerns. */
+  watch<Other extends KubeObject>(source: Source<Other>, map: (change: Change<Other>) => Iterable<Key>): void {
+    source.onChange((change) => {
+      for (const key of map(change)) this.enqueue(key)
+    })
+  }
+
+  /** Works until the signal aborts, and then until the passes under way have ended. Throws `Fenced`, nothing else. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { informer, workers = 64, resync = minutes(10) } = this.#options
+    await Promise.race([informer.synced, aborted(signal)])
+    if (signal.aborted) return
+    informer.onChange((change) => this.#onOwnChange(change))
+    const stop = new AbortController()
+    const ending = AbortSignal.any([signal, stop.signal])
+    ending.addEventListener('abort', () => this.#queue.stop(), { once: true })
+    const resyncing = this.#resync(resync, ending)
+    try {
+      await Promise.all(Array.from({ length: workers }, () => this.#work(ending)))
+    } finally {
+      stop.abort()
+      await resyncing
+    }
+  }
+
+  #onOwnChange(change: Change<T>): void {
+    if (change.after === undefined) {
+      this.#queue.forget(change.key)
+      this.#reporter.forget(change.key)
+    } else if (isWorthAPass(change.before, change.after)) this.enqueue(change.key)
+  }
+
+  /** Every object in turn, behind all changes. Reads nothing but the cache. */
+  async #resync(interval: Duration, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep((interval * (0.9 + Math.random() / 5)) as Duration, signal)
+      if (signal.aborted) return
+      for (const object of this.#options.informer.cache.values()) this.enqueue(keyOf(object), 'resync')
+    }
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    for (let key = await this.#queue.take(); key !== undefined; key = await this.#queue.take()) {
+      const began = performance.now()
+      try {
+        const ending = await this.#pass(key, signal)
+        this.#options.metrics.reconciles.inc({ controller: this.name, outcome: ending })
+      } finally {
+        this.#queue.done(key)
+        this.#options.metrics.queueDepth.set({ controller: this.name }, this.#queue.depth)
+        this.#options.metrics.reconcileSeconds.observe({ controller: this.name }, (performance.now() - began) / 1000)
+      }
+    }
+  }
+
+  async #pass(key: Key, stopping: AbortSignal): Promise<Ending> {
+    const object = this.#options.informer.cache.get(key)
+    if (!object) {
+      this.#queue.forget(key)
+      return 'skipped'
+    }
+    const pass = new Pass(this.#options, object, this.#log.child({ key, uid: object.metadata.uid }), stopping)
+    try {
+      const verdict = await this.#options.reconciler.reconcile(object, pass.context)
+      if (pass.released) return this.#after(key, { kind: 'settled' })
+      const reported = await this.#reporter.report(object, verdict, new Date())
+      if (verdict.outcome.kind === 'blocked') pass.warn(reported, verdict.outcome)
+      return this.#after(key, verdict.outcome, reported)
+    } catch (error) {
+      return await this.#failed(key, object, pass, error, stopping)
+    } finally {
+      pass.end()
+    }
+  }
+
+  #after(key: Key, outcome: Outcome, reported?: Reported): Ending {
+    this.#queue.forget(key)
+    const deferred = reported?.kind === 'deferred' ? reported.after : Number.POSITIVE_INFINITY
+    if (outcome.kind === 'again') this.#queue.addAfter(key, Math.min(outcome.after, deferred) as Duration)
+    return outcome.kind
+  }
+
+  async #failed(key: Key, object: T, pass: Pass<T>, error: unknown, stopping: AbortSignal): Promise<Ending> {
+    if (error instanceof Fenced) throw error
+    if (stopping.aborted) return 'skipped'
+    if (pass.gone) return 'skipped'
+    if (error instanceof KubeError && error.isConflict) {
+      this.#queue.addBackoff(key)
+      return 'conflict'
+    }
+    if (error instanceof RetryAfter) {
+      this.#queue.forget(key)
+      this.#queue.addAfter(key, error.after)
+      return 'again'
+    }
+    if (error instanceof Terminal) {
+      const trouble: Trouble = { kind: 'blocked', reason: error.reason, message: reasonOf(error) }
+      const reported = await this.#tell(key, object, trouble, pass)
+      if (reported) pass.warn(reported, trouble)
+      return 'blocked'
+    }
+    const failures = this.#queue.addBackoff(key)
+    pass.context.log.error({ err: error, failures }, 'pass failed')
+    if (failures >= patience)
+      await this.#tell(key, object, { kind: 'retrying', reason: 'Retrying', message: reasonOf(error) }, pass)
+    return 'error'
+  }
+
+  /** A status that cannot be written now is written by a later pass. */
+  async #tell(key: Key, object: T, trouble: Trouble, pass: Pass<T>): Promise<Reported | undefined> {
+    try {
+      const reported = await this.#reporter.reportTrouble(object, trouble, new Date())
+      if (trouble.kind === 'blocked') this.#queue.forget(key)
+      return reported
+    } catch (error) {
+      if (error instanceof Fenced) throw error
+      pass.context.log.info({ cause: reasonOf(error) }, 'status not written')
+      if (trouble.kind === 'blocked') this.#queue.addBackoff(key)
+      return undefined
+    }
+  }
+}
+
+/** Whatever tells of changes: an informer, or many followed at once. */
+export interface Source<T extends KubeObject> {
+  onChange(listener: (change: Change<T>) => void): void
+}
+
+/** One pass: its context, and what happened in it that decides how it ends. */
+class Pass<T extends KubeObject> {
+  readonly context: Context
+  released = false
+  /** The object was gone when we wanted to claim it. */
+  gone = false
+  readonly #options: ControllerOptions<T>
+  readonly #object: T
+  readonly #abort = new AbortController()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(options: ControllerOptions<T>, object: T, log: Logger, stopping: AbortSignal) {
+    this.#options = options
+    this.#object = object
+    this.#timer = setTimeout(
+      () => this.#abort.abort(new Error('the pass took too long')),
+      options.deadline ?? seconds(60),
+    )
+    const reconcileId = randomUUID()
+    this.context = {
+      signal: AbortSignal.any([stopping, this.#abort.signal]),
+      reconcileId,
+      log: log.child({ reconcileId }),
+      fence: options.fence,
+      now: () => new Date(),
+      claim: () => this.#claim(),
+      release: () => this.#release(),
+      event: (type, reason, message) => options.events.emit(object, type, reason, message),
+    }
+  }
+
+  /** One Warning a change of mind, not one a pass. */
+  warn(reported: Reported, { reason, message }: { readonly reason: string; readonly message: string }): void {
+    if (reported.kind === 'written') this.context.event('Warning', reason, message)
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
+
+  async #claim(): Promise<void> {
+    try {
+      await claim(this.#options.client, this.#options.informer.type, this.#object)
+    } catch (error) {
+      this.gone = error instanceof KubeError && error.isNotFound
+      throw error
+    }
+  }
+
+  async #release(): Promise<void> {
+    await release(this.#options.client, this.#options.informer.type, this.#object)
+    this.released = true
+  }
+}
+
+/**
+ * Our own status writes and claims come back as changes too: they are no reason to look again. What people, Git and other
+ * controllers can ask for is.
+ */
+function isWorthAPass(before: KubeObject | undefined, after: KubeObject): boolean {
+  if (!before) return true
+  const [was, is] = [before.metadata, after.metadata]
+  return (
+    was.generation !== is.generation ||
+    was.deletionTimestamp !== is.deletionTimestamp ||
+    (hasFinalizer(before) && !hasFinalizer(after)) ||
+    !sameStrings(was.annotations, is.annotations) ||
+    !sameStrings(was.labels, is.labels)
+  )
+}
+
+function sameStrings(a: Readonly<Record<string, string>> = {}, b: Readonly<Record<string, string>> = {}): boolean {
+  const names = Object.keys(a)
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto'
+import type { KubeObject } from '../api/meta.ts'
+import { minutes, seconds } from '../duration.ts'
+import { reasonOf } from '../errors.ts'
+import type { Fence } from '../fence.ts'
+import type { Logger } from '../telemetry/log.ts'
+import { KubeError } from './kube-error.ts'
+import { microTime } from './micro-time.ts'
+import type { Transport } from './transport.ts'
+
+export interface EventsOptions {
+  readonly transport: Transport
+  readonly fence: Fence
+  /** `molecule.dev/operator` and the like. */
+  readonly controller: string
+  /** Which replica. */
+  readonly instance: string
+  readonly log: Logger
+}
+
+interface Told {
+  readonly name: string
+  readonly namespace: string
+  count: number
+  lastAt: number
+  sentAt: number
+}
+
+/** Tokens of the whole process: a burst, then a slow rate. What is over it is not sent: events are hints for people. */
+const burst = 25
+const perSecond = 5
+/** How long the same news is the same series. */
+const seriesAge = minutes(10)
+/** How often the count of a series is brought up to date. */
+const seriesUpdate = minutes(1)
+const mostSeries = 2000
+
+/**
+ * Says to people what has happened (events.k8s.io/v1). The same news about the same object is one event with a count,
+ * under a name made from its content, so that a restarted operator does not say it all again.
+ */
+export class Events {
+  readonly #options: EventsOptions
+  readonly #told = new Map<string, Told>()
+  #tokens = burst
+  #filledAt = performance.now()
+
+  constructor(options: EventsOptions) {
+    this.#options = options
+  }
+
+  /** Never throws and never waits. */
+  emit(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    const now = performance.now()
+    const note = message.length > 1024 ? `${message.slice(0, 1021)}...` : message
+    const id = createHash('sha256')
+      .update([object.metadata.uid, type, reason, note].join('\0'))
+      .digest('hex')
+      .slice(0, 16)
+    const known = this.#told.get(id)
+    if (known && now - known.lastAt < seriesAge) {
+      known.count++
+      known.lastAt = now
+      if (now - known.sentAt >= seriesUpdate && this.#mayTell(now)) this.#send(this.#repeat(known, now))
+      return
+    }
+    if (!this.#mayTell(now)) return
+    const namespace = object.metadata.namespace ?? 'default'
+    const told = { name: `${object.metadata.name.slice(0, 230)}.${id}`, namespace, count: 1, lastAt: now, sentAt: now }
+    this.#told.delete(id)
+    this.#told.set(id, told)
+    this.#bound()
+    this.#send(this.#first(told, object, type, reason, note))
+  }
+
+  async #first(told: Told, object: KubeObject, type: string, reason: string, note: string): Promise<void> {
+    const { controller, instance, transport, fence } = this.#options
+    const { name, namespace, uid, resourceVersion } = object.metadata
+    const body = {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { name: told.name, namespace: told.namespace },
+      eventTime: microTime(new Date()),
+      reportingController: controller,
+      reportingInstance: instance,
+      action: 'Reconcile',
+      type,
+      reason,
+      note,
+      regarding: {
+        apiVersion: object.apiVersion,
+        kind: object.kind,
+        name,
+        uid,
+        resourceVersion,
+        ...(namespace !== undefined && { namespace }),
+      },
+    }
+    try {
+      await transport.send({ method: 'POST', path: collection(told.namespace), verb: 'event', body, fence })
+    } catch (error) {
+      // Said before this process began: nothing new for anyone.
+      if (!(error instanceof KubeError && error.isAlreadyExists)) throw error
+    }
+  }
+
+  async #repeat(told: Told, now: number): Promise<void> {
+    const { transport, fence } = this.#options
+    told.sentAt = now
+    const body = { series: { count: told.count, lastObservedTime: microTime(new Date()) } }
+    const path = `${collection(told.namespace)}/${told.name}`
+    const contentType = 'application/merge-patch+json'
+    await transport.send({ method: 'PATCH', path, verb: 'event', body, contentType, fence })
+  }
+
+  #send(sending: Promise<void>): void {
+    sending.catch((error: unknown) => this.#options.log.debug({ cause: reasonOf(error) }, 'event not sent'))
+  }
+
+  #mayTell(now: number): boolean {
+    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filledAt) / seconds(1)) * perSecond)
+    this.#filledAt = now
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+
+  #bound(): void {
+    const [oldest] = this.#told.keys()
+    if (this.#told.size > mostSeries && oldest !== undefined) this.#told.delete(oldest)
+  }
+}
+
+const collection = (namespace: string): string => `/apis/events.k8s.io/v1/namespaces/${namespace}/events`

@@ -1,0 +1,158 @@
+import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
+import { reasonOf } from '../errors.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Cache, Change, ResourceType } from './client.ts'
+import type { KubeError } from './kube-error.ts'
+import { ObjectCache, type IndexFunctions } from './object-cache.ts'
+import { collectionPath, strip, type RawObject } from './raw.ts'
+import type { Transport } from './transport.ts'
+import { watch, type WatchEvent } from './watch.ts'
+
+/** `forbidden` and `missing` (no such kind) are tried again every ten seconds, and mend by themselves. */
+export type InformerState = 'syncing' | 'synced' | 'forbidden' | 'missing'
+
+export interface InformerOptions<T extends KubeObject> {
+  readonly type: ResourceType<T>
+  /** Only this namespace; all of them without it. */
+  readonly namespace?: string
+  readonly indexes?: IndexFunctions<T>
+}
+
+export interface InformerTools {
+  readonly transport: Transport
+  readonly log: Logger
+  readonly metrics: Metrics
+}
+
+/** One kind (in one namespace or all), kept in memory and up to date. */
+export class Informer<T extends KubeObject> {
+  readonly type: ResourceType<T>
+  readonly namespace: string | undefined
+  readonly #tools: InformerTools
+  readonly #log: Logger
+  readonly #cache: ObjectCache<T>
+  readonly #changed = new Set<(change: Change<T>) => void>()
+  readonly #moved = new Set<(state: InformerState) => void>()
+  readonly #firstSync = Promise.withResolvers<void>()
+  /** Versions already reported as unreadable, so that each is said once. */
+  readonly #unreadable = new Map<Key, string>()
+  #state: InformerState = 'syncing'
+  #heardAt = performance.now()
+  #running: Promise<void> | undefined
+
+  constructor(options: InformerOptions<T>, tools: InformerTools) {
+    this.type = options.type
+    this.namespace = options.namespace
+    this.#tools = tools
+    this.#log = tools.log.child({ kind: options.type.kind, ...(options.namespace && { namespace: options.namespace }) })
+    this.#cache = new ObjectCache<T>(options.indexes ?? {}, (change) => {
+      for (const listener of this.#changed) listener(change)
+    })
+  }
+
+  get cache(): Cache<T> {
+    return this.#cache
+  }
+
+  get state(): InformerState {
+    return this.#state
+  }
+
+  /** Resolves with the first whole list. */
+  get synced(): Promise<void> {
+    return this.#firstSync.promise
+  }
+
+  /** Milliseconds since the API server last said anything. */
+  get silence(): number {
+    return performance.now() - this.#heardAt
+  }
+
+  /** Told of every change after it is in the cache; must not throw and only enqueue. Present objects are told first. */
+  onChange(listener: (change: Change<T>) => void): void {
+    for (const object of this.#cache.values()) listener({ key: keyOf(object), before: undefined, after: object })
+    this.#changed.add(listener)
+  }
+
+  onState(listener: (state: InformerState) => void): void {
+    this.#moved.add(listener)
+  }
+
+  /** Puts the answer of one of our own writes into the cache, so that the next pass reads it. */
+  remember(object: T): void {
+    const mine = this.namespace === undefined || this.namespace === object.metadata.namespace
+    if (mine && this.#cache.hasSynced) this.#cache.remember(object)
+  }
+
+  /** Runs until the signal aborts. A second call joins the first. */
+  start(signal: AbortSignal): Promise<void> {
+    this.#running ??= this.#run(signal)
+    return this.#running
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { transport, metrics } = this.#tools
+    const path = collectionPath(this.type, this.namespace)
+    const options = {
+      transport,
+      path,
+      convert: (raw: RawObject) => this.#convert(raw),
+      onRestart: (cause: string) => metrics.watchRestarts.inc({ kind: this.type.kind, cause }),
+    }
+    for await (const event of watch<T>(options, signal)) this.#handle(event)
+  }
+
+  #handle(event: WatchEvent<T>): void {
+    this.#heardAt = event.type === 'trouble' ? this.#heardAt : performance.now()
+    switch (event.type) {
+      case 'synced':
+        this.#cache.replace(event.objects, event.resourceVersion)
+        this.#move('synced')
+        this.#firstSync.resolve()
+        this.#log.info({ objects: this.#cache.size }, 'cache synced')
+        return
+      case 'changed':
+        if (event.object) this.#cache.put(event.object)
+        else this.#cache.evict(event.raw)
+        return
+      case 'deleted':
+        this.#unreadable.delete(keyOf(event.raw))
+        this.#cache.delete(event.raw)
+        return
+      case 'live':
+        this.#move('synced')
+        return
+      case 'trouble':
+        this.#complain(event.error)
+    }
+  }
+
+  #convert(raw: RawObject): T | undefined {
+    const known = this.#cache.known(raw)
+    if (known) return known
+    try {
+      return this.type.parse(strip(raw, this.type))
+    } catch (error) {
+      const key = keyOf(raw)
+      if (this.#unreadable.get(key) !== raw.metadata.resourceVersion)
+        this.#log.warn({ key, uid: raw.metadata.uid, cause: reasonOf(error) }, 'object cannot be read')
+      this.#unreadable.set(key, raw.metadata.resourceVersion)
+      return undefined
+    }
+  }
+
+  #complain(error: KubeError): void {
+    if (error.isForbidden) this.#move('forbidden')
+    else if (error.isNotFound) this.#move('missing')
+    else this.#log.info({ cause: reasonOf(error), reason: error.reason }, 'watch will be tried again')
+  }
+
+  #move(state: InformerState): void {
+    if (state === this.#state) return
+    this.#state = state
+    if (state === 'forbidden') this.#log.warn('list and watch are forbidden: a role binding is missing')
+    if (state === 'missing') this.#log.warn('the API server has no such kind: its CRD is not installed')
+    for (const listener of this.#moved) listener(state)
+  }
+}

@@ -1,0 +1,79 @@
+import { milliseconds, type Duration } from '../duration.ts'
+
+/** What the API server answered, or why it did not answer (`code` 0). The message never holds the body sent. */
+export class KubeError extends Error {
+  override readonly name = 'KubeError'
+  /** HTTP status, or 0 when there was no answer that could be read. */
+  readonly code: number
+  /** metav1.Status.reason; `NetworkError`, `Timeout` or `BadAnswer` where there is none. */
+  readonly reason: string
+  readonly retryAfter: Duration | undefined
+
+  constructor(code: number, reason: string, message: string, options: ErrorOptions & { retryAfter?: Duration } = {}) {
+    super(message, options)
+    this.code = code
+    this.reason = reason
+    this.retryAfter = options.retryAfter
+  }
+
+  get isNotFound(): boolean {
+    return this.code === 404
+  }
+  get isUnauthorized(): boolean {
+    return this.code === 401
+  }
+  get isForbidden(): boolean {
+    return this.code === 403
+  }
+  get isAlreadyExists(): boolean {
+    return this.code === 409 && this.reason === 'AlreadyExists'
+  }
+  /** A lost write race: someone else wrote first. */
+  get isConflict(): boolean {
+    return this.code === 409 && !this.isAlreadyExists
+  }
+  /** The resourceVersion or continue token is too old: only a new list can help. */
+  get isGone(): boolean {
+    return this.code === 410 || this.reason === 'Expired' || this.reason === 'Gone'
+  }
+  get isThrottled(): boolean {
+    return this.code === 429
+  }
+  /** Asking again later may help. */
+  get isTransient(): boolean {
+    return this.code === 0 || this.code === 429 || this.code >= 500
+  }
+}
+
+interface Status {
+  readonly reason?: string
+  readonly message?: string
+  readonly code?: number
+  readonly details?: { readonly retryAfterSeconds?: number }
+}
+
+/** The error of an answer. Anything may stand in front of an API server, so the body need not be a Status. */
+export function errorOfAnswer(what: string, code: number, body: string, retryAfterHeader: unknown): KubeError {
+  const status = readStatus(body)
+  const wait = Number(retryAfterHeader ?? status.details?.retryAfterSeconds ?? Number.NaN)
+  return new KubeError(
+    code,
+    status.reason ?? `HTTP${code}`,
+    `${what}: ${status.message ?? `answered ${code}`}`,
+    Number.isFinite(wait) && wait >= 0 ? { retryAfter: milliseconds(wait * 1000) } : {},
+  )
+}
+
+/** The error inside a watch stream: an event of type ERROR carries a Status. */
+export function errorOfStatus(what: string, status: Status): KubeError {
+  return new KubeError(status.code ?? 0, status.reason ?? 'Unknown', `${what}: ${status.message ?? 'watch failed'}`)
+}
+
+function readStatus(body: string): Status {
+  try {
+    const parsed: unknown = JSON.parse(body)
+    return typeof parsed === 'object' && parsed !== null ? parsed : {}
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,103 @@
+import type { KubeObject } from '../api/meta.ts'
+import type { Fence } from '../fence.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Client, ResourceType } from './client.ts'
+import { findCredentials, type CredentialsOptions } from './credentials.ts'
+import { Followed } from './followed.ts'
+import { Informer, type InformerOptions } from './informer.ts'
+import { KubeClient } from './kube-client.ts'
+import { Transport } from './transport.ts'
+
+export interface KubeOptions {
+  readonly credentials: CredentialsOptions
+  readonly log: Logger
+  readonly metrics: Metrics
+  /** Owner of the fields that `apply` names. */
+  readonly fieldManager: string
+  /** Requests in flight at once. */
+  readonly connections?: number
+}
+
+/** One API server, seen by one identity: its transport, and the caches that its writes are remembered in. */
+export class Kube {
+  readonly transport: Transport
+  /** The namespace this process lives in, for its lease. */
+  readonly namespace: string
+  readonly #options: KubeOptions
+  readonly #informers: Informer<KubeObject>[] = []
+  readonly #required: Informer<KubeObject>[] = []
+  readonly #followed: { start(signal: AbortSignal): void }[] = []
+
+  constructor(options: KubeOptions, transport: Transport, namespace: string) {
+    this.#options = options
+    this.transport = transport
+    this.namespace = namespace
+  }
+
+  /** Every informer there is, followed ones too. */
+  get informers(): readonly Informer<KubeObject>[] {
+    return this.#informers
+  }
+
+  /** The kinds that must be in memory before anything else runs. */
+  get required(): readonly Informer<KubeObject>[] {
+    return this.#required
+  }
+
+  /** Keeps a kind in memory, from `start` on. */
+  informer<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
+    const informer = this.#make(options)
+    this.#required.push(informer as unknown as Informer<KubeObject>)
+    return informer
+  }
+
+  /** A kind that is read in single namespaces only, each from the first time it is asked for. */
+  follow<T extends KubeObject>(options: Omit<InformerOptions<T>, 'namespace'>): Followed<T> {
+    const followed = new Followed((namespace) => this.#make({ ...options, namespace }))
+    this.#followed.push(followed)
+    return followed
+  }
+
+  /** Runs all caches until the signal aborts; resolves when the last one has ended. */
+  async start(signal: AbortSignal): Promise<void> {
+    for (const followed of this.#followed) followed.start(signal)
+    await Promise.all(this.#required.map((informer) => informer.start(signal)))
+  }
+
+  client(fence?: Fence): Client {
+    return new KubeClient({
+      transport: this.transport,
+      fieldManager: this.#options.fieldManager,
+      remember: (type, object) => this.#remember(type, object),
+      ...(fence && { fence }),
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.transport.close()
+  }
+
+  #make<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
+    const { log, metrics } = this.#options
+    const informer = new Informer<T>(options, { transport: this.transport, log, metrics })
+    // Who holds an informer knows its type; here it is only started and told of writes.
+    this.#informers.push(informer as unknown as Informer<KubeObject>)
+    return informer
+  }
+
+  #remember<T extends KubeObject>(type: ResourceType<T>, object: T): void {
+    for (const informer of this.#informers) {
+      const { group, plural } = informer.type
+      if (plural === type.plural && group === type.group) informer.remember(object)
+    }
+  }
+}
+
+/** Finds the credentials and the way to the API server. Sends nothing yet. */
+export async function createKube(options: KubeOptions): Promise<Kube> {
+  const credentials = await findCredentials(options.credentials)
+  const { metrics, connections } = options
+  const transport = new Transport({ credentials, metrics, ...(connections !== undefined && { connections }) })
+  return new Kube(options, transport, credentials.namespace)
+}

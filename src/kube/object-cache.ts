@@ -1,0 +1,140 @@
+import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
+import type { Cache, Change } from './client.ts'
+import { compareVersions, type RawObject } from './raw.ts'
+
+/** From an object to the values it is found by. */
+export type IndexFunctions<T> = Readonly<Record<string, (object: T) => readonly string[]>>
+
+/** Deleted uids remembered, against the answer to a write that arrives after the news of the deletion. */
+const mostTombstones = 1024
+
+/**
+ * The objects of one kind as last seen, by key. Versions only grow: neither a late watch event nor a relist from an older
+ * server can undo what this process wrote itself. Every change is told once, to all listeners, before the call returns.
+ */
+export class ObjectCache<T extends KubeObject> implements Cache<T> {
+  hasSynced = false
+  readonly #objects = new Map<Key, T>()
+  readonly #functions: IndexFunctions<T>
+  readonly #indexes = new Map<string, Map<string, Map<Key, T>>>()
+  readonly #gone = new Set<string>()
+  readonly #tell: (change: Change<T>) => void
+
+  constructor(functions: IndexFunctions<T>, tell: (change: Change<T>) => void) {
+    this.#functions = functions
+    this.#tell = tell
+    for (const name of Object.keys(functions)) this.#indexes.set(name, new Map())
+  }
+
+  get size(): number {
+    return this.#objects.size
+  }
+
+  get(key: Key): T | undefined {
+    return this.#objects.get(key)
+  }
+
+  values(): Iterable<T> {
+    return this.#objects.values()
+  }
+
+  byIndex(name: string, value: string): readonly T[] {
+    const index = this.#indexes.get(name)
+    if (!index) throw new RangeError(`no index "${name}": there is ${[...this.#indexes.keys()].join(', ') || 'none'}`)
+    return [...(index.get(value)?.values() ?? [])]
+  }
+
+  /** The object, when this very version of it (or a newer one) is here already and need not be parsed again. */
+  known(raw: RawObject): T | undefined {
+    const present = this.#objects.get(keyOf(raw))
+    if (!present || present.metadata.uid !== raw.metadata.uid) return undefined
+    return compareVersions(present.metadata.resourceVersion, raw.metadata.resourceVersion) >= 0 ? present : undefined
+  }
+
+  /** The whole collection as of `version`: what is not in it is gone, unless we wrote it since. */
+  replace(objects: readonly T[], version: string): void {
+    const listed = new Set<Key>()
+    for (const object of objects) {
+      listed.add(keyOf(object))
+      this.put(object)
+    }
+    for (const [key, object] of this.#objects) {
+      const newer = compareVersions(object.metadata.resourceVersion, version) > 0
+      if (!listed.has(key) && !newer) this.#remove(key, object)
+    }
+    this.hasSynced = true
+  }
+
+  /** Takes a version seen or written, if it is newer than the present one. */
+  put(object: T): void {
+    const key = keyOf(object)
+    const { uid, resourceVersion } = object.metadata
+    const present = this.#objects.get(key)
+    if (present && compareVersions(present.metadata.resourceVersion, resourceVersion) >= 0) return
+    if (this.#gone.has(uid)) return
+    // Deleted and made again while nobody looked: two things happened, and both are told.
+    if (present && present.metadata.uid !== uid) this.#remove(key, present)
+    const before = this.#objects.get(key)
+    this.#objects.set(key, deepFreeze(object))
+    this.#reindex(key, before, object)
+    this.#tell({ key, before, after: object })
+  }
+
+  /** The answer to a write of our own. Its last finalizer gone, a deleting object is gone with that same write. */
+  remember(object: T): void {
+    const { deletionTimestamp, finalizers } = object.metadata
+    if (deletionTimestamp !== undefined && (finalizers?.length ?? 0) === 0) this.delete(object)
+    else this.put(object)
+  }
+
+  delete(raw: RawObject): void {
+    const key = keyOf(raw)
+    this.#bury(raw.metadata.uid)
+    const present = this.#objects.get(key)
+    if (!present) return
+    const older = compareVersions(present.metadata.resourceVersion, raw.metadata.resourceVersion) <= 0
+    if (present.metadata.uid === raw.metadata.uid || older) this.#remove(key, present)
+  }
+
+  /** Takes out an object whose newest version cannot be read, without calling it deleted for good. */
+  evict(raw: RawObject): void {
+    const present = this.#objects.get(keyOf(raw))
+    if (present) this.#remove(keyOf(raw), present)
+  }
+
+  #bury(uid: string): void {
+    this.#gone.add(uid)
+    if (this.#gone.size <= mostTombstones) return
+    const [oldest] = this.#gone
+    if (oldest !== undefined) this.#gone.delete(oldest)
+  }
+
+  #remove(key: Key, before: T): void {
+    this.#objects.delete(key)
+    this.#reindex(key, before, undefined)
+    this.#tell({ key, before, after: undefined })
+  }
+
+  #reindex(key: Key, before: T | undefined, after: T | undefined): void {
+    for (const [name, index] of this.#indexes) {
+      const values = this.#functions[name]
+      if (!values) continue
+      for (const value of before ? values(before) : []) {
+        const bucket = index.get(value)
+        bucket?.delete(key)
+        if (bucket?.size === 0) index.delete(value)
+      }
+      for (const value of after ? values(after) : []) {
+        const bucket = index.get(value) ?? new Map<Key, T>()
+        index.set(value, bucket.set(key, after as T))
+      }
+    }
+  }
+}
+
+/** A cached object is shared by all who read it: writing to it is a bug, and throws. */
+function deepFreeze<V>(value: V): V {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const inner of Object.values(value)) deepFreeze(inner)
+  return Object.freeze(value)
+}

@@ -1,0 +1,100 @@
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Kube } from './kube.ts'
+
+export interface ProbesOptions {
+  readonly kube: Kube
+  readonly metrics: Metrics
+  /** 0 takes a free one. */
+  readonly port: number
+  readonly host?: string
+  /** More that must hold for `/readyz`; the name of each that does not is shown. */
+  readonly ready?: Readonly<Record<string, () => boolean>>
+}
+
+/** `/healthz`: the loop turns. `/readyz`: caches synced, API server reachable. `/metrics`. */
+export class Probes {
+  readonly #options: ProbesOptions
+  readonly #server: Server
+  readonly #lag = monitorEventLoopDelay({ resolution: 100 })
+
+  constructor(options: ProbesOptions) {
+    this.#options = options
+    this.#server = createServer((request, response) => {
+      this.#answer(request.url ?? '/', response).catch(() => response.writeHead(500).end())
+    })
+  }
+
+  /** The port it listens on, once started. */
+  get port(): number {
+    const address = this.#server.address()
+    return typeof address === 'object' && address !== null ? address.port : 0
+  }
+
+  async start(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#server.once('error', reject)
+    this.#server.listen(this.#options.port, this.#options.host ?? '0.0.0.0', resolve)
+    await promise
+    this.#lag.enable()
+  }
+
+  async stop(): Promise<void> {
+    this.#lag.disable()
+    this.#server.closeAllConnections()
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+  }
+
+  async #answer(url: string, response: ServerResponse): Promise<void> {
+    switch (url.split('?')[0]) {
+      case '/healthz':
+        return say(response, 200, 'ok\n')
+      case '/readyz': {
+        const missing = this.#missing()
+        return say(
+          response,
+          missing.length === 0 ? 200 : 503,
+          missing.length === 0 ? 'ok\n' : `${missing.join('\n')}\n`,
+        )
+      }
+      case '/metrics': {
+        this.#observe()
+        const { registry } = this.#options.metrics
+        response.setHeader('content-type', registry.contentType)
+        return say(response, 200, await registry.metrics())
+      }
+      default:
+        return say(response, 404, 'there is /healthz, /readyz and /metrics\n')
+    }
+  }
+
+  #missing(): string[] {
+    const { kube, ready = {} } = this.#options
+    const caches = kube.required.filter((informer) => !informer.cache.hasSynced)
+    return [
+      ...caches.map((informer) => `cache of ${informer.type.plural}: ${informer.state}`),
+      ...(kube.transport.reachable ? [] : ['the API server does not answer']),
+      ...Object.entries(ready).flatMap(([name, holds]) => (holds() ? [] : [name])),
+    ]
+  }
+
+  /** What is only worth knowing when somebody looks. */
+  #observe(): void {
+    const { kube, metrics } = this.#options
+    const objects = new Map<string, number>()
+    const silence = new Map<string, number>()
+    for (const { type, cache, silence: age } of kube.informers) {
+      objects.set(type.kind, (objects.get(type.kind) ?? 0) + cache.size)
+      silence.set(type.kind, Math.max(silence.get(type.kind) ?? 0, age / 1000))
+    }
+    for (const [kind, count] of objects) metrics.cacheObjects.set({ kind }, count)
+    for (const [kind, age] of silence) metrics.watchAge.set({ kind }, age)
+    metrics.eventLoopLag.set(this.#lag.max / 1e9)
+    this.#lag.reset()
+  }
+}
+
+function say(response: ServerResponse, code: number, body: string): void {
+  response.writeHead(code).end(body)
+}

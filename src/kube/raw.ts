@@ -1,0 +1,67 @@
+import type { Key } from '../api/meta.ts'
+import type { ResourceType } from './client.ts'
+import type { KubeObject } from '../api/meta.ts'
+
+/** An object as it came over the wire: only its identity is known. */
+export interface RawObject {
+  readonly metadata: {
+    readonly name: string
+    readonly namespace?: string
+    readonly uid: string
+    readonly resourceVersion: string
+    readonly managedFields?: unknown
+    readonly annotations?: Readonly<Record<string, string>>
+    readonly continue?: string
+  }
+}
+
+export interface RawList {
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
+  readonly items: readonly RawObject[]
+}
+
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
+
+/**
+ * Without what only the API server and kubectl need, which is half of the memory of many objects. List items lack kind
+ * and apiVersion, so they are put back. Copies: deleting from the parsed object would turn it into a slow hash map.
+ */
+export function strip<T extends KubeObject>(raw: RawObject, type: ResourceType<T>): RawObject {
+  const { managedFields: _managed, annotations, ...metadata } = raw.metadata
+  const named = { ...raw, apiVersion: apiVersionOf(type), kind: type.kind }
+  if (annotations === undefined) return { ...named, metadata }
+  if (annotations[lastApplied] === undefined) return { ...named, metadata: { ...metadata, annotations } }
+  const { [lastApplied]: _applied, ...kept } = annotations
+  return { ...named, metadata: { ...metadata, annotations: kept } }
+}
+
+export function apiVersionOf(type: { readonly group: string; readonly version: string }): string {
+  return type.group === '' ? type.version : `${type.group}/${type.version}`
+}
+
+/** Path of a kind's collection, in one namespace or (undefined) in all. */
+export function collectionPath<T extends KubeObject>(type: ResourceType<T>, namespace: string | undefined): string {
+  const root = type.group === '' ? `/api/${type.version}` : `/apis/${type.group}/${type.version}`
+  return namespace === undefined ? `${root}/${type.plural}` : `${root}/namespaces/${namespace}/${type.plural}`
+}
+
+/** Path of one object. */
+export function objectPath<T extends KubeObject>(type: ResourceType<T>, key: Key): string {
+  const [namespace, name] = splitKey(key)
+  return `${collectionPath(type, namespace)}/${encodeURIComponent(name)}`
+}
+
+export function splitKey(key: Key): [namespace: string | undefined, name: string] {
+  const slash = key.indexOf('/')
+  return slash < 0 ? [undefined, key] : [key.slice(0, slash), key.slice(slash + 1)]
+}
+
+/**
+ * Orders two versions of one kind, as Kubernetes promises since 1.35: decimal numbers of any length. By length first, so
+ * that nothing is lost in a float.
+ */
+export function compareVersions(a: string, b: string): number {
+  if (a === b) return 0
+  if (a.length !== b.length) return a.length - b.length
+  return a < b ? -1 : 1
+}

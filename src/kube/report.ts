@@ -1,0 +1,84 @@
+import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
+import { milliseconds, seconds, type Duration } from '../duration.ts'
+import type { Client, ResourceType } from './client.ts'
+import { KubeError } from './kube-error.ts'
+import type { StatusOf, Verdict } from './reconciler.ts'
+import { isReady, patchBetween, statusOf, troubledStatusOf, type Trouble } from './status.ts'
+
+export interface ReportOptions<T extends KubeObject> {
+  readonly client: Client
+  readonly type: ResourceType<T>
+  /** How long an object may be on its way before that is worth a write. */
+  readonly quiet?: Duration
+  readonly onWrite?: () => void
+}
+
+export type Reported =
+  | { readonly kind: 'written' | 'unchanged' | 'gone' }
+  /** Nothing written yet: the news may be out of date within `after`. */
+  | { readonly kind: 'deferred'; readonly after: Duration }
+
+/** Writes a status when its meaning changed, as one merge patch of what changed. */
+export class Reporter<T extends KubeObject> {
+  readonly #client: Client
+  readonly #type: ResourceType<T>
+  readonly #quiet: Duration
+  readonly #onWrite: () => void
+  /** Since when a key has been on its way without being ready. */
+  readonly #underway = new Map<Key, number>()
+
+  constructor(options: ReportOptions<T>) {
+    this.#client = options.client
+    this.#type = options.type
+    this.#quiet = options.quiet ?? seconds(1)
+    this.#onWrite = options.onWrite ?? (() => undefined)
+  }
+
+  /** Reports how a pass on this very object ended. */
+  async report(object: T, verdict: Verdict<StatusOf<T>>, now: Date): Promise<Reported> {
+    const status = statusOf(object, verdict.status, verdict.outcome, now)
+    const patch = patchBetween(object.status, status)
+    const key = keyOf(object)
+    if (verdict.outcome.kind !== 'again') this.#underway.delete(key)
+    if (!patch) return { kind: 'unchanged' }
+    if (verdict.outcome.kind === 'again' && !isReady(status)) {
+      const wait = this.#quietFor(key, object)
+      if (wait > 0) return { kind: 'deferred', after: wait }
+    }
+    return await this.#write(key, patch)
+  }
+
+  /** Reports a pass that ended by a throw. */
+  async reportTrouble(object: T, trouble: Trouble, now: Date): Promise<Reported> {
+    const patch = patchBetween(object.status, troubledStatusOf(object, trouble, now))
+    return patch ? await this.#write(keyOf(object), patch) : { kind: 'unchanged' }
+  }
+
+  forget(key: Key): void {
+    this.#underway.delete(key)
+  }
+
+  /**
+   * Only the way to a new generation is quiet. That something which was ready no longer is must be said at once.
+   */
+  #quietFor(key: Key, object: T): Duration {
+    const status = object.status as StatusOf<T> | undefined
+    const brokeDown = isReady(status) && status?.observedGeneration === object.metadata.generation
+    if (brokeDown) return milliseconds(0)
+    const since = this.#underway.get(key) ?? performance.now()
+    this.#underway.set(key, since)
+    return milliseconds(Math.max(0, since + this.#quiet - performance.now()))
+  }
+
+  /** Not tied to the signal of the pass: a pass that ran out of time still says so. The client has its own deadline. */
+  async #write(key: Key, status: object): Promise<Reported> {
+    try {
+      await this.#client.mergePatchStatus(this.#type, key, { status })
+      this.#onWrite()
+      return { kind: 'written' }
+    } catch (error) {
+      if (error instanceof KubeError && error.isNotFound) return { kind: 'gone' }
+      throw error
+    }
+  }
+}

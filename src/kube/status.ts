@@ -1,0 +1,135 @@
+import { isDeepStrictEqual } from 'node:util'
+import {
+  reconcileRequestedAt,
+  type CommonStatus,
+  type Condition,
+  type KubeObject,
+  type Transition,
+} from '../api/meta.ts'
+import type { ConditionDraft, Outcome, StatusDraft } from './reconciler.ts'
+
+type Json = Record<string, unknown>
+
+const historyLength = 10
+
+/** From what a pass arrived at to the whole status: kstatus conditions, their times, history, acknowledgements. Pure. */
+export function statusOf<S extends CommonStatus>(
+  object: KubeObject,
+  draft: StatusDraft<S>,
+  outcome: Outcome,
+  now: Date,
+): Json {
+  const { conditions, transition, ...rest } = draft
+  const previous = previousOf(object)
+  const line = historyLine(previous.history ?? [], transition, now)
+  return withoutUndefined({
+    ...rest,
+    observedGeneration: object.metadata.generation,
+    conditions: settle(object, withProgress(conditions, outcome), now),
+    history: line,
+    lastHandledReconcileAt: object.metadata.annotations?.[reconcileRequestedAt] ?? previous.lastHandledReconcileAt,
+  })
+}
+
+/** What a pass that ended by a throw can still say: its conditions, on top of all that was known before. Pure. */
+export function troubledStatusOf(object: KubeObject, trouble: Trouble, now: Date): Json {
+  const previous = previousOf(object)
+  const kept = (previous.conditions ?? []).filter(({ type }) => type !== 'Reconciling' && type !== 'Stalled')
+  switch (trouble.kind) {
+    case 'blocked': {
+      const conditions = settle(object, withProgress(kept, trouble), now)
+      const observedGeneration = object.metadata.generation
+      return { ...previous, observedGeneration, conditions, summary: `Stalled: ${trouble.message}` }
+    }
+    case 'retrying': {
+      const { reason, message } = trouble
+      const drafts: ConditionDraft[] = [...kept, { type: 'Reconciling', status: 'True', reason, message }]
+      // observedGeneration stays: this generation has not been seen through.
+      return { ...previous, conditions: settle(object, drafts, now), summary: message }
+    }
+  }
+}
+
+export type Trouble =
+  | { readonly kind: 'blocked'; readonly reason: string; readonly message: string }
+  | { readonly kind: 'retrying'; readonly reason: string; readonly message: string }
+
+/** The merge patch from one status to the next, `null` for what is gone; undefined when they mean the same. Pure. */
+export function patchBetween(before: unknown, after: Json): Json | undefined {
+  const patch: Json = {}
+  const old = isObject(before) ? before : {}
+  for (const [name, value] of Object.entries(after)) {
+    const present = old[name]
+    if (isDeepStrictEqual(plain(present), plain(value))) continue
+    patch[name] = isObject(value) && isObject(present) ? (patchBetween(present, value) ?? {}) : value
+  }
+  for (const name of Object.keys(old)) if (!(name in after)) patch[name] = null
+  return Object.keys(patch).length === 0 ? undefined : patch
+}
+
+export const isReady = (status: unknown): boolean =>
+  isObject(status) &&
+  ((status as CommonStatus).conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True')
+
+/** kstatus: `Reconciling` and `Stalled` exist only while true, and a stalled object is not ready. */
+function withProgress(conditions: readonly ConditionDraft[], outcome: Outcome): readonly ConditionDraft[] {
+  switch (outcome.kind) {
+    case 'settled':
+      return conditions
+    case 'again': {
+      if (conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) return conditions
+      const message = `Waiting for ${outcome.waitingFor}`
+      return [...conditions, { type: 'Reconciling', status: 'True', reason: 'Progressing', message }]
+    }
+    case 'blocked': {
+      const { reason, message } = outcome
+      return [
+        ...conditions.filter(({ type }) => type !== 'Ready'),
+        { type: 'Ready', status: 'False', reason, message },
+        { type: 'Stalled', status: 'True', reason, message },
+      ]
+    }
+  }
+}
+
+/** Adds the generation, and the time since when each condition has had its status. */
+function settle(object: KubeObject, drafts: readonly ConditionDraft[], now: Date): Condition[] {
+  const before = new Map((previousOf(object).conditions ?? []).map((condition) => [condition.type, condition]))
+  return drafts.map(({ type, status, reason, message }) => {
+    const old = before.get(type)
+    const lastTransitionTime = old?.status === status ? old.lastTransitionTime : rfc3339(now)
+    return { type, status, reason, message, observedGeneration: object.metadata.generation, lastTransitionTime }
+  })
+}
+
+function historyLine(
+  history: readonly Transition[],
+  { to, reason, actor }: { readonly to: string; readonly reason: string; readonly actor: string },
+  now: Date,
+): readonly Transition[] {
+  const last = history.at(-1)
+  if (last?.to === to) return history
+  return [...history, { time: rfc3339(now), from: last?.to ?? '', to, reason, actor }].slice(-historyLength)
+}
+
+const previousOf = (object: KubeObject): CommonStatus => object.status ?? {}
+
+/** metav1.Time has whole seconds. */
+const rfc3339 = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** As the API server would give it back: no undefined, no null. */
+function withoutUndefined(value: Json): Json {
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined && inner !== null))
+}
+
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain)
+  if (!isObject(value)) return value ?? undefined
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, inner]) =>
+      inner === undefined || inner === null ? [] : [[name, plain(inner)]],
+    ),
+  )
+}

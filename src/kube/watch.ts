@@ -1,0 +1,174 @@
+import { setImmediate } from 'node:timers/promises'
+import { minutes, milliseconds, seconds, type Duration } from '../duration.ts'
+import { errorOfStatus, KubeError } from './kube-error.ts'
+import { LineSplitter } from './lines.ts'
+import type { RawList, RawObject } from './raw.ts'
+import { exponential, sleep } from './timing.ts'
+import type { Transport } from './transport.ts'
+
+/** What a watch tells, level by level: a whole state after every gap, then the changes since. */
+export type WatchEvent<T> =
+  | { readonly type: 'synced'; readonly objects: readonly T[]; readonly resourceVersion: string }
+  /** `object` is undefined when it could not be read: it counts as absent. */
+  | { readonly type: 'changed'; readonly raw: RawObject; readonly object: T | undefined }
+  | { readonly type: 'deleted'; readonly raw: RawObject }
+  /** The stream is open (again): what is known is up to date. */
+  | { readonly type: 'live' }
+  | { readonly type: 'trouble'; readonly error: KubeError }
+
+export interface WatchOptions<T> {
+  readonly transport: Transport
+  /** Path of the collection. */
+  readonly path: string
+  /** Called once for each object as it arrives, so that a page's raw JSON is dropped before the next is read. */
+  readonly convert: (raw: RawObject) => T | undefined
+  /** The longest silence: bookmarks come once a minute, so a little more. */
+  readonly idle?: Duration
+  readonly pageSize?: number
+  /** Told at each new stream, with why the last one ended. */
+  readonly onRestart?: (cause: RestartCause) => void
+}
+
+export type RestartCause = 'closed' | 'expired' | 'throttled' | 'denied' | 'failed'
+
+const shortest = milliseconds(500)
+const longest = seconds(5)
+/** For what only a person can mend: no such kind, no such right. */
+const patient = seconds(10)
+/** A stream that lived this long was no failure, whatever ended it. */
+const healthy = seconds(5)
+
+/**
+ * Follows a collection for ever: list, watch from there, resume from the last version seen; a new list only when that
+ * version is too old (410). Never throws; ends only when the signal aborts.
+ */
+export async function* watch<T>(options: WatchOptions<T>, signal: AbortSignal): AsyncGenerator<WatchEvent<T>> {
+  let version: string | undefined
+  let failures = 0
+  while (!signal.aborted) {
+    const began = performance.now()
+    const seen = { events: 0 }
+    let error: KubeError | undefined
+    try {
+      if (version === undefined) {
+        const listed: { objects: T[]; resourceVersion: string } = await list(options, signal)
+        version = listed.resourceVersion
+        yield { type: 'synced', ...listed }
+      }
+      for await (const event of follow(options, version, signal)) {
+        if (event.type === 'ended') break
+        seen.events++
+        if (event.version !== undefined) version = event.version
+        if (event.tell) yield event.tell
+      }
+    } catch (caught) {
+      if (signal.aborted) return
+      error = asKubeError(caught)
+      if (error.isGone) version = undefined
+      yield { type: 'trouble', error }
+    }
+    const lived = performance.now() - began
+    failures = seen.events > 1 || lived > healthy ? 0 : failures + 1
+    options.onRestart?.(causeOf(error))
+    await sleep(pause(error, failures, lived), signal)
+  }
+}
+
+/** A stream that ends after a while is followed by the next at once; what fails again and again waits ever longer. */
+function pause(error: KubeError | undefined, failures: number, lived: number): Duration {
+  if (error?.retryAfter !== undefined) return error.retryAfter
+  if (error?.isForbidden === true || error?.isNotFound === true || error?.isUnauthorized === true)
+    return milliseconds(patient * (0.75 + Math.random() / 2))
+  if (failures <= 1) return milliseconds(Math.max(0, shortest - lived))
+  return milliseconds(exponential(failures - 1, shortest, longest) * (1 + Math.random() / 4))
+}
+
+async function list<T>(
+  options: WatchOptions<T>,
+  signal: AbortSignal,
+): Promise<{ objects: T[]; resourceVersion: string }> {
+  const objects: T[] = []
+  let token = ''
+  for (;;) {
+    const page = `limit=${options.pageSize ?? 500}${token === '' ? '' : `&continue=${encodeURIComponent(token)}`}`
+    const path = `${options.path}?${page}`
+    const answer = (await options.transport.send({ method: 'GET', path, verb: 'list', signal })) as Partial<RawList>
+    if (!Array.isArray(answer.items) || answer.metadata === undefined)
+      throw new KubeError(0, 'BadAnswer', `list ${options.path}: the answer is not a list`)
+    for (const raw of answer.items as RawObject[]) {
+      const object = options.convert(raw)
+      if (object !== undefined) objects.push(object)
+    }
+    token = answer.metadata.continue ?? ''
+    if (token === '') return { objects, resourceVersion: answer.metadata.resourceVersion }
+    // Leases must be renewed and probes answered while 10,000 objects are read.
+    await setImmediate()
+  }
+}
+
+type Step<T> =
+  { readonly type: 'event'; readonly version?: string; readonly tell?: WatchEvent<T> } | { readonly type: 'ended' }
+
+interface Line {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
+  readonly object: RawObject
+}
+
+async function* follow<T>(options: WatchOptions<T>, from: string, signal: AbortSignal): AsyncGenerator<Step<T>> {
+  // Spread over five minutes, so that many watches opened together do not end together for ever.
+  const timeout = Math.round((minutes(5) + Math.random() * minutes(5)) / 1000)
+  const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=${timeout}&resourceVersion=${from}`
+  const stream = await options.transport.stream(`${options.path}?${query}`, options.idle ?? seconds(68), signal)
+  yield { type: 'event', tell: { type: 'live' } }
+  const lines = new LineSplitter()
+  for await (const chunk of stream) {
+    for (const text of lines.push(chunk)) {
+      const step = read(options, text)
+      yield step
+    }
+  }
+  yield { type: 'ended' }
+}
+
+function read<T>(options: WatchOptions<T>, text: string): Step<T> {
+  const line = parseLine(options.path, text)
+  const version = line.object.metadata.resourceVersion
+  switch (line.type) {
+    case 'ADDED':
+    case 'MODIFIED':
+      return {
+        type: 'event',
+        version,
+        tell: { type: 'changed', raw: line.object, object: options.convert(line.object) },
+      }
+    case 'DELETED':
+      return { type: 'event', version, tell: { type: 'deleted', raw: line.object } }
+    case 'BOOKMARK':
+      return { type: 'event', version }
+    case 'ERROR':
+      // Then the object is a metav1.Status.
+      throw errorOfStatus(`watch ${options.path}`, line.object as object)
+  }
+}
+
+function parseLine(path: string, text: string): Line {
+  try {
+    const line = JSON.parse(text) as Partial<Line>
+    if (line.type !== undefined && typeof line.object === 'object') return { type: line.type, object: line.object }
+  } catch {
+    // Said below: a cut line and a foreign page are the same to us.
+  }
+  throw new KubeError(0, 'BadAnswer', `watch ${path}: a line is not a watch event`)
+}
+
+function asKubeError(caught: unknown): KubeError {
+  if (caught instanceof KubeError) return caught
+  return new KubeError(0, 'Unknown', 'watch failed', { cause: caught })
+}
+
+function causeOf(error: KubeError | undefined): RestartCause {
+  if (!error) return 'closed'
+  if (error.isGone) return 'expired'
+  if (error.isThrottled) return 'throttled'
+  return error.isForbidden || error.isNotFound ? 'denied' : 'failed'
+}
