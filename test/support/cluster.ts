@@ -1,0 +1,71 @@
+/** The run's one control plane, as a test file uses it. */
+import { randomBytes } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, inject } from 'vitest'
+import { z } from 'zod'
+import { Cluster } from '../../src/dev/cluster.ts'
+import { findBinaries, startControlPlane, type ControlPlane } from '../../src/dev/control-plane.ts'
+
+/** Administrator's view of the cluster that all files share. CRDs, RBAC and policy of `manifests/` are in it. */
+export function controlPlane(): Cluster {
+  const given = inject('cluster')
+  if (given === undefined) throw new Error('this kind of test has no cluster: give it one in vitest.config.ts')
+  return new Cluster(given)
+}
+
+let operator: Promise<string> | undefined
+
+/** Path of a kubeconfig of the operator's own ServiceAccount: what it may do is what `manifests/rbac` grants. */
+export function operatorKubeconfig(): Promise<string> {
+  const path = join(inject('cluster').dir, `operator-${randomBytes(4).toString('hex')}.kubeconfig`)
+  return (operator ??= controlPlane().identity('molecule-system', 'molecule-operator', path))
+}
+
+/**
+ * Makes a namespace for the file that calls this at its top level. After the file, objects of our kinds in it are
+ * deleted, finalizers or not, so that no later operator finds them; the namespace itself needs no end.
+ */
+export async function namespace(cluster: Cluster = controlPlane()): Promise<string> {
+  const name = `test-${randomBytes(5).toString('hex')}`
+  await cluster.kubectl(['create', 'namespace', name])
+  afterAll(() => clear(cluster, name))
+  return name
+}
+
+/** Opens a namespace for the operator: Secrets and ConfigMaps to read, files of orgs to keep. */
+export async function openNamespace(name: string, cluster: Cluster = controlPlane()): Promise<void> {
+  const binding = (role: string) => ({
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: role, namespace: name },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+    subjects: [{ kind: 'ServiceAccount', name: 'molecule-operator', namespace: 'molecule-system' }],
+  })
+  await cluster.apply([binding('molecule-references'), binding('molecule-generated-files')])
+}
+
+/** A control plane of one's own, for tests that break it or need controllers. The caller stops it. */
+export async function ownControlPlane(
+  options: { controllerManager?: boolean; audit?: boolean } = {},
+): Promise<ControlPlane> {
+  const report = () => {}
+  const binaries = await findBinaries(report, options)
+  const dir = join(tmpdir(), `molecule-test-own-${randomBytes(4).toString('hex')}`)
+  return startControlPlane({ binaries, dir, report, ...options })
+}
+
+const listShape = z.object({ items: z.array(z.object({ kind: z.string(), metadata: z.object({ name: z.string() }) })) })
+
+async function clear(cluster: Cluster, name: string): Promise<void> {
+  const resources = await cluster.kubectl(['api-resources', '--api-group=molecule.dev', '--namespaced', '-o', 'name'])
+  const kinds = resources.trim().split('\n').filter(Boolean).join(',')
+  if (kinds === '') return
+  await cluster.kubectl(['delete', kinds, '--all', '-n', name, '--wait=false'])
+  const { items } = listShape.parse(await cluster.getJson(kinds, '-n', name))
+  for (const { kind, metadata } of items) {
+    const unlock = ['patch', kind, metadata.name, '-n', name, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
+    // Gone meanwhile is what we want.
+    await cluster.kubectl(unlock).catch(() => {})
+  }
+}
