@@ -1,7 +1,7 @@
 /** How anything thrown becomes an answer: one shape, and nothing of the inside in it. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import { reasonOf } from '../errors.ts'
+import { reasonOf, RetryAfter } from '../errors.ts'
 import { seconds } from '../duration.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { errorBody, Refusal } from './refusal.ts'
@@ -17,11 +17,12 @@ const known: Readonly<Record<string, Refusal>> = {
 const internal = new Refusal(500, 'internal', 'something went wrong here; the log of the operator says what')
 const badRequest = new Refusal(400, 'bad_request', 'the request cannot be read')
 
-/** Awaits the store. Whatever it throws is a 503 that asks the agent to come again: rows are not lost by waiting. */
+/** Awaits the store. A database that is away is a 503 that asks the caller to come again; anything else is our fault. */
 export async function fromStore<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (cause) {
+    if (!(cause instanceof RetryAfter)) throw cause
     const message = 'the database cannot be reached; try again'
     throw new Refusal(503, 'store_unavailable', message, { retryAfter: seconds(5), cause })
   }

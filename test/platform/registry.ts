@@ -1,0 +1,157 @@
+/** What the tests of the platform stand on: rows in a real PostgreSQL, the platform on a port, agents on loopback. */
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { createServer, type RequestListener } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { pino } from 'pino'
+import { startPostgres } from '../../src/dev/postgres.ts'
+import { createPlatform, type PlatformOptions } from '../../src/platform/server.ts'
+import { migrate } from '../../src/store/postgres/migrate.ts'
+import { openStore } from '../../src/store/postgres/open.ts'
+import { type Phase, type WorkspaceId, workspaceId, type WorkspaceIntent } from '../../src/store/workspace-store.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+
+export const hashOf = (token: string): Buffer => createHash('sha256').update(token).digest()
+export const adminToken = `admin-${randomBytes(24).toString('base64url')}`
+
+export interface Member {
+  readonly id: WorkspaceId
+  readonly token: string
+}
+
+export type Registry = Awaited<ReturnType<typeof openRegistry>>
+
+/** A migrated database of its own, a leader's fence, and rows on demand. */
+export async function openRegistry() {
+  const dir = join(tmpdir(), `molecule-platform-${randomUUID()}`)
+  const postgres = await startPostgres({ dir, report: () => {}, unsafe: true })
+  const database = `platform_${randomBytes(6).toString('hex')}`
+  const databaseUrl = await postgres.createDatabase(database)
+  await migrate(databaseUrl)
+  const metrics = createMetrics()
+  const lines: string[] = []
+  // No redaction here, unlike the operator's own log: what reaches it is seen by the tests.
+  const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) })
+  const store = openStore({ databaseUrl, lease: 'test', metrics, log })
+  const fence = { epoch: await store.leaders.begin('test', 'test'), check: () => {} }
+  const client = new Client({ connectionString: databaseUrl })
+  await client.connect()
+
+  /** A workspace with a launched incarnation and its token, in `provisioning`. */
+  async function workspace(given: Partial<WorkspaceIntent> & { readonly url?: string } = {}): Promise<Member> {
+    const id = workspaceId(randomUUID())
+    const { url, ...intent } = given
+    const specHash = 'hash'
+    const recorded = await store.workspaces.record(
+      { ...blank, id, ownerUid: id, ...named(id), specHash, ...intent },
+      fence,
+    )
+    if (recorded.kind !== 'recorded') throw new Error(`not recorded: ${recorded.kind}`)
+    const token = randomBytes(32).toString('base64url')
+    const tokenPrefix = token.slice(0, 8)
+    await store.workspaces.launch({ id, specHash, tokenHash: hashOf(token), tokenPrefix, at: new Date() }, fence)
+    await store.workspaces.observed({ id, instanceId: 'instance', url: url ?? '', imageDigest: undefined }, fence)
+    return { id, token }
+  }
+
+  return {
+    store,
+    fence,
+    metrics,
+    lines,
+    log,
+    postgres,
+    workspace,
+    /** An agent that is there: its row is online at `url`. */
+    async online(url: string, given: Partial<WorkspaceIntent> = {}): Promise<Member> {
+      const member = await workspace({ ...given, url })
+      await store.agents.register({ id: member.id, url, agentCard: {}, deliveryMode: undefined })
+      return member
+    },
+    async setStatus(id: WorkspaceId, status: Phase): Promise<void> {
+      await client.query('UPDATE workspaces SET status = $2 WHERE id = $1', [id, status])
+    },
+    async sql(text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> {
+      return (await client.query<Record<string, unknown>>(text, [...values])).rows
+    },
+    async row(id: WorkspaceId): Promise<Record<string, unknown>> {
+      return (await client.query<Record<string, unknown>>('SELECT * FROM workspaces WHERE id = $1', [id])).rows[0] ?? {}
+    },
+    async serve(more: Partial<PlatformOptions> = {}) {
+      const abort = new AbortController()
+      const platform = createPlatform({
+        ...{ agents: store.agents, adminToken, deploymentMode: 'self-hosted', log, metrics },
+        ...more,
+      })
+      const { port } = await platform.listen(abort.signal, { host: '127.0.0.1', port: 0 })
+      const stop = async () => {
+        abort.abort()
+        await platform.closed
+      }
+      return { port, base: `http://127.0.0.1:${port}`, stop }
+    },
+    async close(): Promise<void> {
+      await store.close()
+      await client.end()
+      await postgres.dropDatabase(database)
+      await postgres.stop()
+    },
+  }
+}
+
+const named = (id: string) => ({ resourceName: `ws-${id}`, displayName: `Agent ${id}` })
+
+const blank = {
+  namespace: 'default',
+  generation: 1,
+  role: undefined,
+  parentId: undefined,
+  tier: 2,
+  runtime: 'claude-code',
+  model: 'opus',
+  backend: 'process',
+  template: '',
+  workspaceDir: undefined,
+  workspaceAccess: 'none',
+  deliveryMode: 'push',
+  maxConcurrentTasks: 1,
+  updateTier: 'production',
+  canvas: undefined,
+  initialPhase: 'provisioning',
+} as const
+
+/** Calls the platform as an agent or an admin would. */
+export async function call(base: string, method: 'GET' | 'POST', path: string, token?: string, body?: unknown) {
+  const response = await fetch(base + path, {
+    method,
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  const json: unknown = response.headers.get('content-type')?.includes('json') ? JSON.parse(text) : undefined
+  return { status: response.status, headers: response.headers, text, body: json }
+}
+
+/** The error body with this code, whatever its message. */
+export const refusal = (code: string, message: unknown = ExpectAnyText) => ({ error: { code, message } })
+const ExpectAnyText: unknown = { asymmetricMatch: (given: unknown) => typeof given === 'string' && given !== '' }
+
+/** An HTTP server on loopback that plays an agent, or whatever sits where an agent should be. */
+export async function startAgent(listener: RequestListener) {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  return {
+    port,
+    url: `http://127.0.0.1:${port}/`,
+    stop: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
