@@ -16,6 +16,7 @@ export interface PrinterColumn {
 export interface RootRule {
   readonly rule: string
   readonly message: string
+  readonly fieldPath?: string
 }
 
 /** All that the CRD and the docs say of a kind beside its fields. */
@@ -86,5 +87,6 @@ export const whyColumns: readonly PrinterColumn[] = [
 /** Workspaces and Runtimes give their names to containers, labels and addresses. */
 export const labelNameRule: RootRule = {
   rule: "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-  message: 'metadata.name must be a DNS label: at most 63 lower-case letters, digits and "-", without dots',
+  fieldPath: '.metadata.name',
+  message: 'must be a DNS label: at most 63 lower-case letters, digits and "-", without dots',
 }

@@ -38,6 +38,14 @@ const channel = z.object({
 const requirement = z.union([variable, z.object({ any_of: z.array(variable).min(1) })])
 const requirements = z.array(requirement).max(128)
 
+/**
+ * Where a root is drawn. YAML 1.1, which kubectl speaks, reads a bare `y` as true: the inline template of an OrgImport
+ * arrives with that key.
+ */
+const canvas = z
+  .object({ x: maybe(z.number()), y: maybe(z.number()), true: maybe(z.number()) })
+  .transform(({ x, y, true: misread }) => ({ x, y: y ?? misread }))
+
 /** What a node and `defaults` have in common: a node wins where it says something. Tier 0 is "unset". */
 const inheritable = {
   runtime: maybe(z.string().max(100)),
@@ -69,7 +77,7 @@ const leaf = z.object({
   channels: maybe(z.array(channel).max(32)),
   external: maybe(z.boolean()),
   url: maybe(z.string().max(2048)),
-  canvas: maybe(z.object({ x: maybe(z.number()), y: maybe(z.number()) })),
+  canvas: maybe(canvas),
   spawning: maybe(z.boolean()),
   required_env: maybe(requirements),
   recommended_env: maybe(requirements),

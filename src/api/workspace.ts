@@ -35,7 +35,11 @@ const lifetime = z.object({
 
 const canvas = z.object({
   x: z.number().min(-1e6).max(1e6).meta({ description: 'Pixels from the left edge.' }),
-  y: z.number().min(-1e6).max(1e6).meta({ description: 'Pixels from the top edge.' }),
+  y: z
+    .number()
+    .min(-1e6)
+    .max(1e6)
+    .meta({ description: 'Pixels from the top edge. Write the key in quotes ("y"): kubectl reads a bare y as true.' }),
   collapsed: z.boolean().default(false).meta({ description: 'Draws it as one card, without its children.' }),
 })
 
@@ -240,7 +244,8 @@ export const workspaceKind: KindDefinition = {
     labelNameRule,
     {
       rule: '!has(self.spec.parentRef) || self.spec.parentRef.name != self.metadata.name',
-      message: 'spec.parentRef must name another Workspace: nobody reports to themselves',
+      fieldPath: '.spec.parentRef.name',
+      message: 'must name another Workspace: nobody reports to themselves',
     },
   ],
   columns: [
