@@ -1,0 +1,90 @@
+/** From a plain value to a template: the schema of the language, with the place of whatever does not fit. */
+import type { z } from 'zod'
+import { orgTemplate, unknownKeys, type OrgTemplate } from '../api/org-template.ts'
+import { limits } from './limits.ts'
+import { OrgError, showPlace, type OrgErrorCode, type OrgWarning, type Place } from './org-error.ts'
+
+export type Path = readonly PropertyKey[]
+
+/** What is wrong where. Says the path within the template beside file and line, when those are known. */
+export type Refuse = (code: OrgErrorCode, path: Path, message: string) => never
+
+export const refuseBy =
+  (placeOf: (path: Path) => Place | undefined): Refuse =>
+  (code, path, message) => {
+    throw new OrgError(code, `${showPath(path)}: ${message}`, placeOf(path))
+  }
+
+/** `workspaces[0].children[2].tier` */
+export const showPath = (path: Path): string =>
+  path.length === 0
+    ? 'the template'
+    : path
+        .map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`))
+        .join('')
+        .replace(/^\./, '')
+
+/** Throws an OrgError with the first fault, and how many more there are. */
+export function checkTemplate(
+  value: unknown,
+  placeOf: (path: Path) => Place | undefined,
+): { template: OrgTemplate; warnings: OrgWarning[] } {
+  const refuse = refuseBy(placeOf)
+  if (value === undefined) return refuse('InvalidField', [], 'is empty')
+  measureTree(value, refuse)
+  const checked = orgTemplate.safeParse(value)
+  if (!checked.success) {
+    const [first, ...rest] = checked.error.issues
+    const fault = first === undefined ? { path: [], message: 'does not fit' } : told(first)
+    const more = rest.length === 0 ? '' : `; and ${rest.length} more`
+    return refuse('InvalidField', fault.path, `${fault.message}${more}`)
+  }
+  const warnings = unknownKeys(value).map(({ at, key }): OrgWarning => {
+    const place = placeOf([...pathOf(at.slice(0, at.length - key.length)), key])
+    return {
+      code: 'UnknownKey',
+      path: place ? showPlace(place) : at,
+      message: `"${key}" is no key that anything reads`,
+    }
+  })
+  return { template: checked.data, warnings }
+}
+
+const pathOf = (shown: string): PropertyKey[] =>
+  [...shown.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([word, index]) => (index === undefined ? word : Number(index)))
+
+/** Before the schema, which recurses: nobody should have to wait for ten thousand levels. */
+function measureTree(value: unknown, refuse: Refuse) {
+  let level: { nodes: unknown; path: Path }[] = [{ nodes: member(value, 'workspaces'), path: ['workspaces'] }]
+  let total = 0
+  for (let depth = 0; level.length > 0; depth++) {
+    const below: typeof level = []
+    for (const { nodes, path } of level) {
+      if (!Array.isArray(nodes) || nodes.length === 0) continue
+      total += nodes.length
+      if (total > limits.nodes) refuse('TooLarge', path, `more than ${limits.nodes} nodes in all`)
+      if (depth === limits.levels) refuse('DepthExceeded', path, `more than ${limits.levels} levels`)
+      for (const [i, node] of nodes.entries())
+        below.push({ nodes: member(node, 'children'), path: [...path, i, 'children'] })
+    }
+    level = below
+  }
+}
+
+const member = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null ? Object.getOwnPropertyDescriptor(value, key)?.value : undefined
+
+/** An issue of the schema in words; of a union, what the alternative that came furthest says. */
+function told(issue: z.core.$ZodIssue): { path: Path; message: string } {
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    const furthest = issue.errors.flat().toSorted((a, b) => b.path.length - a.path.length)[0]
+    if (furthest !== undefined) {
+      const inner = told(furthest)
+      return { path: [...issue.path, ...inner.path], message: inner.message }
+    }
+  }
+  const message = issue.message.replace(/^Invalid (input|option): /, '').replace(/^Too /, 'too ')
+  if (issue.code !== 'invalid_type') return { path: issue.path, message }
+  const hint = issue.expected === 'boolean' ? ': write true or false' : issue.expected === 'string' ? ': quote it' : ''
+  return { path: issue.path, message: `${message}${message.includes('undefined') ? '' : hint}` }
+}

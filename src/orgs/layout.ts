@@ -1,0 +1,80 @@
+/**
+ * Where the nodes of a tree are drawn: each parent is a box with its children in a grid of two columns. The canvas
+ * counts with the same numbers (docs/spec/org-import.md, Layout). Absolute pixels.
+ */
+
+export interface Card {
+  readonly width: number
+  readonly height: number
+}
+
+/** The size of a leaf. */
+export const card: Card = { width: 300, height: 176 }
+
+const columns = 2
+const gutter = 14
+const header = 130
+const side = 16
+
+export interface Box {
+  readonly children: readonly Box[]
+}
+
+export interface Point {
+  readonly x: number
+  readonly y: number
+}
+
+interface Grid {
+  readonly size: Card
+  /** Corners of the children, as seen from the corner of the box. */
+  readonly slots: readonly Point[]
+}
+
+/** Lays out a forest. `at` is where a root wants to be; a root that says nothing goes beside those before it. */
+export function layOut(
+  roots: readonly (Box & { readonly at?: Point | undefined })[],
+  leaf: Card = card,
+): ReadonlyMap<Box, Point> {
+  const places = new Map<Box, Point>()
+  const grids = new Map<Box, Grid>()
+  let free = 0
+  for (const root of roots) {
+    const { size } = measure(root, leaf, grids)
+    const corner = root.at ?? { x: free, y: 0 }
+    free = Math.max(free, corner.x + size.width + gutter)
+    settle(root, corner, grids, places)
+  }
+  return places
+}
+
+/** Size of a box with all below it, and where in it its children go. */
+export function measure(box: Box, leaf: Card, grids = new Map<Box, Grid>()): Grid {
+  const sizes = box.children.map((child) => measure(child, leaf, grids).size)
+  const grid = sizes.length === 0 ? { size: leaf, slots: [] } : arrange(sizes)
+  grids.set(box, grid)
+  return grid
+}
+
+function arrange(sizes: readonly Card[]): Grid {
+  const used = Math.min(columns, sizes.length)
+  const columnWidth = Math.max(...sizes.map(({ width }) => width))
+  const slots: Point[] = []
+  let y = header
+  for (let first = 0; first < sizes.length; first += used) {
+    const row = sizes.slice(first, first + used)
+    for (let column = 0; column < row.length; column++) slots.push({ x: side + column * (columnWidth + gutter), y })
+    y += Math.max(...row.map(({ height }) => height)) + gutter
+  }
+  const width = 2 * side + columnWidth * used + gutter * (used - 1)
+  return { size: { width, height: y - gutter + side }, slots }
+}
+
+function settle(box: Box, corner: Point, grids: ReadonlyMap<Box, Grid>, places: Map<Box, Point>) {
+  places.set(box, corner)
+  const slots = grids.get(box)?.slots ?? []
+  for (const [i, child] of box.children.entries()) {
+    const slot = slots[i]
+    if (slot !== undefined) settle(child, { x: corner.x + slot.x, y: corner.y + slot.y }, grids, places)
+  }
+}
