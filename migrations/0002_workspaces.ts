@@ -15,7 +15,8 @@ export async function up(knex: Knex): Promise<void> {
       role                 text,
       tier                 integer NOT NULL DEFAULT 1,
       status               workspace_status NOT NULL DEFAULT 'provisioning',
-      parent_id            uuid REFERENCES workspaces (id),
+      parent_id            uuid REFERENCES workspaces (id)
+        CONSTRAINT workspaces_parent_id_check CHECK (parent_id <> id),
       forwarded_to         uuid REFERENCES workspaces (id),
       runtime              text NOT NULL,
       model                text NOT NULL,

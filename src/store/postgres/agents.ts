@@ -68,7 +68,7 @@ const expire = `
 
 /** Live tokens a workspace may have at once. */
 const mostTokens = 50
-/** Locks the workspace, so that two at once cannot both find room for the last. Again with one hash is once. */
+/** Again with the same hash is once. Two at the same instant may both find the last room: the limit is no secret. */
 const mint = `
   WITH target AS MATERIALIZED (
     SELECT w.id, (SELECT count(*) FROM workspace_auth_tokens t

@@ -2,7 +2,7 @@
  * Many small writes become few statements. A lone write leaves at once; writes that come fast wait a little for company:
  *
  *   add ──► pending ──(full, or the pause since the last flush is over)──► one statement ──► every caller answered
- *                                                  refused as a whole ──► halves, until the culprit stands alone
+ *                                                  refused as a whole ──► parts, until the culprit stands alone
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Metrics } from '../../telemetry/metrics.ts'
@@ -11,15 +11,15 @@ import { faultOf, surfaced } from './faults.ts'
 export interface BatcherOptions<Item, Result> {
   readonly name: string
   /** Items of one key in one batch collapse: the last one is written, all callers get its result. Also the row order. */
-  key(item: Item): string
+  readonly key: (item: Item) => string
   /**
    * One idempotent statement, items sorted by key; results in the order of the items. An Error as a result rejects that
    * caller alone; a throw is of the statement as a whole, and nothing was written.
    */
-  write(items: readonly Item[]): Promise<readonly (Result | Error)[]>
+  readonly write: (items: readonly Item[]) => Promise<readonly (Result | Error)[]>
   readonly metrics: Metrics
   readonly maxRows?: number
-  /** Statements under way at most. */
+  /** Statements under way at most, beside the parts of a refused one. One: what follows sees what went before. */
   readonly concurrency?: number
 }
 
@@ -37,18 +37,26 @@ interface Entry<Item, Result> {
 /** Milliseconds between two flushes: grows while waiting gathers company, so that a burst takes few statements. */
 const shortestPause = 5
 const longestPause = 40
-/** Waits before the second, third … try of a statement that met a fault: two seconds in all. */
+/** Waits before the second, third … try of a statement that met a fault. */
 const retryWaits = [50, 150, 400, 700, 700]
+/** No try begins later than this after the first: the caller has a queue of its own to wait in. */
+const patience = 3000
+/**
+ * Parts that a refused batch is divided into. Sixteen: a culprit among 200 is alone after two divisions, so that the
+ * others wait three times for a row that somebody else has locked, not eight times as with halves.
+ */
+const parts = 16
 
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
-  const { name, key, write, metrics, maxRows = 200, concurrency = 2 } = options
+  const { name, key, write, metrics, maxRows = 200, concurrency = 1 } = options
   type Row = Entry<Item, Result>
-  let pending = new Map<string, Row>()
+  const pending = new Map<string, Row>()
   let pause = shortestPause
   let lastFlush = -Infinity
   let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
   const underWay = new Set<Promise<void>>()
   let closed = false
+  for (const counter of [metrics.sqlStatements, metrics.sqlRows, metrics.sqlPoisoned]) counter.inc({ name }, 0)
 
   function schedule(): void {
     if (pending.size === 0 || underWay.size >= concurrency) return
@@ -62,10 +70,10 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   function flush(): void {
     clear()
     if (underWay.size >= concurrency) return
-    const entries = [...pending].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
-    const batch = entries.slice(0, maxRows)
-    pending = new Map(entries.slice(maxRows).map((entry) => [key(entry.item), entry]))
-    if (batch.length === 0) return
+    const oldest = [...pending.entries().take(maxRows)]
+    if (oldest.length === 0) return
+    for (const [at] of oldest) pending.delete(at)
+    const batch = oldest.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
     lastFlush = performance.now()
     pause = batch.length > 1 ? Math.min(pause * 2, longestPause) : shortestPause
     metrics.sqlRows.inc({ name }, batch.length)
@@ -92,9 +100,10 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       for (const [index, row] of batch.entries()) answer(row, results[index])
     } catch (error) {
       if (batch.length > 1 && divisible(error)) {
-        const middle = batch.length >> 1
-        await settle(batch.slice(0, middle))
-        return settle(batch.slice(middle))
+        const size = Math.ceil(batch.length / parts)
+        const starts = Array.from({ length: Math.ceil(batch.length / size) }, (_, part) => part * size)
+        await Promise.all(starts.map((start) => settle(batch.slice(start, start + size))))
+        return
       }
       if (faultOf(error) === 'row') metrics.sqlPoisoned.inc({ name })
       for (const row of batch) for (const waiter of row.waiters) waiter.reject(surfaced(error))
@@ -110,13 +119,14 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
 
   /** Repeats what a lost connection or a lost race spoiled. Safe, since statements are idempotent: a COMMIT may have worked. */
   async function writePatiently(items: readonly Item[]): Promise<readonly (Result | Error)[]> {
+    const began = performance.now()
     for (const wait of retryWaits) {
       try {
         return await write(items)
       } catch (error) {
         const fault = faultOf(error)
-        const again = fault === 'connection' || (fault === 'clash' && items.length === 1)
-        if (!again || closed) throw error
+        const again = fault === 'connection' || fault === 'clash' || (fault === 'conflict' && items.length === 1)
+        if (!again || closed || performance.now() - began > patience) throw error
         await sleep(wait * (0.5 + Math.random()))
       }
     }
@@ -148,5 +158,5 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
 /** Faults that one row can be the cause of: the others are worth a statement of their own. */
 function divisible(error: unknown): boolean {
   const fault = faultOf(error)
-  return fault === 'row' || fault === 'clash' || fault === 'slow'
+  return fault === 'row' || fault === 'conflict' || fault === 'slow'
 }

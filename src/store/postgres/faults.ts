@@ -6,17 +6,18 @@ import { Fenced, reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 /**
  * - `connection`: lost, refused, shut down, or silent. The statement may or may not have taken effect.
  * - `clash`: met another transaction and lost; nothing was written; again is right.
+ * - `conflict`: one row contradicts another that was not there when we looked; on the next look it is.
  * - `slow`: out of time or room; nothing was written; again at once would make it worse.
  * - `row`: a value that no table takes. It is in one row, and only that row's caller can mend it.
  * - `other`: not PostgreSQL's, or a mistake of ours.
  */
-export type Fault = 'connection' | 'clash' | 'slow' | 'row' | 'other'
+export type Fault = 'connection' | 'clash' | 'conflict' | 'slow' | 'row' | 'other'
 
 const byCode: Readonly<Record<string, Fault>> = {
   '40001': 'clash', // serialization_failure
   '40P01': 'clash', // deadlock_detected
-  '23505': 'clash', // unique_violation: the twin was not there when we looked; on the next look it is
-  '23503': 'clash', // foreign_key_violation: likewise
+  '23505': 'conflict', // unique_violation
+  '23503': 'conflict', // foreign_key_violation
   '57014': 'slow', // query_canceled, by statement_timeout
   '55P03': 'slow', // lock_not_available, by lock_timeout
   '57P01': 'connection', // admin_shutdown
@@ -30,6 +31,7 @@ const byClass: Readonly<Record<string, Fault>> = {
   '08': 'connection',
   '22': 'row', // data_exception
   '23': 'row', // integrity_constraint_violation
+  '54': 'row', // program_limit_exceeded: a name too long for its index
   '53': 'slow', // insufficient_resources: connections, memory, disk
 }
 const socketCodes = new Set([
@@ -65,6 +67,7 @@ export function surfaced(error: unknown): unknown {
     case 'connection':
       return new RetryAfter(seconds(1), `PostgreSQL is not reachable: ${reasonOf(error)}`, { cause: error })
     case 'clash':
+    case 'conflict':
     case 'slow':
       return new RetryAfter(seconds(1), `PostgreSQL is busy: ${reasonOf(error)}`, { cause: error })
     case 'row':

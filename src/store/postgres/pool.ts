@@ -25,23 +25,23 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** No statement of ours should take a tenth of this; what does is stuck behind something and is better tried again. */
-const statementTimeout = 5000
+/** No statement of ours should take a hundredth of this; what does is stuck behind something and is better tried again. */
+const statementTimeout = 4000
 /** Shorter, so that a row that somebody else holds is told apart from a slow server. */
-const lockTimeout = 2000
+const lockTimeout = 1000
 
 export function sessionOf(databaseUrl: string, applicationName: string) {
   return {
     connectionString: databaseUrl,
     application_name: applicationName,
-    connectionTimeoutMillis: 5000,
+    connectionTimeoutMillis: 3000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     statement_timeout: statementTimeout,
     lock_timeout: lockTimeout,
     idle_in_transaction_session_timeout: statementTimeout,
     // For a server that vanished without a word, where its own timeout cannot reach us.
-    query_timeout: statementTimeout + 3000,
+    query_timeout: statementTimeout + 1000,
   }
 }
 

@@ -22,9 +22,9 @@ export interface Statement<Item, Row extends Answer, Result> {
   readonly columns: readonly Column<Item>[]
   /** Reads the rows of `input` (the columns and `ord`), and returns one row for each. */
   readonly sql: string
-  key(item: Item): string
+  readonly key: (item: Item) => string
   /** Undefined when the statement gave no row for the item. An Error rejects this caller alone. */
-  result(row: Row | undefined, item: Item): Result | Error
+  readonly result: (row: Row | undefined, item: Item) => Result | Error
 }
 
 /** A write that only the leader may do. */
@@ -121,6 +121,6 @@ function pair<Item, Row extends Answer, Result>(
   rows: readonly Row[],
   result: (row: Row | undefined, item: Item) => Result | Error,
 ): (Result | Error)[] {
-  const byPosition = new Map(rows.map((row) => [Number(row.ord), row]))
+  const byPosition = new Map(rows.map((row) => [row.ord, row]))
   return items.map((item, index) => result(byPosition.get(index + 1), item))
 }
