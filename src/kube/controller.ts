@@ -67,6 +67,11 @@ export class Controller<T extends KubeObject> {
     this.#options.metrics.queueDepth.set({ controller: this.name }, this.#queue.depth)
   }
 
+  /** Asks for a pass after `span`; of several such wishes the earliest counts. */
+  enqueueAfter(key: Key, span: Duration): void {
+    this.#queue.addAfter(key, span)
+  }
+
   /** Makes passes of changes elsewhere: `map` gives the keys that a change of another kind concerns. */
   watch<Other extends KubeObject>(source: Source<Other>, map: (change: Change<Other>) => Iterable<Key>): void {
     source.onChange((change) => {

@@ -1,13 +1,14 @@
 /** The environment and files of an instance, gathered from the spec and what it refers to. Pure: looks into caches. */
+import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { WorkspaceSpec } from '../../api/workspace.ts'
 import type { InstanceFile } from '../../backends/backend.ts'
 import { openNamespace, type DataKind, type Found } from '../references.ts'
 
 export type Look = (kind: DataKind, name: string) => Found
 
-/** Why something referred to cannot be had. `syncing` is the operator's own matter and passes by itself. */
+/** Why something referred to cannot be had. `Waiting` is the operator's own matter and passes by itself. */
 export interface Lack {
-  readonly reason: 'Syncing' | 'Forbidden' | 'SecretMissing' | 'ConfigMapMissing' | 'KeyMissing'
+  readonly reason: WorkspaceReason & (`${DataKind}${'Missing' | 'Forbidden'}` | 'KeyMissing' | 'Waiting')
   readonly message: string
 }
 
@@ -42,15 +43,15 @@ class Gatherer {
       case 'missing':
         if (optional !== true)
           this.lacks.push({
-            reason: kind === 'Secret' ? 'SecretMissing' : 'ConfigMapMissing',
+            reason: `${kind}Missing`,
             message: `${where} needs ${kind} "${name}", which does not exist in namespace ${this.#namespace}: create it, or mark the reference optional`,
           })
         return undefined
       case 'forbidden':
-        this.lacks.push({ reason: 'Forbidden', message: `${where}: ${openNamespace(kind, this.#namespace)}` })
+        this.lacks.push({ reason: `${kind}Forbidden`, message: `${where}: ${openNamespace(kind, this.#namespace)}` })
         return undefined
       case 'syncing':
-        this.lacks.push({ reason: 'Syncing', message: `the ${kind}s of namespace ${this.#namespace} to be listed` })
+        this.lacks.push({ reason: 'Waiting', message: `the ${kind}s of namespace ${this.#namespace} to be listed` })
         return undefined
     }
   }

@@ -1,14 +1,18 @@
 /** Shorter values are words that stand everywhere; blotting them out would say more than it hides. */
 const shortest = 6
 
+/** Anything of the shape of an agent's token: its text is not kept, so it cannot be looked for. */
+const tokenShape = /(?<![\w-])[\w-]{43}(?![\w-])/g
+
 /**
  * The last lines of an instance's output, fit for a status: known secret values blotted out, control characters
- * dropped, one line. `secrets` are the values that came from Secrets, and the token.
+ * dropped, one line. `secrets` are the values that came from Secrets.
  */
 export function lastWords(log: string, secrets: Iterable<string>, longest = 600): string {
   let text = log
   for (const secret of secrets) if (secret.length >= shortest) text = text.replaceAll(secret, '[redacted]')
   const line = text
+    .replaceAll(tokenShape, '[redacted]')
     .replaceAll(/\u001B\[[0-9;]*[A-Za-z]/g, '')
     .replaceAll(/[\r\n]+/g, ' | ')
     .replaceAll(/[\u0000-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]/g, '')

@@ -1,6 +1,7 @@
 /** From a spec and its surroundings to what is wanted, defaults applied; or to what stands in the way. Pure. */
 import { createHash } from 'node:crypto'
 import { restartedAt } from '../../api/meta.ts'
+import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
 import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { InstanceRef, InstanceSpec } from '../../backends/backend.ts'
@@ -40,8 +41,8 @@ export interface Desired {
 
 /** What stands in the way. `waits`: it can pass without anyone touching this object or what it names. */
 export interface Obstacle {
-  readonly condition: 'RuntimeResolved' | 'ParentFound' | 'ReferencesResolved' | 'BackendAvailable'
-  readonly reason: string
+  readonly condition: WorkspaceCondition
+  readonly reason: WorkspaceReason
   readonly message: string
   readonly waits: boolean
 }
@@ -61,13 +62,21 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
   const runtime = runtimeOf(workspace, around.runtimes, backend)
   if ('condition' in runtime) return runtime
   const model = modelOf(workspace.spec.model, { name: runtime.name, defaultModel: runtime.spec.defaultModel })
+  const models = runtime.spec.models ?? []
+  if (models.length > 0 && !models.some(({ id }) => id === model))
+    return {
+      condition: 'RuntimeResolved',
+      reason: 'ModelUnknown',
+      message: `spec.model "${model}" is not one of runtime "${runtime.name}": it has ${models.map(({ id }) => id).join(', ')}`,
+      waits: false,
+    }
   const gathered = gather(workspace.spec, workspace.metadata.namespace ?? '', around.look)
   const lack = 'lacks' in gathered ? lacking(gathered.lacks) : missingVariables(runtime, model, gathered, backend)
   if (lack !== undefined || 'lacks' in gathered) return lack ?? lacking([])
   if (!settings.backends.has(backend))
     return {
-      condition: 'BackendAvailable',
-      reason: 'BackendUnavailable',
+      condition: 'Launched',
+      reason: 'BackendNotConfigured',
       message: `spec.backend "${backend}" is not turned on in this operator: it has ${[...settings.backends].join(', ')}`,
       waits: false,
     }
@@ -104,8 +113,10 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   // What a rename, a move or a new address of the operator changes is left out: those do not restart an agent.
   const specHash = digest([
     { runtime: agent.runtime, model, tier, image: image.ref, limits, restartedAt: metadata.annotations?.[restartedAt] },
-    Object.entries(asked).sort(([a], [b]) => (a < b ? -1 : 1)),
-    gathered.files.map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode]),
+    Object.entries(asked).sort(byFirst),
+    gathered.files
+      .map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode] as const)
+      .sort(byFirst),
   ])
   const intent: WorkspaceIntent = {
     id: workspaceId(metadata.uid),
@@ -157,6 +168,8 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   }
 }
 
+const byFirst = ([a]: readonly [string, ...unknown[]], [b]: readonly [string, ...unknown[]]) => (a < b ? -1 : 1)
+
 const digest = (parts: unknown): string => createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 
 /** The image by digest where one is pinned. */
@@ -195,7 +208,7 @@ function parentOf(workspace: Workspace, sibling: Surroundings['sibling']): { uid
 }
 
 function runtimeOf(workspace: Workspace, runtimes: Surroundings['runtimes'], backend: string): Chosen | Obstacle {
-  const obstacle = (reason: string, message: string): Obstacle => ({
+  const obstacle = (reason: WorkspaceReason, message: string): Obstacle => ({
     condition: 'RuntimeResolved',
     reason,
     message,
@@ -224,15 +237,15 @@ function runtimeOf(workspace: Workspace, runtimes: Surroundings['runtimes'], bac
 }
 
 function lacking(lacks: readonly Lack[]): Obstacle {
-  const worst = lacks.find(({ reason }) => reason !== 'Syncing') ?? lacks[0]
+  const worst = lacks.find(({ reason }) => reason !== 'Waiting') ?? lacks[0]
   return {
-    condition: 'ReferencesResolved',
-    reason: worst?.reason ?? 'Syncing',
+    condition: 'Launched',
+    reason: worst?.reason ?? 'Waiting',
     message: lacks
-      .filter(({ reason }) => worst?.reason === 'Syncing' || reason !== 'Syncing')
+      .filter(({ reason }) => worst?.reason === 'Waiting' || reason !== 'Waiting')
       .map(({ message }) => message)
       .join('; '),
-    waits: worst?.reason === 'Syncing',
+    waits: worst?.reason === 'Waiting',
   }
 }
 
@@ -243,7 +256,7 @@ function missingVariables(runtime: Chosen, model: string, { env }: Gathered, bac
   const missing = (ofModel ?? runtime.spec.requiredEnv ?? []).filter((name) => (env[name] ?? '') === '')
   if (missing.length === 0) return undefined
   return {
-    condition: 'ReferencesResolved',
+    condition: 'Launched',
     reason: 'RequiredEnvMissing',
     message: `runtime "${runtime.name}" with model "${model}" needs ${missing.join(', ')}: give each in spec.env or spec.envFrom`,
     waits: false,

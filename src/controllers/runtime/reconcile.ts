@@ -1,0 +1,99 @@
+/** The way of one Runtime. It owns nothing outside the cluster: it resolves, counts, and outlives its users. */
+import { unsupportedFields, type Runtime, type RuntimeStatus } from '../../api/runtime.ts'
+import { minutes } from '../../duration.ts'
+import type { ConditionDraft, Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
+
+/** Who uses a Runtime, by what their statuses say. */
+export interface Usage {
+  readonly current: number
+  readonly stale: number
+}
+
+export interface RuntimeCollaborators {
+  readonly usage: (runtime: Runtime) => Usage
+  /** Names of all Runtimes that say they are the default. */
+  readonly defaults: () => readonly string[]
+}
+
+export class RuntimeReconciler implements Reconciler<Runtime> {
+  readonly #with: RuntimeCollaborators
+
+  constructor(collaborators: RuntimeCollaborators) {
+    this.#with = collaborators
+  }
+
+  async reconcile(runtime: Runtime, ctx: Context): Promise<Verdict<RuntimeStatus>> {
+    const usage = this.#with.usage(runtime)
+    const users = usage.current + usage.stale
+    if (runtime.metadata.deletionTimestamp !== undefined) {
+      // Like a volume in use: taking the image away from under its workspaces would stall every one of them.
+      if (users > 0) return inUse(usage)
+      await ctx.release()
+      return describe(runtime, usage, [], { kind: 'settled' })
+    }
+    if (runtime.spec.suspend) return describe(runtime, usage, [], { kind: 'settled' })
+    await ctx.claim()
+    const rivals = runtime.spec.default ? this.#with.defaults().filter((name) => name !== runtime.metadata.name) : []
+    if (rivals.length === 0) return describe(runtime, usage, rivals, { kind: 'settled' })
+    const message = `"${rivals.join('", "')}" is the default Runtime too: set spec.default to false on all but one`
+    return describe(runtime, usage, rivals, { kind: 'blocked', reason: 'AmbiguousDefaultRuntime', message })
+  }
+}
+
+function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], outcome: Outcome): Verdict<RuntimeStatus> {
+  const { spec } = runtime
+  const digest = spec.digest ?? /@(sha256:[0-9a-f]{64})$/.exec(spec.image)?.[1]
+  const users = usage.current + usage.stale
+  const stale = usage.stale === 0 ? '' : `, ${usage.stale} of them with an older image`
+  const summary = spec.suspend
+    ? 'Suspended: spec.suspend is true'
+    : `Resolved to ${digest === undefined ? spec.image : digest.slice(0, 19)}; used by ${users}${stale}`
+  const fields = unsupportedFields(spec)
+  const conditions: ConditionDraft[] = [
+    spec.suspend
+      ? { type: 'Ready', status: 'Unknown', reason: 'Suspended', message: summary }
+      : {
+          type: 'Ready',
+          status: rivals.length === 0 ? 'True' : 'False',
+          reason: 'Resolved',
+          message: `image ${spec.image}`,
+        },
+    {
+      type: 'Resolved',
+      status: 'True',
+      reason: 'Resolved',
+      message: digest ?? `${spec.image}, not pinned by a digest`,
+    },
+  ]
+  if (fields.length > 0)
+    conditions.push({
+      type: 'Unsupported',
+      status: 'True',
+      reason: 'NotActedOnYet',
+      message: `not acted on yet, the rest works: ${fields.join(', ')}`,
+    })
+  return {
+    status: {
+      ...(digest !== undefined && { resolvedDigest: digest }),
+      workspaces: usage,
+      summary: outcome.kind === 'blocked' ? `Stalled: ${outcome.message}` : summary,
+      conditions,
+      transition: { to: spec.suspend ? 'suspended' : 'resolved', reason: 'Resolved', actor: 'user' },
+    },
+    outcome,
+  }
+}
+
+function inUse(usage: Usage): Verdict<RuntimeStatus> {
+  const users = usage.current + usage.stale
+  const message = `Deleting: waits for ${users} workspace${users === 1 ? '' : 's'} that still use${users === 1 ? 's' : ''} it`
+  return {
+    status: {
+      workspaces: usage,
+      summary: message,
+      conditions: [{ type: 'Ready', status: 'False', reason: 'InUse', message }],
+      transition: { to: 'deleting', reason: 'InUse', actor: 'user' },
+    },
+    outcome: { kind: 'again', after: minutes(5), waitingFor: 'its workspaces to go' },
+  }
+}

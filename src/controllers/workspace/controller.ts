@@ -1,0 +1,117 @@
+/** What makes a pass of a Workspace: its own changes, and those of everything it rests on. */
+import { keyOf, type Key } from '../../api/meta.ts'
+import type { Runtime } from '../../api/runtime.ts'
+import type { Workspace } from '../../api/workspace.ts'
+import type { Backend } from '../../backends/backend.ts'
+import { seconds } from '../../duration.ts'
+import type { Change } from '../../kube/client.ts'
+import type { Controller } from '../../kube/controller.ts'
+import type { Followed } from '../../kube/followed.ts'
+import type { Informer } from '../../kube/informer.ts'
+import type { WorkspaceStore } from '../../store/workspace-store.ts'
+import type { DataKind, DataObject, References } from '../references.ts'
+import { referencesOf } from './environment.ts'
+import type { WorkspaceCollaborators } from './reconcile.ts'
+import type { Surroundings } from './resolve.ts'
+
+const namespaceOf = ({ metadata }: Workspace) => metadata.namespace ?? ''
+const siblingIndex = (ws: Workspace) =>
+  `${namespaceOf(ws)}/${ws.spec.parentRef?.name ?? ''}/${ws.spec.displayName ?? ws.metadata.name}`
+
+/** Indexes that the Workspace informer must be made with. */
+export const workspaceIndexes = {
+  parent: (ws: Workspace) => (ws.spec.parentRef ? [`${namespaceOf(ws)}/${ws.spec.parentRef.name}`] : []),
+  sibling: (ws: Workspace) => [siblingIndex(ws)],
+  /** The Runtime asked for; empty for the default one. */
+  runtime: (ws: Workspace) => [ws.spec.runtime ?? ''],
+  reference: (ws: Workspace) =>
+    [...referencesOf(ws.spec)].map((reference) => reference.replace('/', `/${namespaceOf(ws)}/`)),
+  /** `Secret/namespace`: who has to look again when a namespace is opened. */
+  referring: (ws: Workspace) => [
+    ...new Set([...referencesOf(ws.spec)].map((reference) => `${reference.split('/')[0] ?? ''}/${namespaceOf(ws)}`)),
+  ],
+} as const
+
+interface Sources {
+  readonly workspaces: Informer<Workspace>
+  readonly runtimes: Informer<Runtime>
+  readonly data: Readonly<Record<DataKind, Followed<DataObject>>>
+  readonly references: References
+}
+
+/** The reconciler's view of caches. `wake` is called for children that may be waiting for their parent's row. */
+export function workspaceViews(
+  { workspaces, runtimes, references }: Sources,
+  wake: (key: Key) => void,
+): Pick<WorkspaceCollaborators, 'surroundings' | 'children' | 'onRecorded'> {
+  const childrenOf = (ws: Workspace) => workspaces.cache.byIndex('parent', keyOf(ws))
+  return {
+    surroundings: (ws): Surroundings => ({
+      runtimes: new Map([...runtimes.cache.values()].map((runtime) => [runtime.metadata.name, runtime])),
+      sibling: (name) => workspaces.cache.get(`${namespaceOf(ws)}/${name}`),
+      look: (kind, name) => references.look(kind, namespaceOf(ws), name),
+    }),
+    children: (ws) => {
+      const children = childrenOf(ws)
+      return { total: children.length, ready: children.filter(isReady).length }
+    },
+    onRecorded: (ws) => {
+      for (const child of childrenOf(ws)) wake(keyOf(child))
+    },
+  }
+}
+
+const isReady = ({ status }: Workspace) =>
+  (status?.conditions ?? []).some(({ type, status: holds }) => type === 'Ready' && holds === 'True')
+
+/** Passes by what happened around a Workspace. */
+export function watchAround(controller: Controller<Workspace>, { workspaces, runtimes, data }: Sources): void {
+  const cache = workspaces.cache
+  const keys = (index: keyof typeof workspaceIndexes, value: string) => cache.byIndex(index, value).map(keyOf)
+
+  controller.watch(workspaces, ({ key, before, after }) => {
+    const freed = before !== undefined && (after === undefined || siblingIndex(before) !== siblingIndex(after))
+    const cameOrWent = before?.metadata.uid !== after?.metadata.uid
+    return [...(freed ? keys('sibling', siblingIndex(before)) : []), ...(cameOrWent ? keys('parent', key) : [])]
+  })
+  workspaces.onChange((change) => {
+    for (const parent of parentsToRecount(change)) controller.enqueueAfter(parent, seconds(1))
+  })
+  controller.watch(runtimes, ({ key, before, after }) => {
+    if (before !== undefined && after !== undefined && before.metadata.generation === after.metadata.generation)
+      return []
+    return [...keys('runtime', key), ...keys('runtime', '')]
+  })
+  for (const kind of ['Secret', 'ConfigMap'] as const) {
+    controller.watch(data[kind], ({ key }) => keys('reference', `${kind}/${key}`))
+    data[kind].onState((namespace) => {
+      for (const key of keys('referring', `${kind}/${namespace}`)) controller.enqueue(key)
+    })
+  }
+}
+
+/** A parent shows how many of its children are ready: it is told a second later, once for many. */
+function parentsToRecount({ before, after }: Change<Workspace>): Set<Key> {
+  const counted = (ws: Workspace | undefined) =>
+    ws?.spec.parentRef && { parent: `${namespaceOf(ws)}/${ws.spec.parentRef.name}`, ready: isReady(ws) }
+  const [was, is] = [counted(before), counted(after)]
+  if (was?.parent === is?.parent && was?.ready === is?.ready) return new Set()
+  return new Set([was?.parent, is?.parent].filter((key) => key !== undefined))
+}
+
+/** Passes by what instances and agents did, until the signal aborts. */
+export async function followOutside(
+  controller: Controller<Workspace>,
+  backends: Iterable<Backend>,
+  rows: WorkspaceStore,
+  signal: AbortSignal,
+): Promise<void> {
+  const instances = [...backends].map(async (backend) => {
+    for await (const { namespace, name } of backend.changes(signal)) controller.enqueue(`${namespace}/${name}`)
+  })
+  const agents = async () => {
+    for await (const { namespace, resourceName } of rows.changes(signal))
+      controller.enqueue(`${namespace}/${resourceName}`)
+  }
+  await Promise.all([...instances, agents()])
+}
