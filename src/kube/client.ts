@@ -47,9 +47,12 @@ export interface Manifest {
       name: string
       uid: string
       controller?: boolean
+      blockOwnerDeletion?: boolean
     }[]
   }
-  readonly spec: unknown
+  readonly spec?: unknown
+  /** Of a ConfigMap. */
+  readonly data?: Readonly<Record<string, string>>
 }
 
 /**

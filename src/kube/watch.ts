@@ -131,23 +131,18 @@ async function* follow<T>(options: WatchOptions<T>, from: string, signal: AbortS
 }
 
 function read<T>(options: WatchOptions<T>, text: string): Step<T> {
-  const line = parseLine(options.path, text)
-  const version = line.object.metadata.resourceVersion
-  switch (line.type) {
+  const { type, object: raw } = parseLine(options.path, text)
+  // In the place of the object stands a metav1.Status, which has no version.
+  if (type === 'ERROR') throw errorOfStatus(`watch ${options.path}`, raw as object)
+  const version = raw.metadata.resourceVersion
+  switch (type) {
     case 'ADDED':
     case 'MODIFIED':
-      return {
-        type: 'event',
-        version,
-        tell: { type: 'changed', raw: line.object, object: options.convert(line.object) },
-      }
+      return { type: 'event', version, tell: { type: 'changed', raw, object: options.convert(raw) } }
     case 'DELETED':
-      return { type: 'event', version, tell: { type: 'deleted', raw: line.object } }
+      return { type: 'event', version, tell: { type: 'deleted', raw } }
     case 'BOOKMARK':
       return { type: 'event', version }
-    case 'ERROR':
-      // Then the object is a metav1.Status.
-      throw errorOfStatus(`watch ${options.path}`, line.object as object)
   }
 }
 

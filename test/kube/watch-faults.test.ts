@@ -1,0 +1,271 @@
+/** F7–F10 of the fault list: what a watch meets, against a server that misbehaves on command. */
+import { expect, test, type TestContext } from 'vitest'
+import { milliseconds } from '../../src/duration.ts'
+import type { Change } from '../../src/kube/client.ts'
+import { Informer } from '../../src/kube/informer.ts'
+import { collectionPath } from '../../src/kube/raw.ts'
+import { watch } from '../../src/kube/watch.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { FaultServer, status, things, type Thing } from './fault-server.ts'
+import { until } from '../support/until.ts'
+
+const log = createLogger('silent')
+
+async function begin({ onTestFinished }: TestContext, prepare: (server: FaultServer) => void = () => undefined) {
+  const server = await new FaultServer().start()
+  prepare(server)
+  const transport = server.transport()
+  const informer = new Informer<Thing>({ type: things }, { transport, log, metrics: createMetrics() })
+  const changes: Change<Thing>[] = []
+  informer.onChange((change) => changes.push(change))
+  const stop = new AbortController()
+  const running = informer.start(stop.signal)
+  onTestFinished(async () => {
+    stop.abort()
+    await running
+    await transport.close()
+    await server.stop()
+  })
+  return { server, informer, changes, stop, running, cache: informer.cache }
+}
+
+const names = (cache: { values(): Iterable<Thing> }) => [...cache.values()].map(({ metadata }) => metadata.name).sort()
+const isWatching = (server: FaultServer, nth = 1) =>
+  until(() => server.watches.length >= nth && server.openWatches === 1)
+
+test.concurrent(
+  'a destroyed socket: watched again within two seconds, from the last version, without a list',
+  async (context) => {
+    const { server, cache } = await begin(context, (server) => server.put('a'))
+    await isWatching(server)
+    server.put('b')
+    await until(() => cache.size === 2)
+    const broken = performance.now()
+    server.endWatches('destroy')
+    server.put('c')
+    await until(() => cache.size === 3)
+    expect(performance.now() - broken).toBeLessThan(2000)
+    expect(server.lists).toHaveLength(1)
+    expect(server.watches.at(-1)?.url.searchParams.get('resourceVersion')).toBe('1002')
+  },
+)
+
+test.concurrent('a bookmark moves the version from which the watch is resumed', async (context) => {
+  const { server } = await begin(context, (server) => server.put('a'))
+  await isWatching(server)
+  server.write(`${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion: '5555' } } })}\n`)
+  server.endWatches('end')
+  await isWatching(server, 2)
+  expect(server.watches[0]?.url.searchParams.get('allowWatchBookmarks')).toBe('true')
+  expect(server.watches.at(-1)?.url.searchParams.get('resourceVersion')).toBe('5555')
+})
+
+test.concurrent('closed at once, again and again: at most two watches a second', async (context) => {
+  const { server } = await begin(context, (server) => {
+    server.fault = ({ url }, response) => {
+      if (!url.searchParams.has('watch')) return false
+      response.writeHead(200).end()
+      return true
+    }
+  })
+  await until(() => server.watches.length >= 4)
+  const [first, , third, fourth] = server.watches
+  expect((third?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(900)
+  expect((fourth?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(1400)
+  expect(server.lists).toHaveLength(1)
+})
+
+test.concurrent('a single close after a while is followed by the next watch at once', async (context) => {
+  const { server } = await begin(context, (server) => server.put('a'))
+  await isWatching(server)
+  await new Promise((resolve) => setTimeout(resolve, 600))
+  const closed = performance.now()
+  server.endWatches('end')
+  await isWatching(server, 2)
+  expect(performance.now() - closed).toBeLessThan(250)
+})
+
+test.concurrent('a silent connection is given up after the idle limit', async () => {
+  const server = await new FaultServer().start()
+  const transport = server.transport()
+  const stop = new AbortController()
+  const options = {
+    transport,
+    path: collectionPath(things, undefined),
+    convert: () => undefined,
+    idle: milliseconds(1500),
+  }
+  const events = watch(options, stop.signal)
+  const reading = (async () => {
+    for await (const _event of events);
+  })()
+  await until(() => server.watches.length >= 2, { within: 10_000 })
+  const [first, second] = server.watches
+  expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(1400)
+  expect(server.lists).toHaveLength(1)
+  stop.abort()
+  await reading
+  await transport.close()
+  await server.stop()
+})
+
+const goneLine = `${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } })}\n`
+
+test.concurrent('410 inside a stream: listed again, and what was deleted meanwhile is seen', async (context) => {
+  const { server, cache, changes } = await begin(context, (server) =>
+    ['a', 'b', 'c'].forEach((name) => server.put(name)),
+  )
+  await isWatching(server)
+  server.quietly(() => {
+    server.delete('b')
+    server.put('d')
+  })
+  server.write(goneLine)
+  await until(() => names(cache).join() === 'a,c,d')
+  expect(changes.filter(({ after }) => after === undefined).map(({ key }) => key)).toEqual(['here/b'])
+})
+
+test.concurrent('410 as the answer to a watch: listed again', async (context) => {
+  const { server, cache } = await begin(context, (server) => ['a', 'b'].forEach((name) => server.put(name)))
+  await isWatching(server)
+  server.quietly(() => server.delete('a'))
+  let refused = 0
+  server.fault = ({ url }, response) =>
+    url.searchParams.has('watch') && refused++ === 0 && status(response, 410, 'Expired')
+  server.endWatches('destroy')
+  await until(() => names(cache).join() === 'b')
+  expect(server.lists).toHaveLength(2)
+})
+
+test.concurrent('410 in the middle of a paged list: begun anew, nothing doubled, nothing lost', async (context) => {
+  let refused = 0
+  const { server, cache, changes } = await begin(context, (server) => {
+    server.pageSize = 2
+    for (let n = 0; n < 5; n++) server.put(`t${n}`)
+    server.fault = ({ url }, response) =>
+      url.searchParams.get('continue') === '2' && refused++ === 0 && status(response, 410, 'Expired')
+  })
+  await until(() => cache.hasSynced)
+  expect(names(cache)).toEqual(['t0', 't1', 't2', 't3', 't4'])
+  expect(changes).toHaveLength(5)
+  expect(server.lists).toHaveLength(5)
+})
+
+test.concurrent('deleted and made again while nobody looked: a deletion and an addition', async (context) => {
+  const { server, changes } = await begin(context, (server) => server.put('a', 1, 'first'))
+  await isWatching(server)
+  server.quietly(() => {
+    server.delete('a')
+    server.put('a', 2, 'second')
+  })
+  server.write(goneLine)
+  await until(() => changes.length === 3)
+  expect(changes.map(({ before, after }) => [before?.metadata.uid, after?.metadata.uid])).toEqual([
+    [undefined, 'first'],
+    ['first', undefined],
+    [undefined, 'second'],
+  ])
+})
+
+const bodies: Record<string, (response: import('node:http').ServerResponse) => unknown> = {
+  'a 500': (response) => status(response, 500, 'InternalError'),
+  'cut JSON': (response) => response.end('{"metadata":{"resourceVersion":"1"},"items":[{"meta'),
+  'a page of HTML': (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>proxy</html>'),
+  'a destroyed socket': (response) => response.socket?.destroy(),
+  'JSON that is no list': (response) => response.end('{"kind":"Status"}'),
+}
+for (const [name, answer] of Object.entries(bodies)) {
+  test.concurrent(`a list answered with ${name} is tried again within five seconds`, async (context) => {
+    let broken = 2
+    const { informer } = await begin(context, (server) => {
+      server.put('a')
+      server.fault = ({ url }, response) => {
+        if (url.searchParams.has('watch') || broken-- <= 0) return false
+        answer(response)
+        return true
+      }
+    })
+    const began = performance.now()
+    await informer.synced
+    expect(performance.now() - began).toBeLessThan(5000)
+    expect(informer.cache.size).toBe(1)
+  })
+}
+
+test.concurrent('429 with Retry-After is kept to', async (context) => {
+  let refused = 0
+  const { server, informer } = await begin(context, (server) => {
+    server.fault = (_seen, response) =>
+      refused++ === 0 && status(response, 429, 'TooManyRequests', { 'retry-after': '1' })
+  })
+  await informer.synced
+  const [first, second] = server.lists
+  expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(990)
+})
+
+test.concurrent('a forbidden list is said, and heals within fifteen seconds of the binding', async (context) => {
+  let allowed = false
+  const { informer } = await begin(context, (server) => {
+    server.fault = (_seen, response) => !allowed && status(response, 403, 'Forbidden')
+  })
+  await until(() => informer.state === 'forbidden')
+  allowed = true
+  const began = performance.now()
+  await until(() => informer.state === 'synced', { within: 20_000 })
+  expect(performance.now() - began).toBeLessThan(15_000)
+})
+
+test.concurrent('stopped during a backoff: nothing more is opened', async (context) => {
+  const { server, stop, running } = await begin(context, (server) => {
+    server.fault = (_seen, response) => status(response, 503, 'ServiceUnavailable')
+  })
+  await until(() => server.seen.length >= 2)
+  stop.abort()
+  await running
+  const before = server.seen.length
+  server.fault = () => false
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  expect(server.seen.length).toBe(before)
+})
+
+test.concurrent('an object that cannot be read is kept out, and those after it are read', async (context) => {
+  const { server, cache } = await begin(context, (server) => server.put('bad', 'not a number'))
+  await isWatching(server)
+  server.put('good')
+  server.put('worse', 'nor this')
+  server.put('better')
+  await until(() => names(cache).join() === 'better,good')
+  server.put('bad', 7)
+  await until(() => cache.get('here/bad')?.spec.n === 7)
+})
+
+test.concurrent('five thousand events in odd pieces arrive whole', async (context) => {
+  const { server, cache } = await begin(context)
+  await isWatching(server)
+  const lines: string[] = []
+  for (let n = 0; n < 5000; n++) {
+    const metadata = {
+      name: `é${n}`,
+      namespace: 'here',
+      uid: `u${n}`,
+      resourceVersion: String(2000 + n),
+      generation: 1,
+    }
+    lines.push(`${JSON.stringify({ type: 'ADDED', object: { metadata, spec: { n } } })}\n`)
+  }
+  const whole = Buffer.from(lines.join(''))
+  for (let from = 0; from < whole.length; from += 7919) server.write(whole.subarray(from, from + 7919))
+  await until(() => cache.size === 5000)
+  expect(cache.get('here/é4999')?.spec.n).toBe(4999)
+})
+
+test.concurrent('a line that is no event ends that stream only', async (context) => {
+  const { server, cache } = await begin(context, (server) => server.put('a'))
+  await isWatching(server)
+  server.write('<html>\n')
+  await isWatching(server, 2)
+  server.put('b')
+  await until(() => cache.size === 2)
+  expect(server.lists).toHaveLength(1)
+})
