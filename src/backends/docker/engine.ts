@@ -1,0 +1,154 @@
+import Dockerode from 'dockerode'
+import type { ContainerCreateOptions, ContainerInfo, ContainerInspectInfo } from 'dockerode'
+import { seconds, type Duration } from '../../duration.ts'
+import { failureOf } from './errors.ts'
+import { label } from './translate.ts'
+
+const forLooks = seconds(10)
+const forWork = seconds(60)
+const forPulls = seconds(900)
+
+/** `unix:///path` or `tcp://host:port`; the client's own default when nothing is given. Throws a TypeError. */
+export function connect(host?: string): Dockerode {
+  if (host === undefined) return new Dockerode()
+  const url = URL.parse(host)
+  if (url?.protocol === 'unix:') return new Dockerode({ socketPath: url.pathname })
+  if (url?.protocol === 'tcp:') return new Dockerode({ host: url.hostname, port: url.port || 2375, protocol: 'http' })
+  throw new TypeError(`"${host}" is no Docker host: write unix:///var/run/docker.sock or tcp://host:2375`)
+}
+
+/** The calls that the backend makes, each with a deadline and each seeing only what carries this operator's label. */
+export class Engine {
+  readonly operator: string
+  readonly #docker: Dockerode
+
+  constructor(docker: Dockerode, operator: string) {
+    this.#docker = docker
+    this.operator = operator
+  }
+
+  async create(name: string, body: ContainerCreateOptions, signal: AbortSignal): Promise<string> {
+    const abortSignal = within(forWork, signal)
+    // The client puts every option into the URL, where the engine logs it, unless query and body are told apart.
+    const parted = { _query: { name }, _body: body, abortSignal }
+    return (await this.#docker.createContainer(parted)).id
+  }
+
+  async put(id: string, path: string, archive: Buffer, signal: AbortSignal): Promise<void> {
+    await this.#docker.getContainer(id).putArchive(archive, { path, abortSignal: within(forWork, signal) })
+  }
+
+  async start(id: string, signal: AbortSignal): Promise<void> {
+    // 304: it runs already.
+    await this.#docker
+      .getContainer(id)
+      .start({ abortSignal: within(forWork, signal) })
+      .catch(unless((error) => 'statusCode' in error && error.statusCode === 304))
+  }
+
+  /** Undefined when the engine says that there is none; any other failure is thrown. */
+  async inspect(idOrName: string, signal: AbortSignal): Promise<ContainerInspectInfo | undefined> {
+    try {
+      return await this.#docker.getContainer(idOrName).inspect({ abortSignal: within(forLooks, signal) })
+    } catch (error) {
+      if (failureOf(error) === 'absent') return undefined
+      throw error
+    }
+  }
+
+  /** Containers of this operator in any state, that carry these labels too. */
+  async containers(labels: readonly string[], signal: AbortSignal): Promise<ContainerInfo[]> {
+    const filters = { label: [this.#own, ...labels] }
+    return this.#docker.listContainers({ all: true, filters, abortSignal: within(forLooks, signal) })
+  }
+
+  /** Kills and removes in one call. `removing`: the engine is at it already. */
+  async removeContainer(id: string, signal: AbortSignal): Promise<'gone' | 'removing'> {
+    try {
+      await this.#docker.getContainer(id).remove({ force: true, v: true, abortSignal: within(forWork, signal) })
+      return 'gone'
+    } catch (error) {
+      const failure = failureOf(error)
+      if (failure === 'absent') return 'gone'
+      if (failure === 'removing') return 'removing'
+      throw error
+    }
+  }
+
+  async volumes(labels: readonly string[], signal: AbortSignal): Promise<string[]> {
+    const filters = { label: [this.#own, ...labels] }
+    const { Volumes } = await this.#docker.listVolumes({ filters, abortSignal: within(forLooks, signal) })
+    return Volumes.map(({ Name }) => Name)
+  }
+
+  async removeVolume(name: string, signal: AbortSignal): Promise<'gone' | 'in use'> {
+    try {
+      await this.#docker.getVolume(name).remove({ abortSignal: within(forWork, signal) })
+      return 'gone'
+    } catch (error) {
+      const failure = failureOf(error)
+      if (failure === 'absent') return 'gone'
+      if (failure === 'conflict') return 'in use'
+      throw error
+    }
+  }
+
+  /** The oldest network of this operator; the engine allows two of one name. */
+  async network(signal: AbortSignal): Promise<string | undefined> {
+    const filters = { label: [this.#own] }
+    const found = await this.#docker.listNetworks({ filters, abortSignal: within(forLooks, signal) })
+    return found.sort((a, b) => a.Created.localeCompare(b.Created))[0]?.Id
+  }
+
+  async createNetwork(name: string, signal: AbortSignal): Promise<string> {
+    const Labels = { [label.operator]: this.operator }
+    const abortSignal = within(forWork, signal)
+    const made = await this.#docker.createNetwork({ Name: name, CheckDuplicate: true, Labels, abortSignal })
+    return made.id
+  }
+
+  async removeNetwork(id: string, signal: AbortSignal): Promise<void> {
+    await this.#docker
+      .getNetwork(id)
+      .remove({ abortSignal: within(forWork, signal) })
+      .catch(unless((error) => ['absent', 'no-network'].includes(failureOf(error))))
+  }
+
+  async logs(id: string, lines: number, signal: AbortSignal): Promise<Buffer> {
+    const options = { stdout: true, stderr: true, follow: false as const, tail: lines }
+    return this.#docker.getContainer(id).logs({ ...options, abortSignal: within(forLooks, signal) })
+  }
+
+  /** Fetches an image to its end: a pull that nobody reads is given up by the engine. */
+  async pull(image: string): Promise<void> {
+    const abortSignal = AbortSignal.timeout(forPulls)
+    const stream = await this.#docker.pull(image, { abortSignal })
+    await new Promise<void>((resolve, reject) => {
+      this.#docker.modem.followProgress(stream, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+
+  /** A stream of JSON lines that lasts until it breaks or the signal fires; only its beginning has a deadline. */
+  async events(actions: string[], signal: AbortSignal): Promise<NodeJS.ReadableStream> {
+    const tooLate = new AbortController()
+    const timer = setTimeout(() => tooLate.abort(), forLooks)
+    try {
+      const filters = { type: ['container'], event: actions, label: [this.#own] }
+      const options = { filters, abortSignal: AbortSignal.any([signal, tooLate.signal]) }
+      return await this.#docker.getEvents(options)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  get #own(): string {
+    return `${label.operator}=${this.operator}`
+  }
+}
+
+const within = (deadline: Duration, signal: AbortSignal): AbortSignal =>
+  AbortSignal.any([signal, AbortSignal.timeout(deadline)])
+
+const unless = (expected: (error: Error) => boolean) => (error: unknown) => {
+  if (!(error instanceof Error) || !expected(error)) throw error
+}

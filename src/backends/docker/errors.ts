@@ -1,0 +1,61 @@
+import { seconds } from '../../duration.ts'
+import { reasonOf, RetryAfter, Terminal } from '../../errors.ts'
+
+/** What a failed call to the engine means. */
+export type Failure = 'absent' | 'conflict' | 'removing' | 'no-image' | 'no-network' | 'refused' | 'unknown'
+
+/** HTTP code and words of the engine's message, first match wins. A 404 in other words is a proxy's, and proves nothing. */
+const table: readonly (readonly [code: number, words: RegExp, failure: Failure])[] = [
+  [404, /no such image|image .*not found|manifest unknown/i, 'no-image'],
+  [404, /network .*not found|could not find network/i, 'no-network'],
+  [404, /no such (container|volume|network)|get \S+: no such volume/i, 'absent'],
+  [409, /removal of container .* is already in progress/i, 'removing'],
+  [
+    409,
+    /already in use by container|volume is in use|network with name .* already exists|has active endpoints/i,
+    'conflict',
+  ],
+  [400, /executable file not found|no command specified|oci runtime create failed|invalid/i, 'refused'],
+  [
+    500,
+    /executable file not found|exec format error|no such file or directory: unknown|permission denied: unknown/i,
+    'refused',
+  ],
+]
+
+export function failureOf(error: unknown): Failure {
+  if (!(error instanceof Error) || !('statusCode' in error)) return 'unknown'
+  return table.find(([code, words]) => error.statusCode === code && words.test(error.message))?.[2] ?? 'unknown'
+}
+
+/**
+ * The engine's own message, without the client's decoration. A message may quote the request: it is shown only for
+ * calls that carry no secret.
+ */
+export function engineMessage(error: unknown): string {
+  return reasonOf(error)
+    .replace(/^\(HTTP code \d+\) [^-]*- /, '')
+    .trim()
+    .slice(0, 300)
+}
+
+/** Throws what a failed create or start means for the workspace: the image's or the spec's fault, or a wait. */
+export function throwLaunchFailure(error: unknown, image: string, runtime: string): never {
+  if (error instanceof Terminal || error instanceof RetryAfter) throw error
+  const failure = failureOf(error)
+  if (failure === 'no-image')
+    throw new Terminal('ImageNotFound', `image "${image}" of runtime "${runtime}" is not on the Docker host`)
+  if (failure === 'refused')
+    throw new Terminal('StartRefused', `image "${image}" of runtime "${runtime}" cannot start: ${engineMessage(error)}`)
+  throw new Error('the Docker engine did not start the instance', { cause: error })
+}
+
+/** What only the user can mend about a pull. Everything else may pass: the network, the registry, a rate limit. */
+const lasting = /not found|manifest unknown|access denied|unauthorized|denied|no matching manifest|invalid reference/i
+
+export function pullFailure(error: unknown, image: string, runtime: string): Terminal | RetryAfter {
+  const message = engineMessage(error)
+  return lasting.test(message) && !/toomanyrequests|timeout|lookup/i.test(message)
+    ? new Terminal('ImageNotFound', `image "${image}" of runtime "${runtime}" cannot be pulled: ${message}`)
+    : new RetryAfter(seconds(30), `image "${image}" cannot be pulled now: ${message}`)
+}

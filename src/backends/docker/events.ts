@@ -1,0 +1,71 @@
+import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { milliseconds, seconds } from '../../duration.ts'
+import type { InstanceRef } from '../backend.ts'
+import type { Engine } from './engine.ts'
+import { refOf } from './translate.ts'
+
+/** Container id → whose it is and the state it was last seen in. */
+type Known = Map<string, { readonly ref: InstanceRef; readonly state: string }>
+
+interface EngineEvent {
+  readonly Action?: string
+  readonly Actor?: { readonly ID?: string; readonly Attributes?: Record<string, string> }
+}
+
+const states: Readonly<Record<string, string>> = { start: 'running', die: 'exited' }
+const longestPause = seconds(5)
+
+/**
+ * Refs of containers that started, died or went. The stream is opened before the list is taken, so that nothing falls
+ * between them, and the difference of two lists tells what happened while there was no stream.
+ */
+export async function* containerChanges(engine: Engine, signal: AbortSignal): AsyncIterable<InstanceRef> {
+  let known: Known = new Map()
+  let failures = 0
+  while (!signal.aborted) {
+    try {
+      const stream = await engine.events(['start', 'die', 'destroy'], signal)
+      const now = await listed(engine, signal)
+      const changed = differing(known, now)
+      known = now
+      failures = 0
+      yield* changed
+      for await (const event of parsed(stream)) {
+        const ref = refOf(event.Actor?.Attributes ?? {}, engine.operator)
+        const id = event.Actor?.ID
+        if (ref === undefined || id === undefined) continue
+        const state = states[event.Action ?? '']
+        if (state === undefined) known.delete(id)
+        else known.set(id, { ref, state })
+        yield ref
+      }
+    } catch {
+      // Whatever broke the stream is met again by the next attempt, and told by observe as `unknown`.
+    }
+    const pause = Math.min(100 * 2 ** failures++, longestPause) * (0.5 + Math.random() / 2)
+    await delay(milliseconds(pause), undefined, { signal }).catch(() => {})
+  }
+}
+
+async function listed(engine: Engine, signal: AbortSignal): Promise<Known> {
+  const known: Known = new Map()
+  for (const { Id, Labels, State } of await engine.containers([], signal)) {
+    const ref = refOf(Labels, engine.operator)
+    if (ref !== undefined) known.set(Id, { ref, state: State })
+  }
+  return known
+}
+
+function differing(before: Known, now: Known): InstanceRef[] {
+  const came = [...now].filter(([id, { state }]) => before.get(id)?.state !== state)
+  const went = [...before].filter(([id]) => !now.has(id))
+  return [...came, ...went].map(([, { ref }]) => ref)
+}
+
+async function* parsed(stream: NodeJS.ReadableStream): AsyncIterable<EngineEvent> {
+  // Buffered from the first byte: events that come while the list is taken wait here.
+  const input = stream instanceof Readable ? stream : Readable.from(stream)
+  for await (const line of createInterface({ input })) if (line !== '') yield JSON.parse(line) as EngineEvent
+}
