@@ -30,6 +30,8 @@ const backends = list.pipe(z.array(z.enum(backendNames)).min(1))
 const settings = {
   KUBECONFIG: z.string().optional().describe('Kubeconfig file; without it the service account of the pod'),
   KUBE_CONTEXT: z.string().optional().describe('Context of the kubeconfig; its current one when not given'),
+  KUBERNETES_SERVICE_HOST: z.string().optional().describe('API server of the pod; Kubernetes sets it'),
+  KUBERNETES_SERVICE_PORT: z.string().default('443').describe('Port of it'),
   DATABASE_URL: z.string().min(1).describe('PostgreSQL to keep rows in, postgres://user:password@host/database'),
   MIGRATE: flag.default(true).describe('Migrate the database at the start'),
   ADMIN_TOKEN: z

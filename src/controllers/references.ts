@@ -41,10 +41,10 @@ export interface Followed {
   readonly cache: { get(key: Key): DataObject | undefined }
 }
 
-export function createReferences(follow: (type: ResourceType<DataObject>, namespace: string) => Followed): References {
+export function createReferences(follow: (kind: DataKind, namespace: string) => Followed): References {
   return {
     look(kind, namespace, name) {
-      const { state, cache } = follow(dataTypes[kind], namespace)
+      const { state, cache } = follow(kind, namespace)
       if (state === 'syncing') return { state }
       if (state !== 'synced') return { state: 'forbidden' }
       const object = cache.get(`${namespace}/${name}`)

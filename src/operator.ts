@@ -1,0 +1,186 @@
+/** Composition: everything concrete is built and wired here, once. */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { runtimeType, type Runtime } from './api/runtime.ts'
+import { workspaceType, type Workspace } from './api/workspace.ts'
+import type { Backend } from './backends/backend.ts'
+import type { Config } from './config.ts'
+import { createReferences, dataTypes } from './controllers/references.ts'
+import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/runtime/controller.ts'
+import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
+import { followOutside, watchAround, workspaceIndexes, workspaceViews } from './controllers/workspace/controller.ts'
+import { WorkspaceReconciler } from './controllers/workspace/reconcile.ts'
+import { Controller } from './kube/controller.ts'
+import { Events } from './kube/events.ts'
+import { createKube, type Kube } from './kube/kube.ts'
+import { Leader } from './kube/leader.ts'
+import { Manager } from './kube/manager.ts'
+import { Probes } from './kube/probes.ts'
+import { createPlatform } from './platform/server.ts'
+import { migrate } from './store/postgres/migrate.ts'
+import { openStore, type Store } from './store/postgres/open.ts'
+import { livenessSweeper } from './sweepers/liveness.ts'
+import type { Logger } from './telemetry/log.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+
+/** Runs until the signal aborts (resolves), or something happened that only a new process can mend (throws). */
+export async function runOperator(config: Config, log: Logger, signal: AbortSignal): Promise<void> {
+  const metrics = createMetrics()
+  if (config.MIGRATE) {
+    const applied = await migrate(config.DATABASE_URL)
+    if (applied.length > 0) log.info({ applied }, 'database migrated')
+  }
+  await using cleanup = new AsyncDisposableStack()
+  const store = openStore({ databaseUrl: config.DATABASE_URL, lease: config.LEASE_NAME, metrics, log })
+  cleanup.defer(() => store.close())
+  const kube = await connect(config, log, metrics)
+  const leader = elect(config, kube, store, log, metrics)
+  const probes = new Probes({ kube, metrics, host: config.HEALTH_HOST, port: config.HEALTH_PORT })
+  const manager = new Manager({ kube, leader, probes, log })
+  const backends = await openBackends(config, await store.leaders.instance())
+  addControllers(manager, { config, kube, leader, store, backends, log, metrics })
+  addPlatform(manager, { config, store, log, metrics })
+  await manager.run(signal)
+}
+
+interface Parts {
+  readonly config: Config
+  readonly kube: Kube
+  readonly leader: Leader
+  readonly store: Store
+  readonly backends: ReadonlyMap<string, Backend>
+  readonly log: Logger
+  readonly metrics: Metrics
+}
+
+async function connect(config: Config, log: Logger, metrics: Metrics): Promise<Kube> {
+  const { KUBECONFIG: kubeconfig, KUBE_CONTEXT: context, KUBERNETES_SERVICE_HOST: host } = config
+  return await createKube({
+    credentials: {
+      ...(kubeconfig !== undefined && { kubeconfig }),
+      ...(context !== undefined && { context }),
+      ...(host !== undefined && { inCluster: { host, port: config.KUBERNETES_SERVICE_PORT } }),
+    },
+    fieldManager: 'molecule-operator',
+    log,
+    metrics,
+  })
+}
+
+function elect(config: Config, { transport }: Kube, store: Store, log: Logger, metrics: Metrics): Leader {
+  return new Leader({
+    transport,
+    namespace: config.LEASE_NAMESPACE,
+    name: config.LEASE_NAME,
+    identity: `${hostname()}_${randomUUID()}`,
+    elect: config.LEADER_ELECT,
+    beginEpoch: (holder) => store.leaders.begin(config.LEASE_NAME, holder),
+    log,
+    metrics,
+  })
+}
+
+/** Loaded only where they are on: each brings libraries that cost memory. */
+async function openBackends(config: Config, operatorInstance: string): Promise<Map<string, Backend>> {
+  const backends = new Map<string, Backend>()
+  for (const name of config.BACKENDS) {
+    switch (name) {
+      case 'docker': {
+        const { DockerBackend } = await import('./backends/docker/backend.ts')
+        const host = config.DOCKER_HOST
+        backends.set(name, new DockerBackend({ operatorInstance, ...(host !== undefined && { host }) }))
+        break
+      }
+      case 'process': {
+        const { ProcessBackend } = await import('./backends/process/backend.ts')
+        const { PROCESS_STATE_DIR: stateDir = '', PROCESS_COMMAND: command = [] } = config
+        backends.set(name, new ProcessBackend({ operatorInstance, stateDir, command }))
+        break
+      }
+      case 'external': {
+        const { ExternalBackend } = await import('./backends/external/backend.ts')
+        backends.set(name, new ExternalBackend())
+        break
+      }
+      case 'fake': {
+        const { FakeBackend } = await import('./backends/fake/backend.ts')
+        const { registerAt } = await import('./backends/fake/agent.ts')
+        backends.set(name, new FakeBackend({ onRunning: registerAt }, operatorInstance))
+        break
+      }
+    }
+  }
+  return backends
+}
+
+function addControllers(manager: Manager, parts: Parts): void {
+  const { config, kube, leader, store, backends, log, metrics } = parts
+  const { fence } = leader
+  const client = kube.client(fence)
+  const { transport } = kube
+  const events = new Events({ transport, fence, controller: 'molecule.dev/operator', instance: hostname(), log })
+  const common = { client, fence, events, log, metrics }
+
+  const workspaces = kube.informer<Workspace>({
+    type: workspaceType,
+    indexes: { ...workspaceIndexes, usage: usageIndex },
+  })
+  const runtimes = kube.informer<Runtime>({ type: runtimeType })
+  const data = {
+    Secret: kube.follow({ type: dataTypes.Secret }),
+    ConfigMap: kube.follow({ type: dataTypes.ConfigMap }),
+  }
+  const references = createReferences((kind, namespace) => data[kind].in(namespace))
+  const sources = { workspaces, runtimes, data, references }
+
+  const workspace: Controller<Workspace> = new Controller({
+    ...common,
+    name: 'workspace',
+    informer: workspaces,
+    workers: config.WORKERS,
+    reconciler: new WorkspaceReconciler({
+      rows: store.workspaces,
+      backends,
+      settings: {
+        deploymentMode: config.DEPLOYMENT_MODE,
+        defaultBackend: config.DEFAULT_BACKEND,
+        backends: new Set(backends.keys()),
+        platformUrl: config.PLATFORM_URL ?? `http://127.0.0.1:${config.PLATFORM_PORT}`,
+      },
+      ...workspaceViews(sources, (key) => workspace.enqueue(key)),
+    }),
+  })
+  watchAround(workspace, sources)
+  const runtime = new Controller<Runtime>({
+    ...common,
+    name: 'runtime',
+    informer: runtimes,
+    workers: 4,
+    reconciler: new RuntimeReconciler(runtimeViews(runtimes, workspaces)),
+  })
+  watchAroundRuntimes(runtime, runtimes, workspaces)
+
+  for (const controller of [workspace, runtime])
+    manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
+  const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
+  manager.add({ name: 'outside', leaderOnly: true, start: outside })
+}
+
+function addPlatform(
+  manager: Manager,
+  { config, store, log, metrics }: Omit<Parts, 'kube' | 'leader' | 'backends'>,
+): void {
+  const { agents } = store
+  const { ADMIN_TOKEN: adminToken, DEPLOYMENT_MODE: deploymentMode } = config
+  const platform = createPlatform({ agents, adminToken, deploymentMode, log, metrics })
+  manager.add({
+    name: 'platform',
+    leaderOnly: false,
+    async start(signal) {
+      const { port } = await platform.listen(signal, { host: config.PLATFORM_HOST, port: config.PLATFORM_PORT })
+      log.info({ port }, 'platform listening')
+      await platform.closed
+    },
+  })
+  manager.add(livenessSweeper({ agents, log, metrics, silence: config.LIVENESS_SILENCE }))
+}
