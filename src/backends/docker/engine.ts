@@ -133,7 +133,7 @@ export class Engine {
     const tooLate = new AbortController()
     const timer = setTimeout(() => tooLate.abort(), forLooks)
     try {
-      const filters = { type: ['container'], event: actions, label: [this.#own] }
+      const filters = { type: ['container' as const], event: actions, label: [this.#own] }
       const options = { filters, abortSignal: AbortSignal.any([signal, tooLate.signal]) }
       return await this.#docker.getEvents(options)
     } finally {

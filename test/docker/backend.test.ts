@@ -1,0 +1,243 @@
+/** What only Docker has: the body that is sent, the engine's failures, crashes between its calls, its event stream. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { DockerBackend } from '../../src/backends/docker/backend.ts'
+import { buildNodeImage } from '../../src/dev/agent-image.ts'
+import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
+import { docker, engineAnswers, host } from './engine.ts'
+import { openProxy } from './proxy.ts'
+
+const program = readFileSync(join(import.meta.dirname, '../contract/probe.mjs'), 'utf8')
+
+test('an engine that does not answer is unknown, never absent', async () => {
+  const dead = new DockerBackend({ host: 'unix:///nonexistent/docker.sock', operatorInstance: 'x' })
+  expect(await dead.observe(refOf(randomUUID()), never)).toMatchObject({
+    state: 'unknown',
+    cause: expect.stringMatching(/./),
+  })
+  await expect(dead.remove(refOf(randomUUID()), 'delete', never)).rejects.toThrow(/connect/)
+  await expect(dead.ensure(specOf('image', randomUUID()), never)).rejects.toThrow(/Docker engine/)
+})
+
+test.each([
+  ['404 of something else than the engine', 404, 'page not found'],
+  ['a failure of the engine', 500, 'No such container, or so I believe'],
+])('%s is unknown, never absent', async (_, code, message) => {
+  const proxy = await openProxy(host, () => ({ code, message }))
+  onTestFinished(() => proxy.close())
+  const backend = new DockerBackend({ host: proxy.host, operatorInstance: 'x' })
+  expect(await backend.observe(refOf(randomUUID()), never)).toMatchObject({ state: 'unknown' })
+})
+
+describe.skipIf(!engineAnswers)('with an engine', () => {
+  const operatorInstance = `docker-${randomUUID()}`
+  const backend = new DockerBackend({ host, operatorInstance, env: { PLACE: 'default', ROLE: 'default' } })
+  const used: string[] = []
+  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
+  let image = ''
+
+  beforeAll(async () => {
+    image = await buildNodeImage({ docker, name: 'molecule-probe', program })
+  })
+  afterAll(async () => {
+    for (const uid of used) await gone(backend, uid, 'delete')
+    await backend.removeNetwork(never)
+  })
+
+  const containersOf = (uid: string) =>
+    docker.listContainers({ all: true, filters: { label: [`molecule.dev/uid=${uid}`] } })
+  const said = async (uid: string) =>
+    JSON.parse(
+      await until(
+        'the probe speaks',
+        async () => /^probe (.*)$/m.exec(await backend.logs(refOf(uid), 64_000, never))?.[1],
+      ),
+    ) as { env: Record<string, string> }
+
+  test('a container is held by its limits and has no way out', async () => {
+    const uid = fresh()
+    await backend.ensure(specOf(image, uid), never)
+    await state(backend, uid, 'running')
+    const { HostConfig: held, Config, Name, NetworkSettings, Mounts } = await docker.getContainer(`ws-${uid}`).inspect()
+    expect(Name).toBe(`/ws-${uid}`)
+    expect(held).toMatchObject({
+      Memory: 256 << 20,
+      MemorySwap: 256 << 20,
+      NanoCpus: 1e9,
+      PidsLimit: 64,
+      Privileged: false,
+      CapAdd: null,
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges:true'],
+      RestartPolicy: { Name: 'no' },
+      LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
+      Binds: null,
+      PidMode: '',
+      IpcMode: 'private',
+    })
+    expect(Config.User).toBe('1000:1000')
+    expect(Mounts.map(({ Type, Name: volume, Destination }) => `${Type} ${volume} ${Destination}`).sort()).toEqual([
+      `volume ws-${uid}-configs /configs`,
+      `volume ws-${uid}-workspace /workspace`,
+    ])
+    const [network] = Object.values(NetworkSettings.Networks)
+    expect(network?.Aliases).toContain(`ws-${uid}`)
+    expect(NetworkSettings.Ports['8000/tcp']).toMatchObject([{ HostIp: '127.0.0.1' }])
+    expect(Config.Labels).toMatchObject({
+      'molecule.dev/operator': operatorInstance,
+      'molecule.dev/namespace': 'contract',
+      'molecule.dev/name': refOf(uid).name,
+      'molecule.dev/uid': uid,
+      'molecule.dev/spec-hash': 'hash-1',
+    })
+    const volume = await docker.getVolume(`ws-${uid}-configs`).inspect()
+    expect(volume.Labels).toMatchObject({ 'molecule.dev/operator': operatorInstance, 'molecule.dev/uid': uid })
+  })
+
+  test('a read-only root keeps /configs, and has no /workspace volume', async () => {
+    const uid = fresh()
+    const spec = specOf(image, uid)
+    await backend.ensure({ ...spec, limits: { ...spec.limits, readOnlyRoot: true } }, never)
+    expect(await said(uid)).toMatchObject({ token: `token-of-${uid}`, tokenMode: '600', starts: 1 })
+    const { HostConfig: held, Mounts } = await docker.getContainer(`ws-${uid}`).inspect()
+    expect(held.ReadonlyRootfs).toBe(true)
+    expect(Mounts.map(({ Destination }) => Destination)).toEqual(['/configs'])
+  })
+
+  test('the environment is the spec over the defaults, under what the place decides', async () => {
+    const uid = fresh()
+    await backend.ensure(specOf(image, uid, { ROLE: 'chief', PORT: '1', WORKSPACE_CONFIG_PATH: '/etc' }), never)
+    expect((await said(uid)).env).toMatchObject({
+      PLACE: 'default',
+      ROLE: 'chief',
+      PORT: '8000',
+      WORKSPACE_CONFIG_PATH: '/configs',
+      MOLECULE_WORKSPACE_URL: `http://ws-${uid}:8000`,
+    })
+  })
+
+  test('a launch is create, archive and start, and no secret is in a URL', async () => {
+    const uid = fresh()
+    const proxy = await openProxy(host)
+    onTestFinished(() => proxy.close())
+    const counted = new DockerBackend({ host: proxy.host, operatorInstance })
+    await counted.ensure(specOf(image, used[0] ?? ''), never)
+    proxy.requests.length = 0
+    await counted.ensure(specOf(image, uid, { API_KEY: 'planted-secret' }), never)
+    expect(proxy.requests.map((line) => line.replace(/[0-9a-f]{64}/, 'ID').replace(/\?.*/, ''))).toEqual([
+      'POST /containers/create',
+      'PUT /containers/ID/archive',
+      'POST /containers/ID/start',
+    ])
+    expect(proxy.requests.join()).not.toContain('planted-secret')
+    expect(JSON.stringify((await containersOf(uid))[0])).not.toContain('planted-secret')
+  })
+
+  test('an image that is not there is a Terminal that names image and runtime', async () => {
+    const uid = fresh()
+    await expect(backend.ensure(specOf('no-such-image:1', uid), never)).rejects.toMatchObject({
+      name: 'Terminal',
+      reason: 'ImageNotFound',
+      message: 'image "no-such-image:1" of runtime "probe" is not on the Docker host',
+    })
+    expect(await containersOf(uid)).toEqual([])
+  })
+
+  test('an image of a registry that cannot be reached is tried again later', async () => {
+    const uid = fresh()
+    await expect(
+      until('the pull fails', () =>
+        backend.ensure(specOf('registry.invalid/team/agent:1', uid), never).then(
+          () => undefined,
+          (error: unknown) => {
+            if (error instanceof Error && /is being pulled/.test(error.message)) return undefined
+            throw error
+          },
+        ),
+      ),
+    ).rejects.toMatchObject({ name: 'RetryAfter', message: expect.stringContaining('registry.invalid/team/agent:1') })
+    expect(await containersOf(uid)).toEqual([])
+  })
+
+  test('a container that was renamed by hand is still found, and removed', async () => {
+    const uid = fresh()
+    await backend.ensure(specOf(image, uid), never)
+    const { id } = await state(backend, uid, 'running')
+    await docker.getContainer(`ws-${uid}`).rename({ name: `renamed-${uid}` })
+    expect(await state(backend, uid, 'running')).toMatchObject({ id })
+    await gone(backend, uid, 'delete')
+    expect(await containersOf(uid)).toEqual([])
+  })
+
+  test('the network is made again after someone removed it', async () => {
+    const alone = new DockerBackend({ host, operatorInstance: `alone-${randomUUID()}` })
+    const uid = fresh()
+    onTestFinished(async () => {
+      await gone(alone, uid, 'delete')
+      await alone.removeNetwork(never)
+    })
+    await alone.ensure(specOf(image, uid), never)
+    await gone(alone, uid, 'delete')
+    const engines = await docker.listNetworks({ filters: { name: ['molecule-'] } })
+    const theirs = engines.find(({ Labels }) => Labels?.['molecule.dev/operator']?.startsWith('alone-'))
+    await docker.getNetwork(theirs?.Id ?? '').remove()
+    await until('it runs again', () =>
+      alone.ensure(specOf(image, uid), never).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await state(alone, uid, 'running')
+  })
+
+  test.each(['created', 'delivered'])('killed after "%s": adopted, one container, whole', async (point) => {
+    const uid = fresh()
+    const runner = spawn(process.execPath, [join(import.meta.dirname, 'runner.ts'), point], {
+      env: {
+        PATH: process.env['PATH'],
+        HOST: host,
+        INSTANCE: operatorInstance,
+        SPEC: JSON.stringify(specOf(image, uid)),
+      },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
+    expect(await ended(runner)).toBe('SIGKILL')
+    expect(await backend.observe(refOf(uid), never)).toMatchObject({ state: 'created', specHash: 'hash-1' })
+    const [left] = await containersOf(uid)
+    expect(await backend.ensure(specOf(image, uid), never)).toMatchObject({ id: left?.Id })
+    expect(await said(uid)).toMatchObject({ token: `token-of-${uid}`, starts: 1 })
+    expect(await containersOf(uid)).toHaveLength(1)
+  })
+
+  test('what happened while the event stream was down is told when it is back', async () => {
+    const uid = fresh()
+    const proxy = await openProxy(host)
+    onTestFinished(() => proxy.close())
+    const watching = new DockerBackend({ host: proxy.host, operatorInstance })
+    await backend.ensure(specOf(image, uid), never)
+    await state(backend, uid, 'running')
+    const stop = new AbortController()
+    const told: string[] = []
+    const reading = (async () => {
+      for await (const ref of watching.changes(stop.signal)) told.push(ref.uid)
+    })()
+    await until('the first list is told', async () => told.includes(uid))
+    proxy.sever()
+    await docker.getContainer(`ws-${uid}`).kill()
+    await state(backend, uid, 'exited')
+    told.length = 0
+    proxy.mend()
+    await until('the death is told', async () => told.includes(uid))
+    stop.abort()
+    await reading
+  })
+})
+
+async function ended(child: ChildProcess): Promise<string | number | null> {
+  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
+  return signal ?? code
+}

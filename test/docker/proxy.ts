@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, request, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+interface Proxy {
+  readonly host: string
+  /** `METHOD url` of everything that passed. */
+  readonly requests: string[]
+  /** Ends every connection and refuses new ones, as an engine that is gone. */
+  sever(): void
+  mend(): void
+  close(): Promise<void>
+}
+
+type Answer = { readonly code: number; readonly message: string }
+
+/** A socket in front of the engine, to watch what is asked and to break the line; `answer` replies in its stead. */
+export async function openProxy(host: string, answer?: (asked: IncomingMessage) => Answer): Promise<Proxy> {
+  const folder = mkdtempSync(join(tmpdir(), 'molecule-proxy-'))
+  const socket = join(folder, 'docker.sock')
+  const requests: string[] = []
+  const open = new Set<Socket>()
+  let severed = false
+  const server = createServer((asked, response) => {
+    requests.push(`${asked.method} ${asked.url}`)
+    const instead = answer?.(asked)
+    if (instead !== undefined) {
+      response.writeHead(instead.code, { 'content-type': 'application/json' })
+      response.end(JSON.stringify({ message: instead.message }))
+      return
+    }
+    const { method, url: path, headers } = asked
+    const onward = request({ socketPath: host.replace('unix://', ''), method, path, headers }, (reply) => {
+      response.writeHead(reply.statusCode ?? 502, reply.headers)
+      response.flushHeaders()
+      reply.pipe(response)
+    })
+    onward.on('error', () => response.destroy())
+    response.on('close', () => onward.destroy())
+    asked.pipe(onward)
+  })
+  server.on('connection', (connection: Socket) => {
+    if (severed) return void connection.destroy()
+    open.add(connection)
+    connection.once('close', () => open.delete(connection))
+  })
+  const drop = () => {
+    for (const connection of open) connection.destroy()
+  }
+  server.listen(socket)
+  await once(server, 'listening')
+  return {
+    host: `unix://${socket}`,
+    requests,
+    sever: () => {
+      severed = true
+      drop()
+    },
+    mend: () => {
+      severed = false
+    },
+    close: async () => {
+      drop()
+      server.close()
+      await once(server, 'close')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
