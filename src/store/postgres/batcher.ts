@@ -1,7 +1,7 @@
 /**
  * Many small writes become few statements. A lone write leaves at once; writes that come fast wait a little for company:
  *
- *   add ──► pending ──(full, or the pause since the last flush is over)──► one statement ──► every caller answered
+ *   add ──► pending ──(full, or quiet, or the pause since the last flush is over)──► one statement ──► every caller answered
  *                                                  refused as a whole ──► parts, until the culprit stands alone
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -34,9 +34,10 @@ interface Entry<Item, Result> {
   readonly waiters: PromiseWithResolvers<Result>[]
 }
 
-/** Milliseconds between two flushes: grows while waiting gathers company, so that a burst takes few statements. */
-const shortestPause = 5
+/** Milliseconds between two flushes while more keeps coming: in a burst of 1,000 a second that makes some 40 rows each. */
 const longestPause = 40
+/** Milliseconds without a newcomer after which nobody is waited for any longer. */
+const quiet = 5
 /** Waits before the second, third … try of a statement that met a fault. */
 const retryWaits = [50, 150, 400, 700, 700]
 /** No try begins later than this after the first: the caller has a queue of its own to wait in. */
@@ -51,8 +52,8 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   const { name, key, write, metrics, maxRows = 200, concurrency = 1 } = options
   type Row = Entry<Item, Result>
   const pending = new Map<string, Row>()
-  let pause = shortestPause
   let lastFlush = -Infinity
+  let sizeBefore = 0
   let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
   const underWay = new Set<Promise<void>>()
   let closed = false
@@ -62,9 +63,16 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     if (pending.size === 0 || underWay.size >= concurrency) return
     if (pending.size >= maxRows || closed) return flush()
     if (timer) return
-    const wait = lastFlush + pause - performance.now()
+    const wait = lastFlush + longestPause - performance.now()
+    sizeBefore = pending.size
     // Even a lone write waits for the end of this turn of the event loop: a caller's loop may be adding its siblings.
-    timer = wait > 0 ? setTimeout(flush, wait) : setImmediate(flush)
+    timer = wait > 0 ? setTimeout(lookAgain, Math.min(wait, quiet)) : setImmediate(flush)
+  }
+
+  function lookAgain(): void {
+    clear()
+    if (pending.size === sizeBefore) flush()
+    else schedule()
   }
 
   function flush(): void {
@@ -75,7 +83,6 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     for (const [at] of oldest) pending.delete(at)
     const batch = oldest.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
     lastFlush = performance.now()
-    pause = batch.length > 1 ? Math.min(pause * 2, longestPause) : shortestPause
     metrics.sqlRows.inc({ name }, batch.length)
     const work = settle(batch).finally(() => {
       underWay.delete(work)

@@ -74,14 +74,17 @@ const judge = `,
     SELECT f.id FROM free f JOIN placed p ON f.parent_id = p.id WHERE f.first_id = f.id
   ),
   judged AS MATERIALIZED (
-    SELECT s.*, COALESCE(s.taken_by, f.first_id) AS winner,
-      CASE
-        WHEN s.stale THEN 'stale'
-        WHEN s.id IN (SELECT id FROM placed) THEN 'recorded'
-        WHEN NOT s.rooted AND s.parent_id NOT IN (SELECT id FROM placed) THEN 'parentMissing'
-        ELSE 'siblingTaken'
-      END AS verdict
-    FROM seen s LEFT JOIN free f ON f.id = s.id
+    SELECT v.*, CASE v.verdict WHEN 'siblingTaken' THEN COALESCE(v.taken_by, v.first_id) END AS winner
+    FROM (
+      SELECT s.*, f.first_id,
+        CASE
+          WHEN s.stale THEN 'stale'
+          WHEN s.id IN (SELECT id FROM placed) THEN 'recorded'
+          WHEN NOT s.rooted AND s.parent_id NOT IN (SELECT id FROM placed) THEN 'parentMissing'
+          ELSE 'siblingTaken'
+        END AS verdict
+      FROM seen s LEFT JOIN free f ON f.id = s.id
+    ) v
   )`
 
 /**
@@ -130,8 +133,7 @@ const write = `,
     COALESCE(t.namespace, b.namespace) AS winner_namespace,
     COALESCE(t.resource_name, b.resource_name) AS winner_name
   FROM judged j LEFT JOIN standing s ON s.id = j.id LEFT JOIN drawn d ON d.workspace_id = j.id
-    LEFT JOIN workspaces t ON j.verdict = 'siblingTaken' AND t.id = j.winner
-    LEFT JOIN input b ON j.verdict = 'siblingTaken' AND b.id = j.winner`
+    LEFT JOIN workspaces t ON t.id = j.winner LEFT JOIN input b ON b.id = j.winner`
 
 interface RecordedRow extends SentRow {
   verdict: Recorded['kind']
