@@ -125,12 +125,14 @@ export const dataRef = (kind: 'Secret' | 'ConfigMap') =>
     .meta({ description: `A whole ${kind}.` })
 
 const optionalRef = (kind: 'Secret' | 'ConfigMap') =>
-  dataRef(kind).extend({
-    optional: z
-      .boolean()
-      .meta({ description: `When true, a missing ${kind} counts as an empty one instead of blocking the start.` })
-      .exactOptional(),
-  })
+  dataRef(kind)
+    .extend({
+      optional: z
+        .boolean()
+        .meta({ description: `When true, a missing ${kind} counts as an empty one instead of blocking the start.` })
+        .exactOptional(),
+    })
+    .meta({ description: `A whole ${kind}.` })
 
 /** One key of a Secret or ConfigMap of the same namespace. */
 export const keyRef = (kind: 'Secret' | 'ConfigMap') =>

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest'
+import { apiVersion } from './meta.ts'
+import { orgImportType, unsupportedFields as unsupportedOfImport, type OrgImport } from './org-import.ts'
+import { pluginInstallType, unsupportedFields as unsupportedOfPlugin } from './plugin-install.ts'
+import { runtimeType, unsupportedFields as unsupportedOfRuntime } from './runtime.ts'
+import { unsupportedFields, workspaceType } from './workspace.ts'
+
+const metadata = {
+  name: 'ada',
+  namespace: 'acme',
+  uid: 'u',
+  resourceVersion: '1',
+  generation: 1,
+  creationTimestamp: 't',
+}
+const raw = (kind: string, spec: unknown) => ({ apiVersion, kind, metadata, spec, status: { observedGeneration: -1 } })
+const workspace = (spec: object) => workspaceType.parse(raw('Workspace', spec)).spec
+const runtime = (spec: object) => runtimeType.parse(raw('Runtime', { image: 'a', ...spec })).spec
+const orgImport = (spec: object): OrgImport['spec'] =>
+  orgImportType.parse(raw('OrgImport', { source: { inline: { name: 'Acme' } }, ...spec })).spec
+
+describe('parse', () => {
+  test('keeps identity and status, fills in defaults, drops what it does not know', () => {
+    const parsed = workspaceType.parse(raw('Workspace', { displayName: 'Ada', surprise: true }))
+    expect(parsed).toMatchObject({ metadata, status: { observedGeneration: -1 } })
+    expect(parsed.spec).toEqual({
+      displayName: 'Ada',
+      power: 'Running',
+      suspend: false,
+      updateStrategy: 'WhenIdle',
+      childrenPolicy: 'Orphan',
+      deletionPolicy: 'Delete',
+      workspaceAccess: 'none',
+      delivery: 'push',
+      maxConcurrentTasks: 1,
+      updateRing: 'production',
+    })
+  })
+
+  test.each([
+    [undefined, 'not a Workspace: no metadata'],
+    [{ apiVersion, kind: 'Workspace' }, 'not a Workspace: no metadata'],
+    [raw('Runtime', {}), '"ada" is molecule.dev/v1alpha1 Runtime, not molecule.dev/v1alpha1 Workspace'],
+    [raw('Workspace', undefined), 'Workspace "ada": spec: Invalid input: expected object'],
+    [raw('Workspace', { tier: 9 }), 'Workspace "ada": spec.tier: Too big'],
+    [raw('Workspace', { env: [{ name: 'A' }, { name: 'A' }] }), 'spec.env: must not contain the same name twice'],
+  ])('refuses %j', (object, message) => {
+    expect(() => workspaceType.parse(object)).toThrow(message)
+  })
+
+  test('never shows a value, which may be a secret', () => {
+    const spec = { env: [{ name: 'TOKEN', value: 'hunter2', valueFrom: {} }], displayName: 'hunter2\n' }
+    expect(() => workspaceType.parse(raw('Workspace', spec))).toThrow(/^(?!.*hunter2)/s)
+  })
+
+  test('counts characters as the API server does', () => {
+    expect(workspace({ displayName: '🦊'.repeat(255) }).displayName).toHaveLength(510)
+    expect(() => workspace({ displayName: '🦊'.repeat(256) })).toThrow('must have at most 255 characters')
+  })
+
+  test('takes a role of several lines, as folded YAML gives it', () => {
+    expect(workspace({ role: 'Sets the directions.\nOwns the "done".\n' }).role).toContain('Owns')
+  })
+})
+
+describe('fields that nobody acts on yet are named', () => {
+  test.each([
+    [{}, []],
+    [{ updateStrategy: 'WhenIdle', childrenPolicy: 'Orphan', workspaceDir: '/srv/x', schedules: [] }, []],
+    [{ template: { ref: 'x' } }, ['spec.template']],
+    [{ hibernation: { idleAfter: '30m' } }, ['spec.hibernation']],
+    [{ lifetime: { expiresAfter: '30d' } }, ['spec.lifetime']],
+    [{ updateStrategy: 'OnRestart' }, ['spec.updateStrategy: OnRestart']],
+    [{ childrenPolicy: 'Cascade' }, ['spec.childrenPolicy: Cascade']],
+    [{ workspaceDir: '/srv/x', workspaceAccess: 'read_only' }, ['spec.workspaceAccess: read_only']],
+    [{ compute: {}, adopt: { containerID: 'a'.repeat(12) } }, ['spec.compute', 'spec.adopt']],
+    [{ schedules: [{ name: 'a', cron: '0 9 * * *', prompt: 'Go.' }] }, ['spec.schedules']],
+    [{ channels: [{ name: 'a', type: 'slack' }], memories: [{ content: 'a' }] }, ['spec.channels', 'spec.memories']],
+    [{ categoryRouting: { ui: ['Ada'] } }, ['spec.categoryRouting']],
+  ])('Workspace %j', (spec, names) => {
+    expect(unsupportedFields(workspace(spec))).toEqual(names)
+  })
+
+  test.each([
+    [{}, []],
+    [{ source: { configMapRef: { name: 'a' } }, env: { from: [{ secretRef: { name: 's' } }] }, exclude: ['A'] }, []],
+    [{ source: { git: { url: 'https://a/b' } } }, ['spec.source.git']],
+    [{ source: { sourceRef: { kind: 'GitRepository', name: 'a' } } }, ['spec.source.sourceRef']],
+    [{ existing: 'Adopt', update: 'CreateOnly' }, ['spec.existing: Adopt', 'spec.update: CreateOnly']],
+    [{ prune: 'Delete', approval: 'Manual' }, ['spec.prune: Delete', 'spec.approval: Manual']],
+    [{ maxDeletes: 0, rollout: {}, dryRun: true }, ['spec.maxDeletes', 'spec.rollout', 'spec.dryRun: true']],
+    [
+      { renames: { a: 'b' }, secretsFrom: [{ node: '*', secretRef: { name: 's' } }] },
+      ['spec.secretsFrom', 'spec.renames'],
+    ],
+  ])('OrgImport %j', (spec, names) => {
+    expect(unsupportedOfImport(orgImport(spec))).toEqual(names)
+  })
+
+  test('Runtime', () => {
+    expect(unsupportedOfRuntime(runtime({ digest: `sha256:${'a'.repeat(64)}`, models: [{ id: 'x' }] }))).toEqual([])
+    const asked = { platform: 'linux/amd64', template: { ref: 'a' }, rollout: 'OnRestart', maxUnavailable: 1 }
+    expect(unsupportedOfRuntime(runtime(asked))).toEqual([
+      'spec.platform',
+      'spec.template',
+      'spec.rollout: OnRestart',
+      'spec.maxUnavailable',
+    ])
+  })
+
+  test('PluginInstall: all that it says', () => {
+    const { spec } = pluginInstallType.parse(raw('PluginInstall', { source: 'a', targets: { names: ['b'] } }))
+    expect(unsupportedOfPlugin(spec)).toContain('spec.source')
+  })
+})
