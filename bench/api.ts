@@ -98,6 +98,6 @@ export class Api {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pool.destroy()
+    await this.#pool.close()
   }
 }

@@ -106,9 +106,9 @@ export class Rig {
   static async prepare(bench: Bench, plane: ControlPlane, postgres: Postgres, databaseUrl: string): Promise<Rig> {
     const { options } = bench
     const api = new Api(await credentials(plane.kubeconfig), 96)
-    await plane.apply(options.crds, '--server-side')
-    await plane.applyKustomization('manifests/rbac')
-    if (options.policy) await plane.applyKustomization('manifests/finalizer-policy')
+    await plane.apply(options.crds)
+    await plane.apply('manifests/rbac')
+    if (options.policy) await plane.apply('manifests/finalizer-policy')
     await plane.kubectl(['create', 'namespace', namespace])
     const runtime = { apiVersion, kind: 'Runtime', metadata: { name: 'bench' } }
     // A kind is served about a second after it is Established, and the policy acts a moment later still.
@@ -138,12 +138,13 @@ export class Rig {
   /** Starts the operator and waits until it has done the first few objects, as it will do all others. */
   async running(backend: BackendName, done: Done, env: Readonly<Record<string, string>> = {}): Promise<Running> {
     const operator = await this.start(backend, env)
+    const watcher = await Watcher.start(this.api, done)
     try {
-      const watcher = await Watcher.start(this.api, done)
       await this.warmUp(backend)
       await operator.outlives(watcher.untilDone(warm, 60_000))
       return { operator, watcher }
     } catch (error) {
+      await watcher[Symbol.asyncDispose]()
       await operator.stop()
       throw new Error(`the operator did not do the first ${warm} objects: ${operator.tail()}`, { cause: error })
     }

@@ -73,7 +73,7 @@ async function timed(bench: Bench, backend: BackendName): Promise<Figure[]> {
 async function rawBurst(bench: Bench): Promise<number> {
   await using rig = await bench.fresh()
   await rig.warmUp('external')
-  return burst(rig.api, bench.options.n)
+  return await burst(rig.api, bench.options.n)
 }
 
 async function operatorBurst(bench: Bench, backend: BackendName): Promise<Burst> {

@@ -44,7 +44,7 @@ async function rawEdits(bench: Bench): Promise<number> {
   await using rig = await bench.fresh()
   await createObjects(rig.api, width)
   await pairs(rig.api, width * 4, width)
-  return pairs(rig.api, bench.options.n, width)
+  return await pairs(rig.api, bench.options.n, width)
 }
 
 async function operatorEdits(bench: Bench): Promise<{ rate: number; times: number[] }> {
