@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { OrgError } from './org-error.ts'
 import { decodePath, encodePath, resolvePath } from './source-path.ts'

@@ -15,7 +15,7 @@ const longestKey = 253
 
 /** The key of a path. Throws an OrgError when it would be longer than a key may be. */
 export function encodePath(path: string): string {
-  const characters = [...path]
+  const characters = Array.from(path)
   const key = characters.map((character, i) => {
     if (character === '/') return '__'
     if (character === '_') return standsAlone(characters[i + 1]) ? '_' : '_x5F'

@@ -1,0 +1,81 @@
+/** What has to happen to the ConfigMaps that hold an import's files. Pure. */
+import { isDeepStrictEqual } from 'node:util'
+import type { OrgImport } from '../../api/org-import.ts'
+import type { Workspace } from '../../api/workspace.ts'
+import type { Manifest } from '../../kube/client.ts'
+import type { DataObject } from '../references.ts'
+import { importLabel, ownerOf } from './children.ts'
+import { mapNames, mostBytes, type Packed } from './packing.ts'
+
+export interface FilePlan {
+  readonly apply: readonly Manifest[]
+  /** Of this import, and nobody needs them any more. */
+  readonly remove: readonly DataObject[]
+  /** Names that belong to somebody else. */
+  readonly taken: readonly string[]
+}
+
+/** The ConfigMaps of this import that are there. */
+export function ownedMaps(owner: OrgImport, get: (name: string) => DataObject | undefined): DataObject[] {
+  const { uid, name } = owner.metadata
+  return mapNames(uid, name).flatMap((each) => {
+    const live = get(each)
+    return live?.metadata.labels?.[importLabel] === uid ? [live] : []
+  })
+}
+
+/**
+ * A key that a Workspace still refers to stays until that Workspace has been told otherwise: between the two writes no
+ * agent may miss a file.
+ */
+export function planFiles(
+  owner: OrgImport,
+  packed: Packed,
+  get: (name: string) => DataObject | undefined,
+  owned: readonly Workspace[],
+): FilePlan {
+  const needed = new Map<string, Set<string>>()
+  for (const { spec } of owned)
+    for (const { configMapKeyRef } of spec.files ?? []) {
+      const keys = needed.get(configMapKeyRef.name) ?? new Set()
+      needed.set(configMapKeyRef.name, keys.add(configMapKeyRef.key))
+    }
+  const apply: Manifest[] = []
+  const taken: string[] = []
+  for (const [name, wanted] of packed.maps) {
+    const live = get(name)
+    if (live !== undefined && live.metadata.labels?.[importLabel] !== owner.metadata.uid) {
+      taken.push(name)
+      continue
+    }
+    const data = withNeeded(wanted, live?.data ?? {}, needed.get(name) ?? new Set())
+    if (live === undefined || !isDeepStrictEqual({ ...live.data }, data)) apply.push(manifestOf(owner, name, data))
+  }
+  const remove = ownedMaps(owner, get).filter(
+    ({ metadata }) => !packed.maps.has(metadata.name) && !needed.has(metadata.name),
+  )
+  return { apply, remove, taken }
+}
+
+function withNeeded(
+  wanted: Readonly<Record<string, string>>,
+  live: Readonly<Record<string, string>>,
+  needed: ReadonlySet<string>,
+): Record<string, string> {
+  const kept = Object.entries(live).filter(([key]) => needed.has(key) && !Object.hasOwn(wanted, key))
+  const data = { ...wanted, ...Object.fromEntries(kept) }
+  const bytes = Object.entries(data).reduce((sum, [key, text]) => sum + key.length + Buffer.byteLength(text), 0)
+  return bytes <= mostBytes ? data : { ...wanted }
+}
+
+const manifestOf = (owner: OrgImport, name: string, data: Record<string, string>): Manifest => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: {
+    name,
+    namespace: owner.metadata.namespace ?? '',
+    labels: { [importLabel]: owner.metadata.uid },
+    ownerReferences: [ownerOf(owner)],
+  },
+  data,
+})
