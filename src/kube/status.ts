@@ -22,13 +22,13 @@ export function statusOf<S extends CommonStatus>(
   const { conditions, transition, ...rest } = draft
   const previous = previousOf(object)
   const line = historyLine(previous.history ?? [], transition, now)
-  return withoutUndefined({
+  return {
     ...rest,
     observedGeneration: object.metadata.generation,
     conditions: settle(object, withProgress(conditions, outcome), now),
     history: line,
     lastHandledReconcileAt: object.metadata.annotations?.[reconcileRequestedAt] ?? previous.lastHandledReconcileAt,
-  })
+  }
 }
 
 /** What a pass that ended by a throw can still say: its conditions, on top of all that was known before. Pure. */
@@ -56,14 +56,17 @@ export type Trouble =
 
 /** The merge patch from one status to the next, `null` for what is gone; undefined when they mean the same. Pure. */
 export function patchBetween(before: unknown, after: Json): Json | undefined {
+  return difference(plainObject(before), plainObject(after))
+}
+
+function difference(old: Json, next: Json): Json | undefined {
   const patch: Json = {}
-  const old = isObject(before) ? before : {}
-  for (const [name, value] of Object.entries(after)) {
+  for (const [name, value] of Object.entries(next)) {
     const present = old[name]
-    if (isDeepStrictEqual(plain(present), plain(value))) continue
-    patch[name] = isObject(value) && isObject(present) ? (patchBetween(present, value) ?? {}) : value
+    if (isDeepStrictEqual(present, value)) continue
+    patch[name] = isObject(value) && isObject(present) ? difference(present, value) : value
   }
-  for (const name of Object.keys(old)) if (!(name in after)) patch[name] = null
+  for (const name of Object.keys(old)) if (!(name in next)) patch[name] = null
   return Object.keys(patch).length === 0 ? undefined : patch
 }
 
@@ -120,16 +123,13 @@ const rfc3339 = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** As the API server would give it back: no undefined, no null. */
-function withoutUndefined(value: Json): Json {
-  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined && inner !== null))
-}
-
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain)
-  if (!isObject(value)) return value ?? undefined
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([name, inner]) =>
-      inner === undefined || inner === null ? [] : [[name, plain(inner)]],
-    ),
-  )
+  return isObject(value) ? plainObject(value) : value
+}
+
+function plainObject(value: unknown): Json {
+  if (!isObject(value)) return {}
+  const kept = Object.entries(value).filter(([, inner]) => inner !== undefined && inner !== null)
+  return Object.fromEntries(kept.map(([name, inner]) => [name, plain(inner)]))
 }

@@ -83,10 +83,11 @@ export class Transport {
         { ...this.#options('GET', path), headersTimeout: seconds(30), bodyTimeout: idle },
         stream,
       )
-      const code = await stream.opened.finally(() =>
-        this.#metrics.apiRequests.inc({ verb: 'watch', code: stream.code }),
-      )
-      this.reachable = code < 500
+      // 0 when no answer came, which is thrown below.
+      const code = await stream.opened.catch(() => 0)
+      this.#metrics.apiRequests.inc({ verb: 'watch', code })
+      if (!signal.aborted) this.reachable = code > 0 && code < 500
+      if (code === 0) await stream.opened
       if (code < 400) return stream
       const error = errorOfAnswer(`watch ${path}`, code, await stream.text(), stream.retryAfter)
       if (!error.isUnauthorized || attempt > 1) throw error

@@ -1,0 +1,228 @@
+/** The machine against a real kube-apiserver and etcd of its own, since some tests here kill it. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import type { Informer } from '../../src/kube/informer.ts'
+import { createKube, type Kube } from '../../src/kube/kube.ts'
+import { KubeError } from '../../src/kube/kube-error.ts'
+import { findBinaries, startControlPlane, type ControlPlane } from '../../src/dev/control-plane.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
+import { until } from '../support/until.ts'
+import { configMap, configMaps, type ConfigMap } from './config-maps.ts'
+
+const log = createLogger('silent')
+const report = () => undefined
+let plane: ControlPlane
+
+beforeAll(async () => {
+  const dir = join(tmpdir(), `molecule-kube-${randomBytes(4).toString('hex')}`)
+  plane = await startControlPlane({ binaries: await findBinaries(report), dir, report })
+})
+afterAll(() => plane.stop())
+
+async function connect(kubeconfig = plane.kubeconfig): Promise<{ kube: Kube; metrics: Metrics }> {
+  const metrics = createMetrics()
+  const kube = await createKube({ credentials: { kubeconfig }, log, metrics, fieldManager: 'test' })
+  onTestFinished(() => kube.close())
+  return { kube, metrics }
+}
+
+async function follow(kube: Kube, namespace: string): Promise<Informer<ConfigMap>> {
+  const informer = kube.informer({ type: configMaps, namespace })
+  const stop = new AbortController()
+  const running = kube.start(stop.signal)
+  onTestFinished(async () => {
+    stop.abort()
+    await running
+  })
+  await informer.synced
+  return informer
+}
+
+async function freshNamespace(kube: Kube): Promise<string> {
+  const name = `test-${randomBytes(4).toString('hex')}`
+  const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }
+  await kube.transport.send({ method: 'POST', path: '/api/v1/namespaces', verb: 'create', body })
+  return name
+}
+
+const requests = async (metrics: Metrics, verb: string): Promise<number> => {
+  const { values } = await metrics.apiRequests.get()
+  return values.filter(({ labels }) => labels.verb === verb).reduce((sum, { value }) => sum + value, 0)
+}
+
+test('1,200 objects are listed by pages, then followed', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  const client = kube.client()
+  for (let from = 0; from < 1200; from += 32)
+    await Promise.all(
+      Array.from({ length: Math.min(32, 1200 - from) }, (_, n) =>
+        client.create(configMaps, configMap(namespace, `c-${from + n}`)),
+      ),
+    )
+  const { kube: reader, metrics } = await connect()
+  const informer = await follow(reader, namespace)
+  expect(informer.cache.size).toBe(1200)
+  expect(await requests(metrics, 'list')).toBe(3)
+  const one = informer.cache.get(`${namespace}/c-7`)
+  expect(one).toMatchObject({ apiVersion: 'v1', kind: 'ConfigMap' })
+  expect(one?.metadata).not.toHaveProperty('managedFields')
+  await client.delete(configMaps, `${namespace}/c-7`, one?.metadata.uid ?? '')
+  await until(() => informer.cache.size === 1199)
+})
+
+test('what we wrote is in the cache before the call returns', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  const informer = await follow(kube, namespace)
+  const client = kube.client()
+  const key = `${namespace}/mine`
+  await client.create(configMaps, configMap(namespace, 'mine'))
+  for (let n = 0; n < 50; n++) {
+    await client.mergePatch(configMaps, key, { data: { n: String(n) } })
+    expect(informer.cache.get(key)?.data?.['n']).toBe(String(n))
+  }
+})
+
+test('server-side apply makes and changes; delete spares another object of that name', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  const client = kube.client()
+  const made = await client.apply(configMaps, configMap(namespace, 'a', { x: '1' }))
+  const changed = await client.apply(configMaps, configMap(namespace, 'a', { y: '2' }))
+  expect(changed.data).toEqual({ y: '2' })
+  await client.delete(configMaps, `${namespace}/a`, '00000000-0000-0000-0000-000000000000')
+  expect(await client.get(configMaps, `${namespace}/a`)).toBeDefined()
+  await client.delete(configMaps, `${namespace}/a`, made.metadata.uid)
+  await client.delete(configMaps, `${namespace}/a`, made.metadata.uid)
+  expect(await client.get(configMaps, `${namespace}/a`)).toBeUndefined()
+})
+
+test('errors say what they are', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  const client = kube.client()
+  await client.create(configMaps, configMap(namespace, 'a'))
+  const again: unknown = await client.create(configMaps, configMap(namespace, 'a')).catch((error: unknown) => error)
+  expect(again).toMatchObject({ code: 409, isAlreadyExists: true, isConflict: false })
+  const stale = { metadata: { resourceVersion: '1' }, data: {} }
+  const conflict: unknown = await client
+    .mergePatch(configMaps, `${namespace}/a`, stale)
+    .catch((error: unknown) => error)
+  expect(conflict).toBeInstanceOf(KubeError)
+  expect(conflict).toMatchObject({ code: 409, isConflict: true })
+  const nobody = await connect(await plane.userKubeconfig('nobody'))
+  const refused: unknown = await nobody.kube
+    .client()
+    .get(configMaps, `${namespace}/a`)
+    .catch((error: unknown) => error)
+  expect(refused).toMatchObject({ isForbidden: true })
+})
+
+test('a namespace that opens later is read within fifteen seconds of its role binding', async () => {
+  const { kube: admin } = await connect()
+  const namespace = await freshNamespace(admin)
+  const { kube } = await connect(await plane.userKubeconfig('reader'))
+  const followed = kube.follow({ type: configMaps })
+  const stop = new AbortController()
+  onTestFinished(() => stop.abort())
+  followed.start(stop.signal)
+  const informer = followed.in(namespace)
+  await until(() => informer.state === 'forbidden')
+  await plane.kubectl(['create', 'role', 'read', '-n', namespace, '--verb=get,list,watch', '--resource=configmaps'])
+  await plane.kubectl(['create', 'rolebinding', 'read', '-n', namespace, '--role=read', '--user=reader'])
+  await until(() => informer.state === 'synced', { within: 15_000 })
+})
+
+test('the API server killed for a while: nothing lost, back within ten seconds', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  const informer = await follow(kube, namespace)
+  const client = kube.client()
+  await client.create(configMaps, configMap(namespace, 'before'))
+  await plane.apiServer.kill()
+  await until(() => !kube.transport.reachable)
+  await plane.apiServer.start()
+  const back = performance.now()
+  await until(() =>
+    client.create(configMaps, configMap(namespace, 'after')).then(Boolean, (e: KubeError) => e.isAlreadyExists),
+  )
+  await plane.kubectl(['create', 'configmap', 'by-hand', '-n', namespace])
+  await until(() => informer.cache.get(`${namespace}/by-hand`) !== undefined, { within: 10_000 })
+  expect(performance.now() - back).toBeLessThan(10_000)
+  expect(informer.cache.size).toBe(3)
+})
+
+interface Operator {
+  readonly name: string
+  readonly process: ChildProcess
+  readonly lines: string[]
+  readonly exit: Promise<unknown[]>
+}
+
+function startOperator(namespace: string, name: string): Operator {
+  const file = join(import.meta.dirname, 'operator-process.ts')
+  const child = spawn(process.execPath, [file, plane.kubeconfig, namespace, name], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const lines: string[] = []
+  createInterface(child.stdout).on('line', (line) => lines.push(line))
+  const exit = once(child, 'exit')
+  onTestFinished(() => void child.kill('SIGKILL'))
+  return { name, process: child, lines, exit }
+}
+
+async function leaderOf(operators: readonly Operator[]): Promise<[Operator, Operator]> {
+  const leads = ({ lines }: Operator) => lines.includes('leading')
+  const leader = await until(() => operators.find(leads))
+  const other = operators.find((operator) => operator !== leader)
+  if (!other) throw new Error('two operators are needed')
+  expect(leads(other)).toBe(false)
+  return [leader, other]
+}
+
+/** Who wrote the beat, in the order in which the API server saw it. */
+async function writersOf(kube: Kube, namespace: string): Promise<string[]> {
+  const informer = await follow(kube, namespace)
+  const writers: string[] = []
+  informer.onChange(({ after }) => writers.push(after?.data?.['writer'] ?? ''))
+  return writers
+}
+
+test('two operators: one leads; frozen and thawed, it writes nothing and ends', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  await kube.client().create(configMaps, configMap(namespace, 'beat'))
+  const writers = await writersOf(kube, namespace)
+  const [first, second] = await leaderOf([startOperator(namespace, 'one'), startOperator(namespace, 'two')])
+  await until(() => writers.includes(first.name))
+  first.process.kill('SIGSTOP')
+  await until(() => writers.includes(second.name))
+  const handedOver = writers.indexOf(second.name)
+  first.process.kill('SIGCONT')
+  expect((await first.exit)[0]).toBe(3)
+  const at = writers.length
+  await until(() => writers.length > at + 20)
+  expect(writers.slice(handedOver)).not.toContain(first.name)
+  expect(writers.slice(0, handedOver)).not.toContain(second.name)
+})
+
+test('SIGTERM: the lease is given back, and the other leads without waiting for it to run out', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  await kube.client().create(configMaps, configMap(namespace, 'beat'))
+  const writers = await writersOf(kube, namespace)
+  const [first, second] = await leaderOf([startOperator(namespace, 'one'), startOperator(namespace, 'two')])
+  await until(() => writers.includes(first.name))
+  const asked = performance.now()
+  first.process.kill('SIGTERM')
+  expect((await first.exit)[0]).toBe(0)
+  await until(() => writers.includes(second.name))
+  expect(performance.now() - asked).toBeLessThan(2500)
+})

@@ -1,0 +1,57 @@
+/**
+ * A small operator on the machine, as a process to be frozen and killed: follows ConfigMaps with the label given, leads by
+ * a Lease, and while it leads writes its name into the ConfigMap `beat`, over and over. Says what happens on stdout.
+ */
+import type { KubeObject } from '../../src/api/meta.ts'
+import { milliseconds, seconds } from '../../src/duration.ts'
+import { reasonOf } from '../../src/errors.ts'
+import { createKube } from '../../src/kube/kube.ts'
+import { Leader } from '../../src/kube/leader.ts'
+import { Manager } from '../../src/kube/manager.ts'
+import { Probes } from '../../src/kube/probes.ts'
+import { sleep } from '../../src/kube/timing.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { configMaps } from './config-maps.ts'
+
+const [kubeconfig = '', namespace = '', identity = ''] = process.argv.slice(2)
+const log = createLogger('silent')
+const metrics = createMetrics()
+const kube = await createKube({ credentials: { kubeconfig }, log, metrics, fieldManager: identity })
+kube.informer({ type: configMaps, namespace })
+const leader = new Leader({
+  transport: kube.transport,
+  namespace,
+  name: 'operator',
+  identity,
+  beginEpoch: () => Promise.resolve(1n),
+  log,
+  metrics,
+  times: { lease: seconds(3), renewDeadline: seconds(2), retry: milliseconds(300), margin: milliseconds(500) },
+})
+const manager = new Manager({ kube, leader, probes: new Probes({ kube, metrics, port: 0, host: '127.0.0.1' }), log })
+manager.add({
+  name: 'beat',
+  leaderOnly: true,
+  async start(signal) {
+    console.log('leading')
+    const client = kube.client(leader.fence)
+    for (let count = 0; !signal.aborted; count++) {
+      // Several at once, so that some are under way whenever the process is stopped.
+      const patch = { data: { writer: identity, count: String(count) } }
+      const key = `${namespace}/beat`
+      await Promise.all([1, 2, 3, 4].map(() => client.mergePatch<KubeObject>(configMaps, key, patch)))
+      await sleep(milliseconds(5), signal)
+    }
+  },
+})
+const stop = new AbortController()
+process.once('SIGTERM', () => stop.abort())
+try {
+  await manager.run(stop.signal)
+  console.log('stopped')
+  process.exit(0)
+} catch (error) {
+  console.log(`failed: ${reasonOf(error)}`)
+  process.exit(3)
+}
