@@ -1,10 +1,10 @@
 /** Once a run, before the first file of a kind that needs it: a control plane, a PostgreSQL, and what belongs in them. */
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { findBinaries, startControlPlane, type ControlPlane } from '../src/dev/control-plane.ts'
+import { installOperator } from '../src/dev/install.ts'
 import { startPostgres, type Postgres } from '../src/dev/postgres.ts'
 import { migrate } from '../src/store/postgres/migrate.ts'
 
@@ -26,7 +26,6 @@ const key: unique symbol = Symbol.for('molecule-operator.test-run')
 const shared = globalThis as { [key]?: Run }
 
 const report = (line: string) => console.log(`  ${line}`)
-const root = join(import.meta.dirname, '..')
 const freshDir = (name: string) => join(tmpdir(), `molecule-test-${name}-${randomBytes(4).toString('hex')}`)
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -70,13 +69,7 @@ async function tearDown(): Promise<void> {
 async function startCluster(): Promise<ControlPlane> {
   const cluster = await startControlPlane({ binaries: await findBinaries(report), dir: freshDir('cluster'), report })
   try {
-    const crds = await readdir(join(root, 'crds')).catch(() => [])
-    if (crds.some((name) => name.endsWith('.yaml'))) {
-      await cluster.apply(join(root, 'crds'), '--server-side')
-      await cluster.kubectl(['wait', 'crd', '--all', '--for=condition=Established', '--timeout=30s'])
-    }
-    await cluster.applyKustomization(join(root, 'manifests', 'rbac'))
-    await cluster.applyKustomization(join(root, 'manifests', 'finalizer-policy'))
+    await installOperator(cluster)
     return cluster
   } catch (error) {
     await cluster.stop()

@@ -1,7 +1,9 @@
 /** A cluster as a person with a kubeconfig sees it: one this project started, or one that was there. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parse, stringify } from 'yaml'
 import { z } from 'zod'
@@ -46,16 +48,16 @@ export class Cluster {
     return out
   }
 
-  /** Applies objects, or what is at a path: a file, or a folder (with `kustomization.yaml`, as kustomize has it). */
-  async apply(what: string | readonly object[], ...flags: readonly string[]): Promise<string> {
+  /** Applies objects, or what is at a path: a file, a folder of files, or a folder with a kustomization. */
+  async apply(what: string | readonly object[]): Promise<string> {
+    const apply = ['apply', '--server-side', '--force-conflicts', '--field-manager=molecule-dev']
     if (typeof what !== 'string')
-      return this.kubectl(['apply', ...flags, '-f', '-'], { input: what.map((one) => stringify(one)).join('---\n') })
-    return this.kubectl(['apply', ...flags, '-f', what])
-  }
-
-  /** `kubectl apply -k`, for a folder that holds a kustomization. */
-  async applyKustomization(dir: string): Promise<string> {
-    return this.kubectl(['apply', '-k', dir])
+      return this.kubectl([...apply, '-f', '-'], { input: what.map((one) => stringify(one)).join('---\n') })
+    return this.kubectl([
+      ...apply,
+      ['kustomization.yaml', 'Kustomization'].some((name) => existsSync(join(what, name))) ? '-k' : '-f',
+      what,
+    ])
   }
 
   /** One object or list as JSON. */

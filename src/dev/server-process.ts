@@ -43,6 +43,11 @@ export class ServerProcess {
     return this.#output
   }
 
+  /** False before the start, after the end, and when it ended by itself. */
+  get running(): boolean {
+    return this.#child !== undefined && isAlive(this.#child)
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid
   }

@@ -1,0 +1,42 @@
+/** The operator as the demo runs it: a process of its own, with the rights of `manifests/rbac` and no more. */
+import { join } from 'node:path'
+import { withProgress, type Report } from '../progress.ts'
+import { freePort, ServerProcess } from '../server-process.ts'
+import type { Agents } from './agents.ts'
+
+interface OperatorOptions {
+  /** Of the operator's own ServiceAccount. */
+  readonly kubeconfig: string
+  readonly databaseUrl: string
+  readonly agents: Agents
+  readonly platformPort: number
+  readonly dir: string
+  readonly report: Report
+}
+
+const main = join(import.meta.dirname, '..', '..', 'main.ts')
+
+/** Starts it and waits until it is ready, the database migrated. Secrets go by environment, never by argument. */
+export async function startOperator(options: OperatorOptions): Promise<ServerProcess> {
+  const healthPort = await freePort()
+  const operator = new ServerProcess({
+    name: 'the operator',
+    command: process.execPath,
+    args: [main, 'run'],
+    dir: join(options.dir, 'operator'),
+    env: {
+      // A context of the user's kubeconfig is not one of this one.
+      KUBE_CONTEXT: '',
+      KUBECONFIG: options.kubeconfig,
+      DATABASE_URL: options.databaseUrl,
+      PLATFORM_PORT: String(options.platformPort),
+      HEALTH_HOST: '127.0.0.1',
+      HEALTH_PORT: String(healthPort),
+      LOG_LEVEL: 'info',
+      ...options.agents.settings,
+    },
+    ready: async (signal) => (await fetch(`http://127.0.0.1:${String(healthPort)}/readyz`, { signal })).ok,
+  })
+  await withProgress(options.report, 'starting the operator', operator.start())
+  return operator
+}
