@@ -1,0 +1,230 @@
+import { expect, test } from 'vitest'
+import { Terminal } from '../../src/errors.ts'
+import type { Recorded, WorkspaceIntent } from '../../src/store/workspace-store.ts'
+import { database } from '../support/database.ts'
+import { eventsOf, fenceOf, given, intent, launchOf, lease, rowOf, someoneWaits } from './given.ts'
+
+const { store, metrics, sql } = given(await database())
+const fence = fenceOf(await store.leaders.begin(lease, 'test'))
+const record = (more: WorkspaceIntent): Promise<Recorded> => store.workspaces.record(more, fence)
+const kindsOf = (all: readonly Recorded[]) => all.map((one) => one.kind)
+
+test('writes the intent, its event and its place, and answers with the row', async () => {
+  const asked = intent({
+    canvas: { x: 1.5, y: -2, collapsed: true },
+    workspaceDir: '/srv/x',
+    workspaceAccess: 'read_only',
+  })
+  const recorded = await record(asked)
+  expect(recorded).toMatchObject({
+    kind: 'recorded',
+    changed: true,
+    row: { status: 'provisioning', launchAttempts: 0 },
+  })
+  const [row] = await sql('SELECT * FROM workspaces WHERE id = $1', asked.id)
+  expect(row).toMatchObject({
+    name: asked.displayName,
+    role: asked.role,
+    tier: 3,
+    namespace: 'acme',
+    resource_name: asked.resourceName,
+    owner_uid: asked.ownerUid,
+    workspace_dir: '/srv/x',
+    workspace_access: 'read_only',
+    observed_generation: '1',
+    leader_epoch: String(fence.epoch),
+  })
+  expect(await eventsOf(sql, asked.id)).toEqual(['WORKSPACE_PROVISIONING'])
+  expect(await sql('SELECT x, y, collapsed FROM canvas_layouts WHERE workspace_id = $1', asked.id)).toEqual([
+    { x: 1.5, y: -2, collapsed: true },
+  ])
+})
+
+test('the same intent again writes nothing: no row version, no lock, no event', async () => {
+  const asked = intent({ canvas: { x: 1, y: 2, collapsed: false }, initialPhase: 'awaiting_agent' })
+  await record(asked)
+  const versions = () =>
+    sql(
+      `SELECT w.xmin::text, w.xmax::text, w.ctid::text, c.xmin::text AS place
+       FROM workspaces w JOIN canvas_layouts c ON c.workspace_id = w.id WHERE w.id = $1`,
+      asked.id,
+    )
+  const before = await versions()
+  expect(await record(asked)).toMatchObject({ kind: 'recorded', changed: false, row: { status: 'awaiting_agent' } })
+  expect(await versions()).toEqual(before)
+  expect(await eventsOf(sql, asked.id)).toEqual(['WORKSPACE_AWAITING_AGENT'])
+})
+
+test('a newer generation is written, an older one and another owner are stale', async () => {
+  const asked = intent()
+  await record(asked)
+  expect(await record({ ...asked, generation: 3, displayName: 'Renamed' })).toMatchObject({ changed: true })
+  expect(await record({ ...asked, generation: 2 })).toEqual({ kind: 'stale' })
+  expect(await record({ ...asked, generation: 4, ownerUid: 'someone-else' })).toEqual({ kind: 'stale' })
+  expect(await sql('SELECT name, observed_generation FROM workspaces WHERE id = $1', asked.id)).toEqual([
+    { name: 'Renamed', observed_generation: '3' },
+  ])
+})
+
+test('backend and status are those of the birth', async () => {
+  const asked = intent()
+  await record(asked)
+  const again = rowOf(await record({ ...asked, generation: 2, backend: 'docker', initialPhase: 'awaiting_agent' }))
+  expect(again).toMatchObject({ backend: 'process', status: 'provisioning' })
+})
+
+test('after removal every record is stale', async () => {
+  const asked = intent()
+  await record(asked)
+  await store.workspaces.remove(asked.id, asked.ownerUid, fence)
+  expect(await record({ ...asked, generation: 9 })).toEqual({ kind: 'stale' })
+})
+
+test('a parent in the same batch counts, whatever the order of the ids', async () => {
+  const root = intent()
+  const chain = [root]
+  for (let depth = 0; depth < 20; depth++) chain.push(intent({ parentId: chain.at(-1)?.id }))
+  const recorded = await Promise.all(chain.toReversed().map(record))
+  expect(new Set(kindsOf(recorded))).toEqual(new Set(['recorded']))
+})
+
+test('without a live parent nothing is written, and two that are each other’s parents wait both', async () => {
+  const orphan = intent({ parentId: intent().id })
+  const [a, b] = [intent(), intent()]
+  const waiting = [orphan, { ...a, parentId: b.id }, { ...b, parentId: a.id }]
+  expect(kindsOf(await Promise.all(waiting.map(record)))).toEqual(['parentMissing', 'parentMissing', 'parentMissing'])
+  const removed = intent()
+  await record(removed)
+  await store.workspaces.remove(removed.id, removed.ownerUid, fence)
+  expect(await record(intent({ parentId: removed.id }))).toEqual({ kind: 'parentMissing' })
+  expect(await sql('SELECT 1 FROM workspaces WHERE id = ANY ($1)', [waiting.map((one) => one.id)].flat())).toEqual([])
+})
+
+test('a child whose parent is removed goes on', async () => {
+  const parent = intent()
+  const child = intent({ parentId: parent.id })
+  await Promise.all([parent, child].map(record))
+  await store.workspaces.remove(parent.id, parent.ownerUid, fence)
+  expect(await record(child)).toMatchObject({ kind: 'recorded', changed: false })
+  expect(await record({ ...child, generation: 2, role: 'other' })).toMatchObject({ kind: 'recorded', changed: true })
+})
+
+test('of twins in one batch the smaller id wins, and the other hears who has the name', async () => {
+  const twins = [intent({ displayName: 'Twin' }), intent({ displayName: 'Twin' })].sort((a, b) =>
+    a.id < b.id ? -1 : 1,
+  )
+  const [winner, loser] = twins as [WorkspaceIntent, WorkspaceIntent]
+  const [second, first] = await Promise.all([loser, winner].map(record))
+  expect(first?.kind).toBe('recorded')
+  const taken = { kind: 'siblingTaken', by: { namespace: 'acme', resourceName: winner.resourceName } }
+  expect(second).toEqual(taken)
+  expect(await record(loser)).toEqual(taken)
+})
+
+test('a name is free in another namespace, under another parent, and after a removal', async () => {
+  const first = intent({ displayName: 'Same' })
+  await record(first)
+  const parent = intent()
+  await record(parent)
+  const others = [
+    intent({ displayName: 'Same', namespace: 'other' }),
+    intent({ displayName: 'Same', parentId: parent.id }),
+  ]
+  expect(kindsOf(await Promise.all(others.map(record)))).toEqual(['recorded', 'recorded'])
+  await store.workspaces.remove(first.id, first.ownerUid, fence)
+  expect((await record(intent({ displayName: 'Same' }))).kind).toBe('recorded')
+})
+
+test('a rename or a move onto a taken name is refused and changes nothing', async () => {
+  const [parent, a] = [intent(), intent({ displayName: 'Taken' })]
+  const b = intent({ displayName: 'Mover', parentId: parent.id })
+  await Promise.all([parent, a, b].map(record))
+  expect(await record({ ...b, generation: 2, displayName: 'Taken', parentId: undefined })).toMatchObject({
+    kind: 'siblingTaken',
+    by: { resourceName: a.resourceName },
+  })
+  expect(await sql('SELECT name, parent_id FROM workspaces WHERE id = $1', b.id)).toEqual([
+    { name: 'Mover', parent_id: parent.id },
+  ])
+  expect(await record({ ...b, generation: 2, parentId: undefined })).toMatchObject({ kind: 'recorded', changed: true })
+})
+
+test('a race for a name that the look did not see ends in siblingTaken', async () => {
+  const [ours, theirs] = [intent({ displayName: 'Raced' }), intent({ displayName: 'Raced' })]
+  const open = sql // the other process: a transaction that is not committed when we look
+  await open('BEGIN')
+  await open(
+    `INSERT INTO workspaces (id, name, namespace, resource_name, owner_uid, runtime, model, backend,
+       observed_generation, spec_hash, leader_epoch)
+     VALUES ($1, 'Raced', 'acme', $2, $3, 'r', 'm', 'process', 1, 'h', 1)`,
+    theirs.id,
+    theirs.resourceName,
+    theirs.ownerUid,
+  )
+  const recorded = Promise.all([ours, intent(), intent()].map(record))
+  await someoneWaits(sql)
+  await open('COMMIT')
+  expect(kindsOf(await recorded)).toEqual(['siblingTaken', 'recorded', 'recorded'])
+})
+
+test('a poison row among 200 is refused alone', async () => {
+  const all = Array.from({ length: 200 }, () => intent())
+  const poison = { ...intent(), displayName: 'zero \u0000 byte' }
+  all[77] = poison
+  const settled = await Promise.allSettled(all.map(record))
+  expect(settled.filter((one) => one.status === 'fulfilled' && one.value.kind === 'recorded')).toHaveLength(199)
+  expect(settled[77]).toMatchObject({ status: 'rejected', reason: expect.any(Terminal) as unknown })
+  expect(
+    await sql(
+      'SELECT count(*)::int AS n FROM workspaces WHERE id = ANY ($1)',
+      all.map((one) => one.id),
+    ),
+  ).toEqual([{ n: 199 }])
+  const poisoned = await metrics.sqlPoisoned.get()
+  expect(poisoned.values).toContainEqual(expect.objectContaining({ labels: { name: 'record' }, value: 1 }))
+})
+
+test('an agent’s word on its delivery stands until the spec changes', async () => {
+  const asked = intent({ backend: 'external' })
+  await record(asked)
+  await store.agents.register({ id: asked.id, url: '', agentCard: {}, deliveryMode: 'poll' })
+  expect(await record(asked)).toMatchObject({ changed: false })
+  expect(await store.agents.address(asked.id)).toMatchObject({ deliveryMode: 'poll' })
+  await record({ ...asked, generation: 2 })
+  expect(await store.agents.address(asked.id)).toMatchObject({ deliveryMode: 'push' })
+})
+
+test('1,000 at once take at most a statement for 20', async () => {
+  const statements = async () =>
+    (await metrics.sqlStatements.get()).values.find((value) => value.labels['name'] === 'record')?.value ?? 0
+  const before = await statements()
+  await Promise.all(Array.from({ length: 1000 }, () => record(intent())))
+  expect(((await statements()) - before) / 1000).toBeLessThanOrEqual(0.05)
+})
+
+test('places are written where they differ, and unknown workspaces are named', async () => {
+  const asked = intent()
+  await record(asked)
+  const place = (x: number) =>
+    store.layouts.place(
+      [
+        { workspaceUid: asked.ownerUid, x, y: 2 },
+        { workspaceUid: 'nobody', x: 0, y: 0 },
+      ],
+      fence,
+    )
+  expect(await place(1)).toEqual({ written: 1, unknown: ['nobody'] })
+  expect(await place(1)).toEqual({ written: 0, unknown: ['nobody'] })
+  expect(await place(3)).toEqual({ written: 1, unknown: ['nobody'] })
+})
+
+test('a launch of a row that is gone is an error of that caller alone', async () => {
+  const asked = intent()
+  await record(asked)
+  const [there, gone] = await Promise.allSettled([
+    store.workspaces.launch(launchOf(asked.id), fence),
+    store.workspaces.launch(launchOf(intent().id), fence),
+  ])
+  expect(there.status).toBe('fulfilled')
+  expect(gone).toMatchObject({ status: 'rejected' })
+})
