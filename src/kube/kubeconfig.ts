@@ -52,7 +52,8 @@ export async function readKubeconfig(
 async function parse(path: string, text: string): Promise<Kubeconfig> {
   const { parse } = await import('yaml')
   try {
-    const value: unknown = parse(text)
+    // Its warnings, too, would print what the file holds.
+    const value: unknown = parse(text, { logLevel: 'error' })
     if (typeof value === 'object' && value !== null) return value
   } catch {
     // The parser's message quotes the line, which may be a key.

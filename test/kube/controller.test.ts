@@ -1,0 +1,243 @@
+/** The controller on the run's API server, with a kind of its own. */
+import { randomBytes } from 'node:crypto'
+import { inject, beforeAll, expect, test, type TestContext } from 'vitest'
+import { finalizer, reconcileRequestedAt, type CommonStatus, type KubeObject } from '../../src/api/meta.ts'
+import { milliseconds } from '../../src/duration.ts'
+import { RetryAfter, Terminal } from '../../src/errors.ts'
+import type { Manifest, ResourceType } from '../../src/kube/client.ts'
+import { Controller } from '../../src/kube/controller.ts'
+import { Events } from '../../src/kube/events.ts'
+import { createKube } from '../../src/kube/kube.ts'
+import type { Context, Outcome, Verdict } from '../../src/kube/reconciler.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { until } from '../support/until.ts'
+
+interface Gear extends KubeObject<{ readonly n: number }, CommonStatus> {
+  readonly spec: { readonly n: number }
+  readonly status?: CommonStatus
+}
+
+const group = `machine-${randomBytes(3).toString('hex')}.test`
+const gears: ResourceType<Gear> = {
+  group,
+  version: 'v1',
+  kind: 'Gear',
+  plural: 'gears',
+  namespaced: true,
+  parse: (raw) => raw as Gear,
+}
+const log = createLogger('silent')
+const fence = { epoch: 1n, check: () => undefined }
+
+beforeAll(async () => {
+  const free = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
+  const openAPIV3Schema = { type: 'object', properties: { spec: free, status: free } }
+  const body = {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `gears.${group}` },
+    spec: {
+      group,
+      scope: 'Namespaced',
+      names: { plural: 'gears', singular: 'gear', kind: 'Gear' },
+      versions: [
+        { name: 'v1', served: true, storage: true, subresources: { status: {} }, schema: { openAPIV3Schema } },
+      ],
+    },
+  }
+  const { kube } = await connect()
+  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+  await kube.transport.send({ method: 'POST', path, verb: 'create', body })
+  await kube.close()
+})
+
+async function connect() {
+  const metrics = createMetrics()
+  const { kubeconfig } = inject('cluster')
+  return { metrics, kube: await createKube({ credentials: { kubeconfig }, log, metrics, fieldManager: 'test' }) }
+}
+
+const verdict = (outcome: Outcome, ready = outcome.kind === 'settled'): Verdict<CommonStatus> => ({
+  outcome,
+  status: {
+    conditions: [{ type: 'Ready', status: ready ? 'True' : 'False', reason: 'R', message: 'm' }],
+    summary: 'fine',
+    transition: { to: ready ? 'online' : 'starting', reason: 'R', actor: 'operator' },
+  },
+})
+const settled: Outcome = { kind: 'settled' }
+
+type Reconcile = (gear: Gear, ctx: Context, pass: number) => Promise<Verdict<CommonStatus>>
+
+/** A controller in a namespace of its own; `passes` are the generations it looked at, in order. */
+async function run({ onTestFinished }: TestContext, reconcile: Reconcile) {
+  const { kube, metrics } = await connect()
+  const namespace = `gears-${randomBytes(4).toString('hex')}`
+  const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }
+  await kube.transport.send({ method: 'POST', path: '/api/v1/namespaces', verb: 'setup', body })
+  const informer = kube.informer({ type: gears, namespace })
+  const events = new Events({
+    transport: kube.transport,
+    fence,
+    controller: 'molecule.dev/test',
+    instance: 'test',
+    log,
+  })
+  const passes: Gear[] = []
+  const controller = new Controller<Gear>({
+    name: 'workspace',
+    informer,
+    client: kube.client(fence),
+    fence,
+    events,
+    log,
+    metrics,
+    reconciler: {
+      reconcile: (gear, ctx) => {
+        passes.push(gear)
+        return reconcile(gear, ctx, passes.length)
+      },
+    },
+  })
+  const stop = new AbortController()
+  const running = [kube.start(stop.signal), controller.start(stop.signal)]
+  onTestFinished(async () => {
+    stop.abort()
+    await Promise.all(running)
+    await kube.close()
+  })
+  const user = (await connect()).kube
+  onTestFinished(() => user.close())
+  const key = (name: string) => `${namespace}/${name}`
+  const manifest = (name: string, n = 1): Manifest => ({
+    apiVersion: `${group}/v1`,
+    kind: 'Gear',
+    metadata: { name, namespace },
+    spec: { n },
+  })
+  const sent = async (...verbs: string[]) => {
+    const { values } = await metrics.apiRequests.get()
+    return values.filter(({ labels }) => verbs.includes(String(labels.verb))).reduce((sum, { value }) => sum + value, 0)
+  }
+  const get = (name: string) => user.client().get(gears, key(name))
+  return { client: user.client(), user, controller, informer, passes, key, manifest, sent, get, namespace, stop }
+}
+
+const writes = ['patch_status', 'patch', 'create', 'apply', 'delete', 'event', 'get'] as const
+const conditionsOf = (gear: Gear | undefined) =>
+  Object.fromEntries((gear?.status?.conditions ?? []).map(({ type, status }) => [type, status]))
+
+test('a hundred new objects: a hundred passes, a hundred status patches, no other request', async (context) => {
+  const { client, passes, manifest, sent, informer } = await run(context, async () => verdict(settled))
+  await Promise.all(Array.from({ length: 100 }, (_, n) => client.create(gears, manifest(`g${n}`))))
+  await until(
+    () => [...informer.cache.values()].filter(({ status }) => status?.observedGeneration === 1).length === 100,
+  )
+  expect(await sent('patch_status')).toBe(100)
+  expect(await sent(...writes)).toBe(100)
+  expect(passes).toHaveLength(100)
+})
+
+test('an edit is seen, an acknowledged request too; a status written by ourselves is not a reason to look', async (context) => {
+  const { client, passes, manifest, get, key } = await run(context, async () => verdict(settled))
+  await client.create(gears, manifest('g'))
+  await until(async () => (await get('g'))?.status?.observedGeneration === 1)
+  await client.mergePatch(gears, key('g'), { spec: { n: 2 } })
+  await until(async () => (await get('g'))?.status?.observedGeneration === 2)
+  await client.mergePatch(gears, key('g'), { metadata: { annotations: { [reconcileRequestedAt]: 'please' } } })
+  await until(async () => (await get('g'))?.status?.lastHandledReconcileAt === 'please')
+  expect(passes).toHaveLength(3)
+})
+
+test('an expected wait shorter than a second is never written; a longer one once', async (context) => {
+  const again: Outcome = { kind: 'again', after: milliseconds(200), waitingFor: 'the gear to turn' }
+  let turns = 2
+  const { client, manifest, get, sent, passes } = await run(context, async () => verdict(turns-- > 0 ? again : settled))
+  await client.create(gears, manifest('quick'))
+  await until(async () => (await get('quick'))?.status?.observedGeneration === 1)
+  expect(conditionsOf(await get('quick'))).toEqual({ Ready: 'True' })
+  expect([await sent('patch_status'), passes.length]).toEqual([1, 3])
+  turns = Number.POSITIVE_INFINITY
+  await client.create(gears, manifest('slow'))
+  await until(async () => conditionsOf(await get('slow'))['Reconciling'] === 'True')
+  const seen = passes.length
+  await until(() => passes.length > seen + 3)
+  expect(await sent('patch_status')).toBe(2)
+})
+
+test('Terminal: Stalled with the reason, one event, no retry until the object changes', async (context) => {
+  const { client, manifest, get, passes, key, namespace, user } = await run(context, async ({ spec }) => {
+    if (spec.n === 1) throw new Terminal('NoSuchThing', 'thing "x" does not exist')
+    return verdict(settled)
+  })
+  await client.create(gears, manifest('g'))
+  await until(async () => conditionsOf(await get('g'))['Stalled'] === 'True')
+  const stalled = (await get('g'))?.status
+  expect(stalled).toMatchObject({ observedGeneration: 1, summary: 'Stalled: thing "x" does not exist' })
+  const path = `/apis/events.k8s.io/v1/namespaces/${namespace}/events`
+  const events = () =>
+    user.transport.send({ method: 'GET', path, verb: 'list' }) as Promise<{ items: { reason: string }[] }>
+  await until(async () => (await events()).items.length === 1)
+  expect((await events()).items[0]).toMatchObject({ reason: 'NoSuchThing', type: 'Warning', action: 'Reconcile' })
+  expect(passes).toHaveLength(1)
+  await client.mergePatch(gears, key('g'), { spec: { n: 2 } })
+  await until(async () => conditionsOf(await get('g'))['Ready'] === 'True')
+  expect(conditionsOf(await get('g'))).toEqual({ Ready: 'True' })
+})
+
+test('an error is tried again with backoff, and said once it lasts; RetryAfter is neither', async (context) => {
+  let broken = true
+  const { client, manifest, get, passes } = await run(context, async ({ metadata }, _ctx, pass) => {
+    if (metadata.name === 'waits' && pass === 1) throw new RetryAfter(milliseconds(100), 'throttled')
+    if (metadata.name === 'fails' && broken) throw new Error('no route to the gear')
+    return verdict(settled)
+  })
+  await client.create(gears, manifest('waits'))
+  await until(async () => conditionsOf(await get('waits'))['Ready'] === 'True')
+  expect(passes).toHaveLength(2)
+  await client.create(gears, manifest('fails'))
+  await until(async () => conditionsOf(await get('fails'))['Reconciling'] === 'True')
+  expect((await get('fails'))?.status?.summary).toBe('no route to the gear')
+  expect(passes.length).toBeGreaterThanOrEqual(5)
+  broken = false
+  await until(async () => conditionsOf(await get('fails'))['Ready'] === 'True', { within: 30_000 })
+  expect(conditionsOf(await get('fails'))).toEqual({ Ready: 'True' })
+})
+
+test('claimed once, and let go only when its pass says so', async (context) => {
+  let proved = false
+  const { client, manifest, get, passes, key, sent, informer } = await run(context, async ({ metadata }, ctx) => {
+    if (metadata.deletionTimestamp !== undefined) {
+      if (!proved) return verdict({ kind: 'again', after: milliseconds(50), waitingFor: 'proof' })
+      await ctx.release()
+      return verdict(settled)
+    }
+    await ctx.claim()
+    return verdict(settled)
+  })
+  await client.create(gears, manifest('g'))
+  await until(async () => (await get('g'))?.status?.observedGeneration === 1)
+  const gear = await get('g')
+  expect(gear?.metadata.finalizers).toEqual([finalizer])
+  expect([await sent('patch'), passes.length]).toEqual([1, 1])
+  await client.delete(gears, key('g'), gear?.metadata.uid ?? '')
+  await until(() => passes.length > 3)
+  expect(await get('g')).toBeDefined()
+  proved = true
+  await until(async () => (await get('g')) === undefined)
+  await until(() => informer.cache.size === 0)
+})
+
+test('stopped: the pass under way is waited for, and its signal is aborted', async (context) => {
+  let ended = false
+  const { client, manifest, passes, stop } = await run(context, async (_gear, ctx) => {
+    await until(() => ctx.signal.aborted, { every: 5 })
+    ended = true
+    return verdict(settled)
+  })
+  await client.create(gears, manifest('g'))
+  await until(() => passes.length === 1)
+  stop.abort()
+  await until(() => ended)
+})
