@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Backend, InstanceRef, InstanceSpec, Observation } from '../../src/backends/backend.ts'
+import type { Backend, Observation } from '../../src/backends/backend.ts'
+import { never, refOf, specOf } from './spec.ts'
 
 /** One place where instances live, and ways to look at it that do not go through the backend. */
 export interface Target {
@@ -13,30 +14,14 @@ export interface Target {
   foreign(): Backend
   /** What the instances run: an image that runs `probe.ts`, where the backend asks for one. */
   readonly image: string
-  /** Ends the instance from outside. */
-  kill(uid: string): Promise<void>
+  /** Ends the instance from outside; gives back when (performance.now) that was done. */
+  kill(uid: string): Promise<number>
   /** Everything of that uid that exists, in words: `container`, `volume configs`, `process 4242`, `folder`. */
   things(uid: string): Promise<string[]>
   close(): Promise<void>
 }
 
-export const never = new AbortController().signal
-
-export const refOf = (uid: string): InstanceRef => ({ uid, namespace: 'contract', name: `ws-of-${uid.slice(0, 8)}` })
-
-export const specOf = (image: string, uid: string, env: Record<string, string> = {}): InstanceSpec => ({
-  ref: refOf(uid),
-  specHash: 'hash-1',
-  image,
-  runtime: 'probe',
-  env,
-  files: [
-    { path: 'config.yaml', content: 'name: probe\n' },
-    { path: 'prompts/system.md', content: Buffer.from('Be kind.\n'), mode: 0o600 },
-  ],
-  token: `token-of-${uid}`,
-  limits: { memoryBytes: 256 << 20, cpus: 1, pids: 64, readOnlyRoot: false },
-})
+export { never, refOf, specOf }
 
 /** Polls until `probe` gives something other than undefined or false, or fails after `within` ms. */
 export async function until<T>(what: string, probe: () => Promise<T | undefined | false>, within = 15_000): Promise<T> {
@@ -124,27 +109,30 @@ export function backendContract(name: string, open: () => Promise<Target>): void
     })
 
     test('a death is told within 250 ms and observed as exited', async () => {
-      const uid = fresh()
-      await target.backend.ensure(specOf(target.image, uid), never)
-      await state(target.backend, uid, 'running')
+      const uids = [fresh(), fresh(), fresh()]
+      for (const uid of uids) await target.backend.ensure(specOf(target.image, uid), never)
+      for (const uid of uids) await state(target.backend, uid, 'running')
       const stop = new AbortController()
-      let toldAt = 0
-      let live = false
+      const listed = new Set<string>()
+      const toldAt = new Map<string, number>()
       const reading = (async () => {
         for await (const ref of target.backend.changes(stop.signal)) {
-          if (ref.uid !== uid) continue
-          live = true
-          if ((await target.backend.observe(ref, never)).state === 'exited') toldAt ||= performance.now()
+          listed.add(ref.uid)
+          if (!uids.includes(ref.uid) || toldAt.has(ref.uid)) continue
+          if ((await target.backend.observe(ref, never)).state === 'exited') toldAt.set(ref.uid, performance.now())
         }
       })()
-      await until('the reader is told of what there is', async () => live)
-      const killedAt = performance.now()
-      await target.kill(uid)
-      await until('the death is told', async () => toldAt > 0)
-      expect(toldAt - killedAt).toBeLessThan(250)
+      await until('the reader is told of what there is', async () => uids.every((uid) => listed.has(uid)))
+      const delays: number[] = []
+      for (const uid of uids) {
+        const killedAt = await target.kill(uid)
+        delays.push((await until('the death is told', async () => toldAt.get(uid))) - killedAt)
+      }
+      // The median: a busy machine is slow once, a poller is slow as a rule.
+      expect(delays.sort((a, b) => a - b)[1]).toBeLessThan(250)
       stop.abort()
       await reading
-      for (let twice = 0; twice < 2; twice++)
+      for (const uid of [...uids, ...uids])
         expect(await target.backend.observe(refOf(uid), never)).toMatchObject({ state: 'exited', specHash: 'hash-1' })
     })
 

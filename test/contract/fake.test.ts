@@ -25,7 +25,11 @@ for (const slowRemoval of [false, true])
       reopen: () => backend.seenBy('fake'),
       foreign: () => backend.seenBy('another'),
       image: '',
-      kill: async (uid) => backend.kill(uid),
+      kill: async (uid) => {
+        const at = performance.now()
+        backend.kill(uid)
+        return at
+      },
       things: async (uid) => [
         ...(backend.has(uid) ? ['instance'] : []),
         ...(backend.volumes.has(uid) ? ['volume'] : []),

@@ -21,16 +21,16 @@ export async function openPlatform(address = '127.0.0.1'): Promise<StubPlatform>
   const registered: Call[] = []
   const beats: Call[] = []
   const refusals: number[] = []
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
     const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk as Buffer)
-    const token = (request.headers.authorization ?? '').replace(/^Bearer /, '')
-    const call = { token, body: JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown> }
-    const refusal = refusals.shift()
-    if (refusal === undefined) (request.url === '/registry/register' ? registered : beats).push(call)
-    response
-      .writeHead(refusal ?? 200, { 'content-type': 'application/json', connection: 'close' })
-      .end('{"status":"ok"}')
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const token = (request.headers.authorization ?? '').replace(/^Bearer /, '')
+      const call = { token, body: JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown> }
+      const refusal = refusals.shift()
+      if (refusal === undefined) (request.url === '/registry/register' ? registered : beats).push(call)
+      response.writeHead(refusal ?? 200, { connection: 'close' }).end('{}')
+    })
   })
   server.listen(0, address)
   await once(server, 'listening')

@@ -24,7 +24,10 @@ backendContract('process', async (): Promise<Target> => {
     foreign: () => open('another'),
     image: '',
     kill: async (uid) => {
-      for (const pid of pids(uid)) process.kill(pid, 'SIGKILL')
+      const found = pids(uid)
+      const at = performance.now()
+      for (const pid of found) process.kill(pid, 'SIGKILL')
+      return at
     },
     things: async (uid) => [
       ...pids(uid).map((pid) => `process ${pid}`),

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { afterAll, describe, expect, test } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
 import { buildAgentImage } from '../../src/dev/agent-image.ts'
-import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
+import { gone, never, specOf, state, until } from '../contract/backend.contract.ts'
 import { openPlatform } from '../contract/platform.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 

@@ -35,7 +35,7 @@ test.each([
 
 describe.skipIf(!engineAnswers)('with an engine', () => {
   const operatorInstance = `docker-${randomUUID()}`
-  const backend = new DockerBackend({ host, operatorInstance, env: { PLACE: 'default', ROLE: 'default' } })
+  const backend = new DockerBackend({ host, operatorInstance })
   const used: string[] = []
   const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
   let image = ''
@@ -108,11 +108,10 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     expect(Mounts.map(({ Destination }) => Destination)).toEqual(['/configs'])
   })
 
-  test('the environment is the spec over the defaults, under what the place decides', async () => {
+  test("the environment is the spec's, under what the place decides", async () => {
     const uid = fresh()
     await backend.ensure(specOf(image, uid, { ROLE: 'chief', PORT: '1', WORKSPACE_CONFIG_PATH: '/etc' }), never)
     expect((await said(uid)).env).toMatchObject({
-      PLACE: 'default',
       ROLE: 'chief',
       PORT: '8000',
       WORKSPACE_CONFIG_PATH: '/configs',

@@ -20,7 +20,11 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
       reopen: () => open(`mine-${run}`),
       foreign: () => another,
       image,
-      kill: async (uid) => docker.getContainer(`ws-${uid}`).kill(),
+      kill: async (uid) => {
+        // The engine answers once the container is dead: how long it takes for that is its own matter.
+        await docker.getContainer(`ws-${uid}`).kill()
+        return performance.now()
+      },
       things: async (uid) => {
         const containers = await docker.listContainers({ all: true, filters: { name: [uid] } })
         const { Volumes } = await docker.listVolumes({ filters: { name: [uid] } })

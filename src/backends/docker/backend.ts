@@ -15,8 +15,6 @@ interface DockerOptions {
   readonly host?: string
   /** Everything made here carries it as a label, and nothing without it is ever touched. */
   readonly operatorInstance: string
-  /** Defaults under the environment of the spec, such as how the platform is reached from a container. */
-  readonly env?: Readonly<Record<string, string>>
 }
 
 /** A pull that is over by then is waited for; a longer one goes on by itself and is looked at again. */
@@ -29,13 +27,11 @@ const patience = seconds(2)
 export class DockerBackend implements Backend {
   readonly name = 'docker'
   readonly #engine: Engine
-  readonly #env: Readonly<Record<string, string>>
   readonly #pulls = new Map<string, Promise<Terminal | RetryAfter | undefined>>()
   #network: Promise<string> | undefined
 
-  constructor({ host, operatorInstance, env = {} }: DockerOptions) {
+  constructor({ host, operatorInstance }: DockerOptions) {
     this.#engine = new Engine(connect(host), operatorInstance)
-    this.#env = env
   }
 
   async observe(ref: InstanceRef, signal: AbortSignal): Promise<Observation> {
@@ -113,7 +109,7 @@ export class DockerBackend implements Backend {
   /** The id of a container that waits for its files, or what an instance that is there already shows. */
   async #create(spec: InstanceSpec, signal: AbortSignal): Promise<string | Observation> {
     const name = instanceName(spec.ref.uid)
-    const body = createBody(spec, this.#engine.operator, await this.#ensureNetwork(signal), this.#env)
+    const body = createBody(spec, this.#engine.operator, await this.#ensureNetwork(signal))
     assertContained(body)
     try {
       return await this.#engine.create(name, body, signal)

@@ -31,18 +31,13 @@ const marks = (operator: string, ref: InstanceRef) => ({
 })
 
 /** The whole body of the create call. Throws `Terminal` on what cannot be passed on. */
-export function createBody(
-  spec: InstanceSpec,
-  operator: string,
-  network: string,
-  defaults: Readonly<Record<string, string>>,
-): ContainerCreateOptions {
+export function createBody(spec: InstanceSpec, operator: string, network: string): ContainerCreateOptions {
   const name = instanceName(spec.ref.uid)
   const { limits } = spec
   const labels = marks(operator, spec.ref)
   const url = `http://${name}:8000`
   const place = { WORKSPACE_CONFIG_PATH: configs, HOST: '0.0.0.0', PORT: '8000', MOLECULE_WORKSPACE_URL: url }
-  const env = { ...defaults, ...checkedEnv(spec.env), ...place }
+  const env = { ...checkedEnv(spec.env), ...place }
   const DriverConfig = { Name: 'local', Options: {} }
   const volume = (suffix: string, target: string) =>
     ({

@@ -15,8 +15,8 @@ interface FakeOptions {
   /** `requested` first, `gone` at the second look, as a process ends. */
   readonly slowRemoval?: boolean
   readonly addressOf?: (spec: InstanceSpec) => string
-  /** Called once for every instance that begins to run, after ensure() has it. */
-  readonly onRunning?: (spec: InstanceSpec) => void
+  /** Called once for every instance that begins to run; `ended` fires when it no longer does. */
+  readonly onRunning?: (spec: InstanceSpec, ended: AbortSignal) => void
   readonly now?: () => Date
 }
 
@@ -25,6 +25,7 @@ interface FakeInstance {
   readonly id: InstanceId
   readonly spec: InstanceSpec
   readonly startedAt: Date
+  readonly ended: AbortController
   stopping: boolean
   exit: { code: number; at: Date } | undefined
 }
@@ -85,6 +86,7 @@ export class FakeBackend implements Backend {
     const instance = this.#world.instances.get(uid)
     if (instance === undefined || instance.exit !== undefined) return
     instance.exit = { code, at: this.#now() }
+    instance.ended.abort()
     this.#feed.push(instance.spec.ref)
   }
 
@@ -92,6 +94,7 @@ export class FakeBackend implements Backend {
   vanish(uid: string): void {
     const instance = this.#world.instances.get(uid)
     this.#world.instances.delete(uid)
+    instance?.ended.abort()
     if (instance !== undefined) this.#feed.push(instance.spec.ref)
   }
 
@@ -117,10 +120,11 @@ export class FakeBackend implements Backend {
     const { instances, volumes, creates } = this.#world
     volumes.set(uid, volume)
     const id = `fake-${++this.#world.serial}` as InstanceId
-    const born = { operator: this.#operator, id, spec, startedAt: this.#now(), stopping: false, exit: undefined }
+    const ended = new AbortController()
+    const born = { operator: this.#operator, id, spec, startedAt: this.#now(), ended, stopping: false, exit: undefined }
     instances.set(uid, born)
     creates.set(uid, (creates.get(uid) ?? 0) + 1)
-    this.#options.onRunning?.(spec)
+    this.#options.onRunning?.(spec, ended.signal)
     this.#feed.push(spec.ref)
     return this.#look(uid)
   }
@@ -130,6 +134,7 @@ export class FakeBackend implements Backend {
     const instance = this.#mine(ref.uid)
     if (instance === undefined && this.has(ref.uid)) return 'gone'
     if (instance !== undefined) {
+      instance.ended.abort()
       this.#feed.push(instance.spec.ref)
       if (this.#options.slowRemoval === true && !instance.stopping) {
         instance.stopping = true

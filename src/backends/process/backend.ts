@@ -17,8 +17,6 @@ interface ProcessOptions {
   /** What every instance runs: words, no shell. From the operator's configuration, never from a workspace. */
   readonly command: readonly string[]
   readonly operatorInstance: string
-  /** Defaults under the environment of the spec: PATH, or how the platform is reached from here. */
-  readonly env?: Readonly<Record<string, string>>
 }
 
 const plainPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -81,7 +79,7 @@ export class ProcessBackend implements Backend {
       run: folder.run(id),
       command: this.#options.command,
       cwd: folder.workspace,
-      env: { ...basics, ...this.#options.env, ...given, ...place, MOLECULE_WORKSPACE_URL: url },
+      env: { ...basics, ...given, ...place, MOLECULE_WORKSPACE_URL: url },
       log: folder.log,
     })
     this.#follow(child, folder, spec.ref, id)
