@@ -13,7 +13,12 @@ import { until } from '../support/until.ts'
 
 export const lease = 'molecule/operator'
 
-/** A store that is closed after the file. */
+const opened: (() => Promise<void>)[] = []
+afterAll(async () => {
+  await Promise.all(opened.map((close) => close()))
+})
+
+/** A store that is closed after the file, also when a test asks for it. */
 export function given(
   databaseUrl: string,
   options: Partial<StoreOptions> = {},
@@ -23,7 +28,7 @@ export function given(
   const client = new Client({ connectionString: databaseUrl })
   client.on('error', () => {})
   const connected = client.connect()
-  afterAll(async () => {
+  opened.push(async () => {
     await store.close()
     await client.end()
   })

@@ -73,6 +73,8 @@ export function openPool({ databaseUrl, metrics, connections = 6 }: PoolOptions)
         client.release(broken)
       }
     },
-    close: () => pool.end(),
+    close: async () => {
+      if (!pool.ending) await pool.end()
+    },
   }
 }
