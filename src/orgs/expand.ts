@@ -58,6 +58,7 @@ class Expander {
   readonly files = new Map<string, File>()
   readonly #sources: Sources
   readonly #spots = new WeakMap<object, Map<string, Spot>>()
+  #includes = 0
   #values = 0
   #characters = 0
 
@@ -70,6 +71,7 @@ class Expander {
     if (active.includes(path)) throw new OrgError('IncludeCycle', `"${path}" includes itself`, at)
     if (active.length > limits.includeDepth)
       throw new OrgError('DepthExceeded', `more than ${limits.includeDepth} includes inside one another`, at)
+    if (this.#includes++ > limits.includes) throw new OrgError('TooLarge', `more than ${limits.includes} includes`, at)
     const file = this.files.get(path) ?? this.#parse(path, at)
     const includedFrom = at === undefined ? [] : [...at.includedFrom, showPlace(at)]
     const nesting = from?.reading.nesting ?? 0

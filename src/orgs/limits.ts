@@ -2,7 +2,9 @@
 export const limits = {
   /** Files below org.yaml that one value may come through. */
   includeDepth: 16,
-  /** YAML values after all includes and aliases are written out: holds breadth (a file included twice, twice …). */
+  /** Includes in all: a file that includes another twice, which includes another twice, soon is a million. */
+  includes: 10_000,
+  /** YAML values after all includes and aliases are written out. */
   values: 500_000,
   /** Characters of all files parsed, each counted once. */
   characters: 16 * 1024 * 1024,

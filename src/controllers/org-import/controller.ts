@@ -30,14 +30,11 @@ export const orgImportIndexes = {
 } as const
 
 function referencesOf({ spec }: OrgImport): { kind: DataKind; name: string }[] {
-  const source = spec.source.configMapRef
-  return [
-    ...(source ? [{ kind: 'ConfigMap' as const, name: source.name }] : []),
-    ...(spec.env?.from ?? []).flatMap(({ secretRef, configMapRef }) => [
-      ...(secretRef ? [{ kind: 'Secret' as const, name: secretRef.name }] : []),
-      ...(configMapRef ? [{ kind: 'ConfigMap' as const, name: configMapRef.name }] : []),
-    ]),
-  ]
+  const refs = [{ configMapRef: spec.source.configMapRef, secretRef: undefined }, ...(spec.env?.from ?? [])]
+  return refs.flatMap(({ secretRef, configMapRef }): { kind: DataKind; name: string }[] => {
+    if (secretRef) return [{ kind: 'Secret', name: secretRef.name }]
+    return configMapRef ? [{ kind: 'ConfigMap', name: configMapRef.name }] : []
+  })
 }
 
 interface Sources {

@@ -228,13 +228,9 @@ function nodesOf({ done, tally, live }: Facts, stands: readonly ReturnType<typeo
     const phase = workspace?.status?.phase
     const reason = workspace?.status?.conditions?.find(({ type }) => type === 'Ready')?.reason
     const why = message ?? stand?.message ?? ''
-    return {
-      path: cut(path, 2048),
-      workspaceRef: { name },
-      action: tally.deeds.get(path) ?? deed,
-      ...(phase !== undefined && { phase }),
-      ...(stand?.state !== 'ready' && { reason: cut(reason ?? 'Progressing', 128), message: line(why) }),
-    }
+    const node = { path: cut(path, 2048), workspaceRef: { name }, action: tally.deeds.get(path) ?? deed }
+    const doubt = stand?.state !== 'ready' && { reason: cut(reason ?? 'Progressing', 128), message: line(why) }
+    return Object.assign(node, phase !== undefined && { phase }, doubt)
   })
 }
 
@@ -267,11 +263,10 @@ function told({ source, rendered, environment }: Learned): Partial<Draft> {
       message: 'binaryData is not read yet',
     })),
   ]
-  const warnings = odd.slice(0, 50).map(({ code, path, message }) => ({
-    ...(path !== '' && { path: cut(path, 2048) }),
-    code,
-    message: cut(message, 1024),
-  }))
+  const warnings = odd.slice(0, 50).map(({ code, path, message }) => {
+    const warning = { code, message: cut(message, 1024) }
+    return path === '' ? warning : Object.assign(warning, { path: cut(path, 2048) })
+  })
   return {
     ...(source && { source: { revision: source.revision, ...(rendered && { digest: rendered.digest }) } }),
     ...(rendered && { warnings }),
