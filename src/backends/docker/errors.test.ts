@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest'
+import { RetryAfter, Terminal } from '../../errors.ts'
+import { hasRegistry, withoutFrames } from './backend.ts'
+import { failureOf, pullFailure, throwLaunchFailure } from './errors.ts'
+
+const answer = (statusCode: number, message: string) =>
+  Object.assign(new Error(`(HTTP code ${statusCode}) unexpected - ${message} `), { statusCode })
+
+test.each([
+  [404, 'No such container: ws-1', 'absent'],
+  [404, 'get ws-1-configs: no such volume', 'absent'],
+  [404, 'No such image: agent:1', 'no-image'],
+  [404, 'network 6a1b not found', 'no-network'],
+  [404, 'page not found', 'unknown'],
+  [409, 'Conflict. The container name "/ws-1" is already in use by container "ab". You have to remove', 'conflict'],
+  [409, 'removal of container ab is already in progress', 'removing'],
+  [409, 'remove ws-1-configs: volume is in use - [ab]', 'conflict'],
+  [400, 'No command specified', 'refused'],
+  [400, 'OCI runtime create failed: exec: "x": executable file not found in $PATH', 'refused'],
+  [500, 'No such container: ws-1', 'unknown'],
+  [503, 'overloaded', 'unknown'],
+])('%i "%s" is %s', (code, message, failure) => {
+  expect(failureOf(answer(code, message))).toBe(failure)
+})
+
+test('what is no answer of the engine proves nothing', () => {
+  expect(failureOf(new Error('connect ENOENT'))).toBe('unknown')
+  expect(failureOf('No such container')).toBe('unknown')
+})
+
+test('a launch that the engine could not do for reasons of its own may be tried again', () => {
+  expect(() => throwLaunchFailure(answer(500, 'disk full'), 'a', 'r')).toThrow('the Docker engine did not start')
+  expect(() => throwLaunchFailure(answer(500, 'disk full'), 'a', 'r')).not.toThrow(Terminal)
+  expect(() => throwLaunchFailure(answer(400, 'No command specified'), 'a', 'r')).toThrow(Terminal)
+})
+
+test.each([
+  ['manifest for r.io/a:1 not found: manifest unknown', Terminal],
+  ['pull access denied for a, repository does not exist', Terminal],
+  ['Head "https://r.io/v2/": unauthorized', Terminal],
+  ['toomanyrequests: rate limit, access denied', RetryAfter],
+  ['dial tcp: lookup r.io: no such host not found', RetryAfter],
+  ['net/http: TLS handshake timeout', RetryAfter],
+])('the pull failure "%s"', (message, kind) => {
+  expect(pullFailure(answer(500, message), 'r.io/a:1', 'demo')).toBeInstanceOf(kind)
+})
+
+test.each([
+  ['agent:1', false],
+  ['team/agent', false],
+  ['agent@sha256:0000000000000000000000000000000000000000000000000000000000000000', true],
+  ['ghcr.io/team/agent', true],
+  ['localhost/agent', true],
+  ['localhost:5000/agent', true],
+])('%s comes from a registry: %s', (image, from) => {
+  expect(hasRegistry(image)).toBe(from)
+})
+
+test('a log is its frames put together, the last of which may be cut', () => {
+  const frame = (text: string) => Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, text.length]), Buffer.from(text)])
+  const log = Buffer.concat([frame('one\n'), frame('two\n')])
+  expect(withoutFrames(log).toString()).toBe('one\ntwo\n')
+  expect(withoutFrames(log.subarray(0, -2)).toString()).toBe('one\ntw')
+  expect(withoutFrames(Buffer.alloc(0)).toString()).toBe('')
+})

@@ -1,0 +1,73 @@
+/** The demo's agent as a process, in front of a platform that only takes notes. */
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { ProcessBackend } from '../../src/backends/process/backend.ts'
+import type { Backend } from '../../src/backends/backend.ts'
+import { gone, never, refOf, specOf, state, until } from './backend.contract.ts'
+import { openPlatform } from './platform.ts'
+
+test('the agent registers against refusals, beats, answers, and ends at once', async () => {
+  const stateDir = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-agent-')))
+  const platform = await openPlatform()
+  const uid = randomUUID()
+  const agent = join(import.meta.dirname, '../../examples/agent/agent.mjs')
+  const backend: Backend = new ProcessBackend({
+    stateDir,
+    command: [process.execPath, agent],
+    operatorInstance: 'agent',
+  })
+  try {
+    platform.refuse(503, 1)
+    platform.refuse(401, 1)
+    const env = {
+      WORKSPACE_ID: uid,
+      WORKSPACE_NAME: 'Ada',
+      MOLECULE_AGENT_ROLE: 'engineer',
+      PLATFORM_URL: `http://127.0.0.1:${platform.port}/`,
+      HEARTBEAT_SECONDS: '0.1',
+    }
+    await backend.ensure(specOf('', uid, env), never)
+    const { address } = await state(backend, uid, 'running')
+    const { token, body } = await until('it registers', async () => platform.registered[0])
+    expect(token).toBe(`token-of-${uid}`)
+    expect(body).toMatchObject({
+      id: uid,
+      url: address,
+      agent_card: { name: 'Ada', description: 'engineer', url: address },
+    })
+    const beat = await until('it beats', async () => platform.beats[0])
+    expect(beat.body).toEqual({
+      workspace_id: uid,
+      active_tasks: 0,
+      uptime_seconds: expect.any(Number),
+      error_rate: 0,
+      current_task: '',
+    })
+    const ask = async (text: string) =>
+      (await fetch(address, { method: 'POST', body: text, headers: { connection: 'close' } })).json()
+    expect(await ask(platform.message('hello'))).toMatchObject({
+      id: 1,
+      result: { kind: 'message', role: 'agent', parts: [{ kind: 'text', text: 'Ada (engineer): hello' }] },
+    })
+    expect(await ask('{"jsonrpc":"2.0","id":2,"method":"nope"}')).toMatchObject({ id: 2, error: { code: -32_601 } })
+    expect(await ask('{"jsonrpc":"2.0","id":3,"method":"message/send"}')).toMatchObject({ error: { code: -32_602 } })
+    expect(await ask('not json')).toMatchObject({ error: { code: -32_700 } })
+    expect(await (await fetch(`${address}/healthz`)).json()).toEqual({ status: 'ok' })
+    expect(await (await fetch(`${address}/.well-known/agent-card.json`)).json()).toMatchObject({ name: 'Ada' })
+    expect((await fetch(`${address}/elsewhere`)).status).toBe(404)
+    await backend.remove(refOf(uid), 'keep', never)
+    expect(
+      await until('it is gone', async () => (await backend.remove(refOf(uid), 'keep', never)) === 'gone', 1900),
+    ).toBe(true)
+    expect(await backend.logs(refOf(uid), 64_000, never)).not.toContain(`token-of-${uid}`)
+  } finally {
+    await gone(backend, uid, 'delete')
+    platform.server.close()
+    await once(platform.server, 'close')
+    rmSync(stateDir, { recursive: true, force: true })
+  }
+})
