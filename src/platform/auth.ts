@@ -8,7 +8,7 @@ import type { Duration } from '../duration.ts'
 import type { AgentStore } from '../store/agent-store.ts'
 import type { WorkspaceId } from '../store/workspace-store.ts'
 import { fromStore } from './errors.ts'
-import { rateLimit } from './rate-limit.ts'
+import { type Rate, rateLimit } from './rate-limit.ts'
 import { Refusal } from './refusal.ts'
 
 export type Caller = { readonly kind: 'admin' } | { readonly kind: 'workspace'; readonly id: WorkspaceId }
@@ -32,14 +32,20 @@ function tooMany(retryAfter: Duration): Refusal {
   return new Refusal(429, 'too_many_requests', 'too many requests; slow down', { retryAfter })
 }
 
-/**
- * Makes the hook that finds the caller. Limits: 50 requests a second of one caller, and 100 refused ones a second from
- * one address, past which that address waits before the store is asked again.
- */
-export function authentication(agents: Pick<AgentStore, 'authenticate'>, adminToken: string | undefined) {
+export interface AuthOptions {
+  readonly agents: Pick<AgentStore, 'authenticate'>
+  readonly adminToken: string | undefined
+  /** Requests of one caller. */
+  readonly callerRate: Rate
+  /** Refused ones of one address, past which all of that address waits before the store is asked again. */
+  readonly refusedRate: Rate
+}
+
+/** Makes the hook that finds the caller. */
+export function authentication({ agents, adminToken, callerRate, refusedRate }: AuthOptions) {
   const adminHash = adminToken === undefined ? undefined : tokenHash(adminToken)
-  const callers = rateLimit(50, 200)
-  const refused = rateLimit(100, 1000, 1 << 12)
+  const callers = rateLimit(callerRate)
+  const refused = rateLimit(refusedRate, 1 << 12)
 
   async function identify(token: string): Promise<Caller | undefined> {
     const hash = tokenHash(token)
@@ -55,7 +61,7 @@ export function authentication(agents: Pick<AgentStore, 'authenticate'>, adminTo
     const token = bearer.exec(request.headers.authorization ?? '')?.[1]
     const caller = token === undefined ? undefined : await identify(token)
     if (caller === undefined) {
-      refused.take(request.ip)
+      refused.charge(request.ip)
       throw unauthorized
     }
     const pause = callers.take(caller.kind === 'admin' ? 'admin' : caller.id)

@@ -1,6 +1,7 @@
 /** Sends one message to an agent and hands back its answer, within time and size. */
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import request from 'undici/lib/api/api-request.js'
 import Agent from 'undici/lib/dispatcher/agent.js'
 import { minutes, seconds } from '../duration.ts'
 import { Refusal } from './refusal.ts'
@@ -17,7 +18,7 @@ export const limits = {
   answerBytes: 10 * 1024 * 1024,
   /** What goes on at once, so that slow agents cannot take all memory. */
   atOnce: 512,
-} as const
+}
 
 export interface Answer {
   readonly status: number
@@ -82,7 +83,7 @@ async function post(
   largest: number,
 ): Promise<Answer> {
   const url = new URL(to.url)
-  const response = await agent.request({
+  const response = await request.call(agent, {
     origin: url.origin,
     path: url.pathname + url.search,
     method: 'POST',
@@ -120,13 +121,13 @@ function contentType(response: Dispatcher.ResponseData): string {
   return plain === 'text/event-stream' || plain === 'application/json' ? plain : 'application/octet-stream'
 }
 
-/** undici says what happened by code. What is not named here is a connection that did not come about or broke. */
-function refusalOf(error: unknown): Refusal {
-  if (error instanceof Refusal) return error
+/** undici and the system say what happened by code; one not named here is a connection that broke or never was. */
+function refusalOf(error: unknown): unknown {
   if (error instanceof UrlRefused)
     return new Refusal(502, 'agent_url_refused', 'the address of the agent is one that no external agent may have')
   const { code, name } = error as NodeJS.ErrnoException
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || name === 'AbortError')
     return new Refusal(504, 'agent_timeout', 'the agent did not answer in time')
+  if (typeof code !== 'string' || error instanceof Refusal) return error
   return new Refusal(503, 'agent_unreachable', 'the agent cannot be reached', { retryAfter })
 }

@@ -10,10 +10,18 @@ export interface RateLimit {
   take(key: string, now?: number): Duration
   /** The same look without taking. */
   wait(key: string, now?: number): Duration
+  /** Takes what was found out too late to be refused, into debt if need be: at most another burst of it. */
+  charge(key: string, now?: number): void
 }
 
-/** `perSecond` in the long run, `burst` at once. `slots` is a power of two. */
-export function rateLimit(perSecond: number, burst: number, slots = 1 << 15): RateLimit {
+/** `perSecond` in the long run, `burst` at once. */
+export interface Rate {
+  readonly perSecond: number
+  readonly burst: number
+}
+
+/** `slots` is a power of two: 8 bytes each. */
+export function rateLimit({ perSecond, burst }: Rate, slots = 1 << 15): RateLimit {
   const interval = 1000 / perSecond
   const tolerance = interval * (burst - 1)
   // When the slot would be empty again, in ms of the monotonic clock: the whole state of a bucket (GCRA).
@@ -30,6 +38,10 @@ export function rateLimit(perSecond: number, burst: number, slots = 1 << 15): Ra
 
   return {
     wait: (key, now = performance.now()) => waitOf(slotOf(key), now),
+    charge(key, now = performance.now()) {
+      const slot = slotOf(key)
+      emptyAt[slot] = Math.min(Math.max(emptyAt[slot] ?? 0, now) + interval, now + 2 * interval * burst)
+    },
     take(key, now = performance.now()) {
       const slot = slotOf(key)
       const wait = waitOf(slot, now)

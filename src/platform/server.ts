@@ -52,7 +52,9 @@ export const serverLimits = {
   bodyBytes: 64 * 1024,
   headerBytes: 8 * 1024,
   connections: 8192,
-} as const
+  callerRate: { perSecond: 50, burst: 200 },
+  refusedRate: { perSecond: 100, burst: 500 },
+}
 
 export function createPlatform(options: PlatformOptions): Platform {
   const limits = { ...serverLimits, ...options.serverLimits }
@@ -60,7 +62,7 @@ export function createPlatform(options: PlatformOptions): Platform {
   const resolve = options.resolve ?? resolveByDns
   const forward = createForward(rule, resolve, options.forwardLimits)
   const app = createApp(limits, options)
-  const { authenticate } = authentication(options.agents, options.adminToken)
+  const { authenticate } = authentication({ ...limits, agents: options.agents, adminToken: options.adminToken })
 
   app.get('/health', () => ({ status: 'ok' }))
   void app.register(async (secured) => {

@@ -1,13 +1,9 @@
 /** What the tests of the platform stand on: rows in a real PostgreSQL, the platform on a port, agents on loopback. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { createServer, type RequestListener } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Client } from 'pg'
 import { pino } from 'pino'
-import { startPostgres } from '../../src/dev/postgres.ts'
 import { createPlatform, type PlatformOptions } from '../../src/platform/server.ts'
-import { migrate } from '../../src/store/postgres/migrate.ts'
 import { openStore } from '../../src/store/postgres/open.ts'
 import { type Phase, type WorkspaceId, workspaceId, type WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
@@ -22,13 +18,8 @@ export interface Member {
 
 export type Registry = Awaited<ReturnType<typeof openRegistry>>
 
-/** A migrated database of its own, a leader's fence, and rows on demand. */
-export async function openRegistry() {
-  const dir = join(tmpdir(), `molecule-platform-${randomUUID()}`)
-  const postgres = await startPostgres({ dir, report: () => {}, unsafe: true })
-  const database = `platform_${randomBytes(6).toString('hex')}`
-  const databaseUrl = await postgres.createDatabase(database)
-  await migrate(databaseUrl)
+/** The store over a migrated database, a leader's fence, and rows on demand. */
+export async function openRegistry(databaseUrl: string) {
   const metrics = createMetrics()
   const lines: string[] = []
   // No redaction here, unlike the operator's own log: what reaches it is seen by the tests.
@@ -36,6 +27,8 @@ export async function openRegistry() {
   const store = openStore({ databaseUrl, lease: 'test', metrics, log })
   const fence = { epoch: await store.leaders.begin('test', 'test'), check: () => {} }
   const client = new Client({ connectionString: databaseUrl })
+  // A database that is broken on purpose takes this connection with it.
+  client.on('error', () => {})
   await client.connect()
 
   /** A workspace with a launched incarnation and its token, in `provisioning`. */
@@ -61,7 +54,6 @@ export async function openRegistry() {
     metrics,
     lines,
     log,
-    postgres,
     workspace,
     /** An agent that is there: its row is online at `url`. */
     async online(url: string, given: Partial<WorkspaceIntent> = {}): Promise<Member> {
@@ -81,7 +73,11 @@ export async function openRegistry() {
     async serve(more: Partial<PlatformOptions> = {}) {
       const abort = new AbortController()
       const platform = createPlatform({
-        ...{ agents: store.agents, adminToken, deploymentMode: 'self-hosted', log, metrics },
+        agents: store.agents,
+        adminToken,
+        deploymentMode: 'self-hosted',
+        log,
+        metrics,
         ...more,
       })
       const { port } = await platform.listen(abort.signal, { host: '127.0.0.1', port: 0 })
@@ -94,8 +90,6 @@ export async function openRegistry() {
     async close(): Promise<void> {
       await store.close()
       await client.end()
-      await postgres.dropDatabase(database)
-      await postgres.stop()
     },
   }
 }
