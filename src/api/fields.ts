@@ -69,7 +69,23 @@ export const prose = (max: number) =>
 /** Long text for agents (prompts, memories, values): any language, line breaks, no other control characters. */
 export const text = (max: number, min = 0) => matching(printable, max, min)
 
-export const duration = () => matching(durationPattern, 32, 2)
+const durationRule = (cel: string, message: string, holds: (value: string) => boolean): Rule<string> => ({
+  cel,
+  message,
+  holds,
+})
+const sane = durationRule(
+  "self.matches('^([0-9]{1,5}(ms|s|m|h|d))+$')",
+  'must be written like 90s, 30m, 1h30m or 7d, with at most five digits a number',
+  (value) => /^(\d{1,5}(ms|s|m|h|d))+$/.test(value),
+)
+const positive = durationRule("self.matches('[1-9]')", 'must be longer than nothing', (value) => /[1-9]/.test(value))
+
+/** Five digits keep every sum within what a Date can hold. */
+export const duration = (least: 'positive' | 'zero' = 'positive') => {
+  const written = ruled(matching(durationPattern, 32, 2), sane)
+  return least === 'zero' ? written : ruled(written, positive)
+}
 
 const label = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'
 const subdomain = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'
@@ -105,12 +121,19 @@ export const listBy = <T extends z.ZodType>(key: string & keyof z.output<T>, ite
       error: `must not contain the same ${key} twice`,
     })
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key], description: about })
-/** A map of at most `max` entries. */
-export const mapOf = <T extends z.ZodType>(value: T, max: number, description: string) =>
-  z
-    .record(z.string(), value)
-    .refine((entries) => Object.keys(entries).length <= max, { error: `must have at most ${max} entries` })
-    .meta({ maxProperties: max, description })
+/** A map of at most `max` entries, whose keys are lines of at most `keyLength` characters. */
+export const mapOf = <T extends z.ZodType>(value: T, max: number, description: string, keyLength = 255) => {
+  const fits = within(keyLength)
+  const keys = inJavaScript(oneLine)
+  const record = z.record(z.string(), value).refine((entries) => Object.keys(entries).length <= max, {
+    error: `must have at most ${max} entries`,
+  })
+  return ruled<typeof record>(record, {
+    cel: `self.all(key, key.size() > 0 && key.size() <= ${keyLength} && key.matches(r'${oneLine}'))`,
+    message: `keys must be lines of 1 to ${keyLength} characters, without control or text-direction characters`,
+    holds: (entries) => Object.keys(entries).every((key) => key !== '' && fits(key) && keys.test(key)),
+  }).meta({ maxProperties: max, description })
+}
 
 /** A reference to a Workspace of the same namespace. */
 export const workspaceRef = (description: string) =>

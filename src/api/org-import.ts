@@ -92,7 +92,7 @@ export const orgImportSpec = f.ruled(
       description: 'What happens to workspaces of this import whose node left the template.',
     }),
     renames: f
-      .mapOf(nodePath(), 512, 'Old path of a node to its new one, so that a rename keeps the workspace.')
+      .mapOf(nodePath(), 512, 'Old path of a node to its new one, so that a rename keeps the workspace.', 2048)
       .exactOptional(),
     exclude: f
       .setOf(nodePath(), 512, 'Paths of nodes that are left out with all below them: "Director/Writer".')

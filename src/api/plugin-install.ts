@@ -77,7 +77,10 @@ const fields = z.object({
   canary: z
     .object({
       ring: z.enum(['canary', 'production']).default('canary').meta({ description: 'The ring that goes first.' }),
-      soak: f.duration().default('0s').meta({ description: 'How long it must be well before the others follow.' }),
+      soak: f
+        .duration('zero')
+        .default('0s')
+        .meta({ description: 'How long it must be well before the others follow.' }),
     })
     .meta({ description: 'Some first, then the others.' })
     .exactOptional(),

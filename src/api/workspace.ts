@@ -164,7 +164,7 @@ const effectivePower = z.object({
 })
 
 const instance = z.object({
-  backend: z.enum(backends).meta({ description: 'Where it lives. The first record decides.' }),
+  backend: f.bounded(32).meta({ description: 'Where it lives. The first record decides.' }),
   id: f.bounded(256).meta({ description: "The backend's own name for it." }).exactOptional(),
   address: f.bounded(2048).meta({ description: 'Where the operator reaches the agent.' }).exactOptional(),
   specHash: f.bounded(128).meta({ description: 'Digest of the desired state it was started with.' }).exactOptional(),

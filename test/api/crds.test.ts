@@ -41,7 +41,7 @@ describe.each(kindNames)('%s', (kind) => {
 
   test('shows its columns', async () => {
     expect(await api.create(objectOf(kind, 'shown', least[kind]), false)).toMatchObject({ refused: false })
-    const [short = '', wide = ''] = await Promise.all([
+    const [short, wide] = await Promise.all([
       cluster.kubectl(['get', plural, 'shown', '-n', home]),
       cluster.kubectl(['get', plural, 'shown', '-n', home, '-o', 'wide']),
     ])

@@ -29,12 +29,14 @@ const cases: readonly Case[] = [
   ['Workspace', 'spec.displayName', { displayName: 'two\nlines' }, `must be one line without ${invisible}`],
   ['Workspace', 'spec.displayName', { displayName: 'gnp\u202e.exe' }, `must be one line without ${invisible}`],
   ['Workspace', 'spec.displayName', { displayName: 'a\u0000b' }, `must be one line without ${invisible}`],
-  ...[...'{}[]|>*&!'].map((banned): Case => [
-    'Workspace',
-    'spec.displayName',
-    { displayName: `a ${banned} b` },
-    'must not contain any of { } [ ] | > * & !',
-  ]),
+  ...'{}[]|>*&!'
+    .split('')
+    .map((banned): Case => [
+      'Workspace',
+      'spec.displayName',
+      { displayName: `a ${banned} b` },
+      'must not contain any of { } [ ] | > * & !',
+    ]),
   ['Workspace', 'spec.displayName', { displayName: ' Ada' }, 'must not be blank, nor begin or end with a blank'],
   ['Workspace', 'spec.displayName', { displayName: ' ' }, 'must not be blank, nor begin or end with a blank'],
   ['Workspace', 'spec.role', { role: 'does\u001b[2Jthings' }, `must not contain ${invisible}`],
@@ -68,6 +70,21 @@ const cases: readonly Case[] = [
   ['Workspace', 'spec.files[0].path', file('.auth_token'), 'this file is written by the operator'],
   ['Workspace', 'spec.schedules[0].cron', schedule('@daily-or-so'), 'must have five fields'],
   ['Workspace', 'spec.schedules[0].cron', schedule('0 0 9 * * 1-5'), 'must have five fields'],
+  ['Workspace', 'spec.hibernation.idleAfter', { hibernation: { idleAfter: '0m' } }, 'must be longer than nothing'],
+  [
+    'Workspace',
+    'spec.lifetime.expiresAfter',
+    { lifetime: { expiresAfter: '999999d' } },
+    'at most five digits a number',
+  ],
+  [
+    'Workspace',
+    'spec.categoryRouting',
+    { categoryRouting: { 'a\nb': [] } },
+    'keys must be lines of 1 to 255 characters',
+  ],
+  ['OrgImport', 'spec.renames', org({ renames: { '': 'a' } }), 'keys must be lines of 1 to 2048 characters'],
+  ['PluginInstall', 'spec.interval', plugin({ interval: '0s' }), 'must be longer than nothing'],
   ['Workspace', 'spec.adopt', { adopt: {} }, 'give exactly one of workspaceID, instanceID, containerID'],
   ['OrgImport', 'spec.source', { source: {} }, 'give exactly one of inline, configMapRef, git, sourceRef'],
   ['OrgImport', 'spec.source', { source: { inline: { name: 'A' }, configMapRef: ref } }, 'give exactly one of inline'],
