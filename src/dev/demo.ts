@@ -86,6 +86,7 @@ async function setUp(
   const postgres = await startPostgres({ dir: join(dir, 'postgres'), report })
   stack.defer(() => postgres.stop())
   const databaseUrl = postgres.server ? await postgres.createDatabase('molecule') : postgres.url
+  if (postgres.server) report('database: PostgreSQL of our own')
   interrupted.throwIfAborted()
 
   const platformPort = await freePort()
@@ -99,6 +100,7 @@ async function setUp(
   interrupted.throwIfAborted()
   const operator = await startOperator({ kubeconfig, databaseUrl, agents, platformPort, dir, report })
   stack.defer(() => operator.stop())
+  report('operator: running, with the rights of manifests/rbac and no others')
   await place.cluster.apply(runtimeObjects(org, agents.image))
   stack.defer(() => deleteRuntimes(place.cluster))
   return { cluster: place.cluster, operator, agents: agents.kind, since }

@@ -23,6 +23,8 @@ class Live implements Screen {
   readonly #out: NodeJS.WriteStream
   /** Lines of the tree that stand above the cursor. */
   #height = 0
+  /** What the last line told the progress of. */
+  #step = ''
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
@@ -30,10 +32,15 @@ class Live implements Screen {
 
   say(line: string): void {
     this.release()
-    this.#out.write(`${line}\n`)
+    // `starting etcd … 7 s` takes the place of `starting etcd … 2 s`.
+    const [step = '', time] = line.split(' … ')
+    const again = time !== undefined && step === this.#step
+    this.#step = time === undefined ? '' : step
+    this.#out.write(`${again ? '\x1b[1A\r\x1b[K' : ''}${line}\n`)
   }
 
   show(title: string, lines: readonly AgentLine[]): void {
+    this.#step = ''
     const width = this.#out.columns
     // More than fits cannot be redrawn: what has scrolled away is out of reach.
     const room = Math.max(3, this.#out.rows - 4)
