@@ -138,14 +138,18 @@ test('a server that is gone is told as a wait, within bounds, and close() does n
 })
 
 test('a server that answers nothing is told as a wait within bounds, and is used again when it answers', async () => {
-  const { store } = given(postgres.url)
+  const { store, sql } = given(postgres.url)
   await store.agents.countByPhase()
+  const rows = await sql(`SELECT pid FROM pg_stat_activity WHERE application_name = 'molecule-operator'`)
+  const sessions = rows.map((row) => Number(row['pid']))
   server.pause()
+  for (const pid of sessions) process.kill(pid, 'SIGSTOP')
   const began = performance.now()
   try {
     await expect(store.workspaces.record(intent(), fence)).rejects.toThrow(RetryAfter)
     expect(performance.now() - began).toBeLessThan(10_000)
   } finally {
+    for (const pid of sessions) process.kill(pid, 'SIGCONT')
     server.resume()
   }
   expect((await patiently(() => store.workspaces.record(intent(), fence))).kind).toBe('recorded')
