@@ -76,7 +76,7 @@ export interface WorkspaceRow {
 /** What became of one intent. Everything but `recorded` wrote nothing. */
 export type Recorded =
   | { readonly kind: 'recorded'; readonly row: WorkspaceRow; readonly changed: boolean }
-  /** The parent has no live row yet. */
+  /** The parent has no live row yet. (A row that had this parent already keeps it, also once the parent is removed.) */
   | { readonly kind: 'parentMissing' }
   /** A live sibling has the name. */
   | { readonly kind: 'siblingTaken'; readonly by: { readonly namespace: string; readonly resourceName: string } }

@@ -56,7 +56,7 @@ test('every migration goes up, down and up again', async () => {
 test('all ten phases are in the enum from the first', async () => {
   await migrate(url)
   const rows = await query('SELECT unnest(enum_range(NULL::workspace_status))::text AS phase')
-  expect(rows.map((row) => row['phase']).sort()).toEqual([...phases].sort())
+  expect(new Set(rows.map((row) => row['phase']))).toEqual(new Set(phases))
 })
 
 test('the identity of the database is made once', async () => {
