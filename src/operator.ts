@@ -1,10 +1,18 @@
 /** Composition: everything concrete is built and wired here, once. */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import { orgImportType, type OrgImport } from './api/org-import.ts'
 import { runtimeType, type Runtime } from './api/runtime.ts'
 import { workspaceType, type Workspace } from './api/workspace.ts'
 import type { Backend } from './backends/backend.ts'
 import type { Config } from './config.ts'
+import {
+  importIndex,
+  orgImportIndexes,
+  orgImportViews,
+  watchAroundOrgImports,
+} from './controllers/org-import/controller.ts'
+import { OrgImportReconciler } from './controllers/org-import/reconcile.ts'
 import { createReferences, dataTypes } from './controllers/references.ts'
 import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/runtime/controller.ts'
 import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
@@ -23,8 +31,16 @@ import { livenessSweeper } from './sweepers/liveness.ts'
 import type { Logger } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 
-/** Runs until the signal aborts (resolves), or something happened that only a new process can mend (throws). */
-export async function runOperator(config: Config, log: Logger, signal: AbortSignal): Promise<void> {
+/**
+ * Runs until the signal aborts (resolves), or something happened that only a new process can mend (throws). Tests give
+ * backends of their own; otherwise the configuration says which there are.
+ */
+export async function runOperator(
+  config: Config,
+  log: Logger,
+  signal: AbortSignal,
+  given?: ReadonlyMap<string, Backend>,
+): Promise<void> {
   const metrics = createMetrics()
   if (config.MIGRATE) {
     const applied = await migrate(config.DATABASE_URL)
@@ -37,7 +53,7 @@ export async function runOperator(config: Config, log: Logger, signal: AbortSign
   const leader = elect(config, kube, store, log, metrics)
   const probes = new Probes({ kube, metrics, host: config.HEALTH_HOST, port: config.HEALTH_PORT })
   const manager = new Manager({ kube, leader, probes, log })
-  const backends = await openBackends(config, await store.leaders.instance())
+  const backends = given ?? (await openBackends(config, await store.leaders.instance()))
   addControllers(manager, { config, kube, leader, store, backends, log, metrics })
   addPlatform(manager, { config, store, log, metrics })
   await manager.run(signal)
@@ -123,9 +139,10 @@ function addControllers(manager: Manager, parts: Parts): void {
 
   const workspaces = kube.informer<Workspace>({
     type: workspaceType,
-    indexes: { ...workspaceIndexes, usage: usageIndex },
+    indexes: { ...workspaceIndexes, usage: usageIndex, import: importIndex },
   })
   const runtimes = kube.informer<Runtime>({ type: runtimeType })
+  const orgImports = kube.informer<OrgImport>({ type: orgImportType, indexes: orgImportIndexes })
   const data = {
     Secret: kube.follow({ type: dataTypes.Secret }),
     ConfigMap: kube.follow({ type: dataTypes.ConfigMap }),
@@ -160,7 +177,16 @@ function addControllers(manager: Manager, parts: Parts): void {
   })
   watchAroundRuntimes(runtime, runtimes, workspaces)
 
-  for (const controller of [workspace, runtime])
+  const orgImport = new Controller<OrgImport>({
+    ...common,
+    name: 'org-import',
+    informer: orgImports,
+    workers: 8,
+    reconciler: new OrgImportReconciler(orgImportViews(sources, client)),
+  })
+  watchAroundOrgImports(orgImport, { ...sources, orgImports })
+
+  for (const controller of [workspace, runtime, orgImport])
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
   const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
   manager.add({ name: 'outside', leaderOnly: true, start: outside })

@@ -241,7 +241,7 @@ function unsupportedCondition({ spec }: Workspace): ConditionDraft[] {
 }
 
 function instanceOf(row: WorkspaceRow, seen: Observation): NonNullable<WorkspaceStatus['instance']> {
-  const backend = row.backend as NonNullable<WorkspaceStatus['instance']>['backend']
+  const { backend } = row
   if (seen.state !== 'running') return { backend }
   return {
     backend,

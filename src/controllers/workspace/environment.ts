@@ -110,7 +110,8 @@ export function gather(
     else gatherer.env[name] = value ?? ''
   }
   for (const { path, configMapKeyRef, mode } of spec.files ?? []) gatherer.file(path, configMapKeyRef, mode)
-  return gatherer.lacks.length > 0 ? { lacks: gatherer.lacks } : gatherer
+  const { env, files, secrets, lacks } = gatherer
+  return lacks.length > 0 ? { lacks } : { env, files, secrets }
 }
 
 /** The Secrets and ConfigMaps a spec refers to, as `Secret/name`: what to watch for it. */

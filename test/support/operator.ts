@@ -1,0 +1,69 @@
+/** The operator in the process of a test, with backends of the test's own. */
+import { randomBytes } from 'node:crypto'
+import { afterAll } from 'vitest'
+import type { Backend } from '../../src/backends/backend.ts'
+import { registerAt } from '../../src/backends/fake/agent.ts'
+import { FakeBackend } from '../../src/backends/fake/backend.ts'
+import { readConfig } from '../../src/config.ts'
+import { freePort } from '../../src/dev/server-process.ts'
+import { runOperator } from '../../src/operator.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import { operatorKubeconfig } from './cluster.ts'
+import { until } from './until.ts'
+
+export interface TestOperator {
+  readonly platformUrl: string
+  /** Of /metrics. */
+  readonly healthUrl: string
+  /** Resolves when it has ended; throws why, if it failed. */
+  readonly ended: Promise<void>
+  stop(): Promise<void>
+}
+
+export interface OperatorSettings {
+  readonly databaseUrl: string
+  readonly backends: readonly Backend[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export const adminToken = randomBytes(32).toString('hex')
+
+/** Starts one and waits until it is ready. Stopped after the file unless it was before. */
+export async function startOperator({ databaseUrl, backends, env = {} }: OperatorSettings): Promise<TestOperator> {
+  const [platformPort, healthPort] = [await freePort(), await freePort()]
+  const config = readConfig([], {
+    KUBECONFIG: await operatorKubeconfig(),
+    DATABASE_URL: databaseUrl,
+    ADMIN_TOKEN: adminToken,
+    BACKENDS: 'external,fake',
+    DEFAULT_BACKEND: 'fake',
+    PLATFORM_HOST: '127.0.0.1',
+    PLATFORM_PORT: String(platformPort),
+    HEALTH_HOST: '127.0.0.1',
+    HEALTH_PORT: String(healthPort),
+    LEASE_NAME: `test-${randomBytes(4).toString('hex')}`,
+    WORKERS: '32',
+    ...env,
+  })
+  const log = createLogger(process.env['TEST_LOG_LEVEL'] ?? 'error')
+  const abort = new AbortController()
+  const named = new Map(backends.map((backend) => [backend.name, backend]))
+  const ended = runOperator(config, log, abort.signal, named)
+  ended.catch(() => undefined)
+  const stop = async () => {
+    abort.abort()
+    await ended.catch(() => undefined)
+  }
+  afterAll(stop)
+  const healthUrl = `http://127.0.0.1:${healthPort}`
+  const ready = until(async () => (await fetch(`${healthUrl}/readyz`)).ok, { what: 'the operator to be ready' })
+  await Promise.race([ready, ended])
+  return { platformUrl: `http://127.0.0.1:${platformPort}`, healthUrl, ended, stop }
+}
+
+/** A fake backend whose instances register at once with their token, unless `silent` says so of a name. */
+export function fakeWithAgents(silent: (name: string) => boolean = () => false): FakeBackend {
+  return new FakeBackend({
+    onRunning: (spec, ended) => (silent(spec.ref.name) ? undefined : registerAt(spec, ended)),
+  })
+}
