@@ -12,13 +12,11 @@ import { importLabel } from './children.ts'
 import { standing } from './describe.ts'
 import type { OrgImportCollaborators } from './reconcile.ts'
 
-const importsOf = ({ metadata }: Workspace): readonly string[] => {
+/** Index `import` of the Workspace informer: uids of the imports that a Workspace says it is from. */
+export const importIndex = ({ metadata }: Workspace): readonly string[] => {
   const uid = metadata.labels?.[importLabel]
   return uid === undefined ? [] : [uid]
 }
-
-/** Index that the Workspace informer must be made with. */
-export const workspaceIndexes = { import: importsOf } as const
 
 /** Indexes that the OrgImport informer must be made with. */
 export const orgImportIndexes = {
@@ -57,7 +55,10 @@ export const orgImportViews = (
 })
 
 /** Passes by what happened around an import. */
-export function watchAround(controller: Controller<OrgImport>, { orgImports, workspaces, data }: Sources): void {
+export function watchAroundOrgImports(
+  controller: Controller<OrgImport>,
+  { orgImports, workspaces, data }: Sources,
+): void {
   const keys = (index: keyof typeof orgImportIndexes, value: string) =>
     orgImports.cache.byIndex(index, value).map(keyOf)
   const soon = (uid: string) => {
@@ -67,7 +68,7 @@ export function watchAround(controller: Controller<OrgImport>, { orgImports, wor
 
   workspaces.onChange(({ before, after }) => {
     if (before !== undefined && after !== undefined && sameMeaning(before, after)) return
-    for (const uid of new Set([before, after].flatMap((each) => (each ? importsOf(each) : [])))) soon(uid)
+    for (const uid of new Set([before, after].flatMap((each) => (each ? importIndex(each) : [])))) soon(uid)
   })
   for (const kind of ['Secret', 'ConfigMap'] as const) {
     controller.watch(data[kind], ({ key, before, after }): Iterable<Key> => {

@@ -1,0 +1,38 @@
+/** OrgImports as a test makes and reads them. */
+import type { OrgImport, OrgImportStatus } from '../../src/api/org-import.ts'
+import type { Workspace } from '../../src/api/workspace.ts'
+import type { Cluster } from '../../src/dev/cluster.ts'
+import { encodePath } from '../../src/orgs/source-path.ts'
+
+export const orgImport = (namespace: string, name: string, spec: object, metadata: object = {}) => ({
+  apiVersion: 'molecule.dev/v1alpha1',
+  kind: 'OrgImport',
+  metadata: { name, namespace, ...metadata },
+  spec,
+})
+
+/** A template folder as a ConfigMap: paths to texts. */
+export const template = (namespace: string, name: string, files: Readonly<Record<string, string>>) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace },
+  data: Object.fromEntries(Object.entries(files).map(([path, text]) => [encodePath(path), text])),
+})
+
+export const fromConfigMap = (name: string) => ({ source: { configMapRef: { name } } })
+
+export async function readOrg(cluster: Cluster, namespace: string, name: string): Promise<OrgImport> {
+  return (await cluster.getJson('orgimport', name, '-n', namespace)) as OrgImport
+}
+
+/** The Workspaces of a namespace by display name. */
+export async function readTree(cluster: Cluster, namespace: string): Promise<Map<string, Workspace>> {
+  const { items } = (await cluster.getJson('workspaces', '-n', namespace)) as { items: Workspace[] }
+  return new Map(items.map((item) => [item.spec.displayName ?? item.metadata.name, item]))
+}
+
+/** `True Settled`, or undefined when there is no such condition. */
+export function conditionOf(status: OrgImportStatus | undefined, type: string): string | undefined {
+  const found = (status?.conditions ?? []).find((condition) => condition.type === type)
+  return found && `${found.status} ${found.reason}`
+}
