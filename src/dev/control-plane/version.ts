@@ -10,6 +10,6 @@ export interface Binaries {
   readonly controllerManager: string | undefined
 }
 
-export const binaryNames = ['etcd', 'kube-apiserver', 'kubectl', 'kube-controller-manager'] as const
+const binaryNames = ['etcd', 'kube-apiserver', 'kubectl', 'kube-controller-manager'] as const
 export type BinaryName = (typeof binaryNames)[number]
 export const neededNames: readonly BinaryName[] = ['etcd', 'kube-apiserver', 'kubectl']
