@@ -134,6 +134,7 @@ test('an agent that ignores the polite signal is killed with everything it start
   expect(await deaf.remove(refOf(uid), 'delete', never)).toBe('requested')
   expect(await deaf.observe(refOf(uid), never)).toMatchObject({ state: 'stopping' })
   expect(await deaf.remove(refOf(uid), 'delete', never)).toBe('requested')
+  await until('they are killed without another call', async () => pids(uid).length === 0)
   await gone(deaf, uid, 'delete')
   expect(pids(uid)).toEqual([])
   expect(existsSync(folderOf(uid))).toBe(false)

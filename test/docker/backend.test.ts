@@ -27,7 +27,9 @@ test.each([
   ['404 of something else than the engine', 404, 'page not found'],
   ['a failure of the engine', 500, 'No such container, or so I believe'],
 ])('%s is unknown, never absent', async (_, code, message) => {
-  const proxy = await openProxy(host, () => ({ code, message }))
+  const proxy = await openProxy(host, ({ url }) =>
+    /ws-.*json/.test(url ?? '') ? { code, body: { message } } : { code: 200, body: [] },
+  )
   onTestFinished(() => proxy.close())
   const backend = new DockerBackend({ host: proxy.host, operatorInstance: 'x' })
   expect(await backend.observe(refOf(randomUUID()), never)).toMatchObject({ state: 'unknown' })

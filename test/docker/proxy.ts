@@ -15,7 +15,10 @@ interface Proxy {
   close(): Promise<void>
 }
 
-type Answer = { readonly code: number; readonly message: string }
+interface Answer {
+  readonly code: number
+  readonly body: unknown
+}
 
 /** A socket in front of the engine, to watch what is asked and to break the line; `answer` replies in its stead. */
 export async function openProxy(host: string, answer?: (asked: IncomingMessage) => Answer): Promise<Proxy> {
@@ -29,7 +32,7 @@ export async function openProxy(host: string, answer?: (asked: IncomingMessage) 
     const instead = answer?.(asked)
     if (instead !== undefined) {
       response.writeHead(instead.code, { 'content-type': 'application/json' })
-      response.end(JSON.stringify({ message: instead.message }))
+      response.end(JSON.stringify(instead.body))
       return
     }
     const { method, url: path, headers } = asked

@@ -4,7 +4,7 @@ import { hasRegistry, withoutFrames } from './backend.ts'
 import { failureOf, pullFailure, throwLaunchFailure } from './errors.ts'
 
 const answer = (statusCode: number, message: string) =>
-  Object.assign(new Error(`(HTTP code ${statusCode}) unexpected - ${message} `), { statusCode })
+  Object.assign(new Error(`(HTTP code ${statusCode}) no such container - ${message} `), { statusCode })
 
 test.each([
   [404, 'No such container: ws-1', 'absent'],

@@ -25,7 +25,9 @@ const table: readonly (readonly [code: number, words: RegExp, failure: Failure])
 
 export function failureOf(error: unknown): Failure {
   if (!(error instanceof Error) || !('statusCode' in error)) return 'unknown'
-  return table.find(([code, words]) => error.statusCode === code && words.test(error.message))?.[2] ?? 'unknown'
+  // The client puts words of its own before the engine's, "no such container" before any 404 among them.
+  const message = engineMessage(error)
+  return table.find(([code, words]) => error.statusCode === code && words.test(message))?.[2] ?? 'unknown'
 }
 
 /**
