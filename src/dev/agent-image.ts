@@ -85,13 +85,13 @@ function entriesOf(program: string): TarEntry[] {
 }
 
 /** Paths as the loader knows them, the loader's own among them. */
-export function linkedWith(binary: string): string[] {
+function linkedWith(binary: string): string[] {
   const listing = execFileSync('ldd', [binary], { encoding: 'utf8' })
   return listing.split('\n').flatMap((line) => /(?:=> )?(\/\S+) \(0x/.exec(line)?.[1] ?? [])
 }
 
 /** Loaded by name when a host is looked up, so that ldd does not know them. */
-export const nameServicesIn = (folder: string): string[] =>
+const nameServicesIn = (folder: string): string[] =>
   readdirSync(folder)
     .filter((file) => /^lib(nss_(files|dns)|resolv)\.so/.test(file))
     .map((file) => join(folder, file))
