@@ -12,7 +12,7 @@ interface Field {
 }
 
 /** All fields below a schema, parents before what is in them. */
-export function fieldsBelow(schema: StructuralSchema, path: string): Field[] {
+function fieldsBelow(schema: StructuralSchema, path: string): Field[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, inner]) => {
     const at = path === '' ? name : `${path}.${name}`
     const field = { path: at, schema: inner, required: schema.required?.includes(name) ?? false }

@@ -94,7 +94,7 @@ export const labelName = () => matching(label, 63, 1)
 /** The name of any other Kubernetes object. */
 export const objectName = () => matching(subdomain, 253, 1)
 /** A key of a Secret or ConfigMap. */
-const dataKey = () => matching('^[-._a-zA-Z0-9]+$', 253, 1)
+export const dataKey = () => matching('^[-._a-zA-Z0-9]+$', 253, 1)
 export const envName = () => matching('^[A-Za-z_][A-Za-z0-9_]*$', 253, 1)
 export const sha256 = (prefix: '' | 'sha256:') => matching(`^${prefix}[0-9a-f]{64}$`, 71, 64)
 
@@ -163,12 +163,12 @@ export const keyRef = (kind: 'Secret' | 'ConfigMap') =>
     .extend({ key: dataKey().meta({ description: `The key in the ${kind}.` }) })
     .meta({ description: `One key of a ${kind}.` })
 
-const exactlyOne = <T extends object>(...names: readonly (string & keyof T)[]): Rule<T> => ({
+/** Of these fields one is given, and one only. */
+export const exactlyOne = <T extends object>(...names: readonly (string & keyof T)[]): Rule<T> => ({
   cel: `[${names.map((name) => `has(self.${name})`).join(', ')}].filter(given, given).size() == 1`,
   message: `give exactly one of ${names.join(', ')}`,
   holds: (value) => names.filter((name) => value[name] !== undefined).length === 1,
 })
-export { exactlyOne, optionalRef, dataKey }
 
 const valueFrom = ruled(
   z.object({ secretKeyRef: keyRef('Secret').exactOptional(), configMapKeyRef: keyRef('ConfigMap').exactOptional() }),

@@ -17,6 +17,8 @@ const configMapRef = f.dataRef('ConfigMap').extend({
     .exactOptional(),
 })
 
+const sources = ['inline', 'configMapRef', 'git', 'sourceRef'] as const
+
 const source = f.ruled(
   z.object({
     inline: inlineOrg.exactOptional(),
@@ -29,9 +31,9 @@ const source = f.ruled(
     git: git.exactOptional(),
     sourceRef: sourceRef.exactOptional(),
   }),
-  f.exactlyOne('inline', 'configMapRef', 'git', 'sourceRef'),
+  f.exactlyOne(...sources),
   {
-    cel: "['inline', 'configMapRef', 'git', 'sourceRef'].size() == 4 && has(self.inline) == has(oldSelf.inline) && has(self.configMapRef) == has(oldSelf.configMapRef) && has(self.git) == has(oldSelf.git) && has(self.sourceRef) == has(oldSelf.sourceRef)",
+    cel: sources.map((name) => `has(self.${name}) == has(oldSelf.${name})`).join(' && '),
     message: 'the kind of source cannot change after creation: make another OrgImport',
   },
 )
@@ -74,7 +76,7 @@ const target = z.object({
     .exactOptional(),
 })
 
-export const orgImportSpec = f.ruled(
+const orgImportSpec = f.ruled(
   z.object({
     source: source.meta({ description: 'Where the template is. Exactly one of its fields.' }),
     target: target
@@ -148,7 +150,7 @@ const tally = {
   ready: 'Workspaces that are Ready.',
 }
 
-export const orgImportStatus = z.object({
+const orgImportStatus = z.object({
   ...commonStatus,
   counts: counts(tally, 'The tree in numbers.').exactOptional(),
   source: z

@@ -102,8 +102,6 @@ export const orgTemplate = z.object({
 
 export type OrgTemplate = z.output<typeof orgTemplate>
 export type OrgDefaults = z.output<typeof defaults>
-export type OrgSchedule = z.output<typeof schedule>
-export type OrgChannel = z.output<typeof channel>
 export type OrgMemory = z.output<typeof memory>
 export type EnvRequirement = z.output<typeof requirement>
 

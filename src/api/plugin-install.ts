@@ -94,7 +94,7 @@ const fields = z.object({
   deletionPolicy: f.deletionPolicy('Delete removes the plugin from its workspaces; Retain leaves it there.'),
 })
 
-export const pluginInstallSpec = f.ruled(
+const pluginInstallSpec = f.ruled(
   fields,
   {
     cel: 'has(self.pluginName) == has(oldSelf.pluginName) && (!has(self.pluginName) || self.pluginName == oldSelf.pluginName)',
@@ -115,7 +115,7 @@ const workspaceInstall = z.object({
   message: f.bounded(1024).meta({ description: 'What is in the way.' }).exactOptional(),
 })
 
-export const pluginInstallStatus = z.object({
+const pluginInstallStatus = z.object({
   ...commonStatus,
   resolvedRevision: f.bounded(253).meta({ description: 'What the source points to now.' }).exactOptional(),
   installedRevision: f.bounded(253).meta({ description: 'What is installed.' }).exactOptional(),

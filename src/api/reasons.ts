@@ -1,11 +1,11 @@
 /**
- * Every condition type and every reason that a status may carry. Types are adjectives or participles that are good
+ * Every condition type and reason of the kinds that a controller acts on. Types are adjectives or participles that are good
  * when True (but for Reconciling, Stalled and Unsupported, which exist only while True); reasons are CamelCase and
  * never change their meaning, since alerts and scripts compare them.
  */
 
 /** In every kind. `Reconciling` and `Stalled` as kstatus defines them. */
-export type CommonCondition = 'Ready' | 'Reconciling' | 'Stalled' | 'Unsupported'
+type CommonCondition = 'Ready' | 'Reconciling' | 'Stalled' | 'Unsupported'
 
 export type WorkspaceCondition =
   | CommonCondition
@@ -27,19 +27,8 @@ export type OrgImportCondition =
 
 export type RuntimeCondition = CommonCondition | 'Resolved'
 
-export type PluginInstallCondition =
-  | CommonCondition
-  | 'Resolved'
-  | 'Verified'
-  | 'Allowed'
-  | 'Compatible'
-  | 'Delivered'
-  | 'Materialized'
-  | 'UpToDate'
-  | 'Approved'
-
 /** Reasons that any kind may give. */
-export type CommonReason =
+type CommonReason =
   /** Converged to what spec and power ask. */
   | 'Settled'
   | 'Progressing'
@@ -140,8 +129,3 @@ export type OrgImportReason =
   | 'DryRun'
 
 export type RuntimeReason = CommonReason | 'Resolved' | 'DigestRequired' | 'AmbiguousDefaultRuntime' | 'InUse'
-
-/** What a status says of a PluginInstall until a controller acts on it. */
-export type PluginInstallReason = CommonReason
-
-export type Reason = WorkspaceReason | OrgImportReason | RuntimeReason | PluginInstallReason

@@ -14,7 +14,7 @@ const model = z.object({
   requiredEnv: requiredEnv('Variables an agent needs with this model, instead of spec.requiredEnv.').exactOptional(),
 })
 
-export const runtimeSpec = f.ruled(
+const runtimeSpec = f.ruled(
   z.object({
     image: f
       .matching('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$', 512, 1)
@@ -82,7 +82,7 @@ export const runtimeSpec = f.ruled(
   },
 )
 
-export const runtimeStatus = z.object({
+const runtimeStatus = z.object({
   ...commonStatus,
   resolvedDigest: f.bounded(71).meta({ description: 'The digest that new instances get.' }).exactOptional(),
   workspaces: counts(

@@ -9,7 +9,7 @@ import type { KubeObject } from './meta.ts'
 import { commonStatus, counts } from './status.ts'
 
 /** All ten values of the row's status. */
-export const phases = [
+const phases = [
   'provisioning',
   'online',
   'offline',
@@ -22,7 +22,7 @@ export const phases = [
   'removed',
 ] as const
 
-export const backends = ['docker', 'ec2', 'process', 'external'] as const
+const backends = ['docker', 'ec2', 'process', 'external'] as const
 
 const hibernation = z.object({
   idleAfter: f.duration().meta({ description: 'How long without a task before it sleeps: 30m.' }),
@@ -191,7 +191,7 @@ const template = z.object({
   source: f.bounded(1024).meta({ description: 'Where it came from.' }).exactOptional(),
 })
 
-export const workspaceStatus = z.object({
+const workspaceStatus = z.object({
   ...commonStatus,
   workspaceID: f.bounded(36).meta({ description: 'The id of its row.' }).exactOptional(),
   phase: z.enum(phases).meta({ description: 'The status of its row.' }).exactOptional(),
