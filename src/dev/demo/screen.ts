@@ -41,9 +41,10 @@ class Live implements Screen {
 
   show(title: string, lines: readonly AgentLine[]): void {
     this.#step = ''
-    const width = this.#out.columns
+    // A terminal that does not know its size says 0.
+    const width = this.#out.columns || 80
     // More than fits cannot be redrawn: what has scrolled away is out of reach.
-    const room = Math.max(3, this.#out.rows - 4)
+    const room = Math.max(3, (this.#out.rows || 24) - 4)
     const shown = lines.slice(0, room)
     const drawn = [title, ...shown.map((line, i) => row(line, lines, i))].map((text) => cut(text, width))
     if (lines.length > room) drawn.push(dim(`  … and ${String(lines.length - room)} more`))
