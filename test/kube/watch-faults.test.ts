@@ -1,4 +1,5 @@
 /** F7–F10 of the fault list: what a watch meets, against a server that misbehaves on command. */
+import type { ServerResponse } from 'node:http'
 import { expect, test, type TestContext } from 'vitest'
 import { milliseconds } from '../../src/duration.ts'
 import type { Change } from '../../src/kube/client.ts'
@@ -168,7 +169,7 @@ test.concurrent('deleted and made again while nobody looked: a deletion and an a
   ])
 })
 
-const bodies: Record<string, (response: import('node:http').ServerResponse) => unknown> = {
+const bodies: Record<string, (response: ServerResponse) => unknown> = {
   'a 500': (response) => status(response, 500, 'InternalError'),
   'cut JSON': (response) => response.end('{"metadata":{"resourceVersion":"1"},"items":[{"meta'),
   'a page of HTML': (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>proxy</html>'),
