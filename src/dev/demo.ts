@@ -172,6 +172,9 @@ async function operatorInstance(databaseUrl: string): Promise<string> {
   const client = new Client({ connectionString: databaseUrl })
   await client.connect()
   try {
+    // An operator that did not come to migrate made nothing.
+    const { rows: known } = await client.query("SELECT WHERE to_regclass('operator_meta') IS NOT NULL")
+    if (known.length === 0) return 'none'
     const { rows } = await client.query<{ instance: string }>('SELECT instance FROM operator_meta')
     return rows[0]?.instance ?? 'none'
   } finally {

@@ -149,7 +149,7 @@ function startReaper(pid: number, dir: string): ChildProcess {
 }
 
 function lastLines(output: string): string {
-  return output.trim().split('\n').slice(-5).join('\n') || 'it printed nothing'
+  return output.trim().split('\n').slice(-12).join('\n') || 'it printed nothing'
 }
 
 /** A TCP port of loopback that was free a moment ago. */
