@@ -24,7 +24,7 @@ export interface Packed {
 /** Below the 1 MiB of a ConfigMap, with room for its metadata. */
 export const mostBytes = 900 * 1024
 /** Powers of two, so that growing moves only those nodes that have to move. */
-const binCounts = [1, 2, 4, 8, 16, 32, 64]
+const binCounts = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 /** All names that the ConfigMaps of an import can have. */
 export const mapNames = (importUid: string, importName: string): string[] =>

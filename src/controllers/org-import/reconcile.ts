@@ -169,7 +169,7 @@ const notApplied = (reason: Obstacle['reason'], message: string, waits = false):
   waits,
 })
 
-const tooManyFiles = notApplied('TooLarge', 'the files of the template have more than 56 MiB')
+const tooManyFiles = notApplied('TooLarge', 'the files of the template do not fit into 256 ConfigMaps')
 
 const openForFiles = (namespace: string) =>
   `the operator may not write ConfigMaps in namespace ${namespace}: create there the RoleBinding molecule-generated-files for ClusterRole molecule-generated-files (examples/open-namespace.yaml)`

@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest'
+import type { OrgImport } from '../../api/org-import.ts'
+import { minutes, seconds } from '../../duration.ts'
+import type { Deed, Done } from './apply.ts'
+import { backoff, Tallies } from './tally.ts'
+
+const org = (status?: object) => ({ metadata: { uid: 'u' }, status }) as unknown as OrgImport
+const done = (...deeds: Deed[]): Done[] => deeds.map((deed, i) => ({ path: `${i}`, name: `n-${i}`, deed }))
+const shown = ({ existing, created, updated }: ReturnType<Tallies['add']>) => [existing, created, updated]
+
+it('keeps the count of the last pass that did anything', () => {
+  const tallies = new Tallies()
+  expect(shown(tallies.add(org(), done('Created', 'Created', 'Failed')))).toEqual([0, 2, 0])
+  expect(shown(tallies.add(org(), done('Unchanged', 'Unchanged', 'Created')))).toEqual([2, 1, 0])
+  const quiet = tallies.add(org(), done('Unchanged', 'Unchanged', 'Unchanged'))
+  expect(shown(quiet)).toEqual([2, 1, 0])
+  expect([...quiet.deeds.values()]).toEqual(['Unchanged', 'Unchanged', 'Created'])
+  expect(shown(tallies.add(org(), done('Updated', 'Unchanged', 'Unchanged')))).toEqual([3, 0, 1])
+})
+
+it('goes on after a start from what the status says', () => {
+  const status = { counts: { existing: 1, created: 1, updated: 0 }, nodes: [{ path: '1', action: 'Created' }] }
+  const tally = new Tallies().add(org(status), done('Unchanged', 'Unchanged'))
+  expect(shown(tally)).toEqual([1, 1, 0])
+  expect(tally.deeds.get('1')).toBe('Created')
+  expect(shown(new Tallies().add(org(), done('Unchanged', 'Unchanged')))).toEqual([2, 0, 0])
+})
+
+it('waits longer with each pass that failed, and anew after one that did not', () => {
+  const tallies = new Tallies()
+  const failures = [1, 2, 3].map(() => tallies.add(org(), done('Failed')).failures)
+  expect(failures.map(backoff)).toEqual([seconds(1), seconds(2), seconds(4)])
+  expect(backoff(100)).toBe(minutes(5))
+  tallies.add(org(), done('Unchanged'))
+  expect(tallies.add(org(), done('Failed')).failures).toBe(1)
+})

@@ -1,0 +1,77 @@
+/** The operator killed in the middle of an import, as a process of its own. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { freePort } from '../../src/dev/server-process.ts'
+import { controlPlane, namespace, openNamespace, operatorKubeconfig } from '../support/cluster.ts'
+import { database } from '../support/database.ts'
+import { conditionOf, fromConfigMap, orgImport, readOrg, readTree, template } from '../support/orgs.ts'
+import { until } from '../support/until.ts'
+
+const cluster = controlPlane()
+const ns = await namespace(cluster)
+const databaseUrl = await database()
+const running = new Set<ChildProcess>()
+afterAll(async () => {
+  for (const child of running) {
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+})
+
+async function start(env: Record<string, string> = {}): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/main.ts'), 'run'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: {
+      ...process.env,
+      KUBECONFIG: await operatorKubeconfig(),
+      DATABASE_URL: databaseUrl,
+      BACKENDS: 'external',
+      PLATFORM_HOST: '127.0.0.1',
+      PLATFORM_PORT: String(await freePort()),
+      HEALTH_HOST: '127.0.0.1',
+      HEALTH_PORT: String(await freePort()),
+      LEASE_NAME: `crash-${ns}`,
+      LEADER_ELECT: 'false',
+      LOG_LEVEL: 'error',
+      ...env,
+    },
+  })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return child
+}
+
+const size = 40
+const files = {
+  'org.yaml': `workspaces: [${Array.from({ length: size }, (_, i) => `{ name: Agent ${i}, system_prompt: You are ${i}. }`).join(', ')}]`,
+}
+
+test('killed after it applied some, the next one applies the rest and touches none of them twice', async () => {
+  await openNamespace(ns, cluster)
+  const killed = await start({ FAILPOINT: 'applied:3' })
+  const exit = once(killed, 'exit')
+  await cluster.apply([template(ns, 'crowd', files), orgImport(ns, 'crowd', fromConfigMap('crowd'))])
+  expect(await exit).toEqual([null, 'SIGKILL'])
+  const half = await readTree(cluster, ns)
+  expect(half.size).toBeGreaterThanOrEqual(3)
+  expect(half.size).toBeLessThan(size)
+
+  await start()
+  const org = await until(
+    async () => {
+      const found = await readOrg(cluster, ns, 'crowd')
+      return conditionOf(found.status, 'Applied') === 'True Applied' ? found : undefined
+    },
+    { within: 40_000, what: 'the whole tree' },
+  )
+  expect(org.status?.counts).toMatchObject({ desired: size, existing: half.size, created: size - half.size })
+  const whole = await readTree(cluster, ns)
+  expect(whole.size).toBe(size)
+  for (const [name, before] of half) {
+    expect(whole.get(name)?.metadata.uid).toBe(before.metadata.uid)
+    expect(whole.get(name)?.metadata.generation).toBe(1)
+  }
+})
