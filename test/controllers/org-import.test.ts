@@ -217,8 +217,9 @@ describe('a deletion', () => {
     await settles(ns, 'team', 'Ready', 'True Settled')
     await cluster.kubectl(['delete', 'org', 'team', '-n', ns, '--timeout=30s'])
     const tree = [...(await readTree(cluster, ns)).values()]
+    expect(tree.length).toBe(3)
     expect(tree.map(({ metadata }) => [metadata.labels, metadata.ownerReferences])).toEqual(
-      Array(3).fill([undefined, undefined]),
+      tree.map(() => [undefined, undefined]),
     )
     const maps = await cluster.kubectl(['get', 'configmaps', '-n', ns, '-o', 'name'])
     expect(maps).toContain('configmap/team-files-')
