@@ -20,7 +20,7 @@ const deployment = z.object({
 let cluster: ControlPlane
 beforeAll(async () => {
   cluster = await ownControlPlane()
-  await cluster.applyKustomization(manifests)
+  await cluster.kubectl(['apply', '-k', manifests])
 })
 afterAll(() => cluster.stop())
 
@@ -33,7 +33,7 @@ async function installed(): Promise<Record<string, string>> {
 describe('kubectl apply -k manifests/', () => {
   test('a second time changes no object', async () => {
     const before = await installed()
-    await cluster.applyKustomization(manifests)
+    await cluster.kubectl(['apply', '-k', manifests])
     expect(await installed()).toEqual(before)
     expect(Object.keys(before)).toEqual(
       expect.arrayContaining([

@@ -27,8 +27,8 @@ const created = z.object({
 let cluster: ControlPlane
 beforeAll(async () => {
   cluster = await ownControlPlane()
-  await cluster.apply(join(root, 'crds'), '--server-side')
-  await cluster.applyKustomization(policy)
+  await cluster.apply(join(root, 'crds'))
+  await cluster.apply(policy)
   await acts(true)
 })
 afterAll(() => cluster.stop())
