@@ -64,10 +64,11 @@ function flood(response: ServerResponse): void {
 }
 
 const registry = await openRegistry(await database())
-const platform = await registry.serve({ forwardLimits: { head: milliseconds(500), connect: milliseconds(500) } })
+const platform = await registry.serve()
+const impatient = await registry.serve({ forwardLimits: { head: milliseconds(200) } })
 const open = await registry.serve({ openNetworks: ['127.0.0.0/8'] })
 afterAll(async () => {
-  await Promise.all([platform.stop(), open.stop()])
+  await Promise.all([platform, impatient, open].map(({ stop }) => stop()))
   agent.stop()
   await registry.close()
 })
@@ -205,7 +206,7 @@ describe('no answer', () => {
     ['break', 503, 'agent_unreachable', '15'],
   ])('when the agent says %s', async (method, status, code, retryAfter) => {
     const to = await registry.online(agent.url)
-    const answer = await ask(adminToken, to.id, { method })
+    const answer = await ask(adminToken, to.id, { method }, (method === 'hang' ? impatient : platform).base)
     expect(answer).toMatchObject({ status, body: refusal(code) })
     expect(answer.headers.get('retry-after')).toBe(retryAfter)
     await until(async () =>
