@@ -1,5 +1,5 @@
 import { seconds, type Duration } from '../duration.ts'
-import { Fenced, reasonOf } from '../errors.ts'
+import { Fenced, reasonOf, RetryAfter } from '../errors.ts'
 import type { Fence } from '../fence.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -26,15 +26,15 @@ export interface LeaderOptions {
 export interface LeaseTimes {
   /** How long a lease is good without being renewed. */
   readonly lease: Duration
-  /** How long a leader that cannot renew tries before it gives up; less than `lease`. */
-  readonly renewDeadline: Duration
+  /** How long one try to renew may take; less than half of `lease`, so that a second one fits. */
+  readonly attempt: Duration
   /** Between two tries. */
   readonly retry: Duration
   /** How much earlier than others we hold our own lease for lost: clocks drift, and requests travel. */
   readonly margin: Duration
 }
 
-const usual: LeaseTimes = { lease: seconds(15), renewDeadline: seconds(10), retry: seconds(2), margin: seconds(2) }
+const usual: LeaseTimes = { lease: seconds(15), attempt: seconds(5), retry: seconds(2), margin: seconds(2) }
 
 interface Lease {
   readonly metadata: { readonly name: string; readonly namespace: string; readonly resourceVersion?: string }
@@ -101,7 +101,7 @@ export class Leader {
     while (!signal.aborted) {
       await sleep(this.#times.retry, signal)
       if (signal.aborted) return
-      await this.#renew()
+      await this.#renew(signal)
     }
   }
 
@@ -117,9 +117,14 @@ export class Leader {
     )
   }
 
+  /**
+   * In doubt is not lost: while nobody answers, nobody else can have taken the lease either, and whoever renews it on the
+   * record it last wrote has held it all along. Until then nothing may be sent.
+   */
   #check(): void {
     if (this.#epoch === undefined) throw new Fenced('this process does not lead')
-    if (performance.now() > this.#validUntil) throw new Fenced('the lease may have passed to another')
+    if (performance.now() > this.#validUntil)
+      throw new RetryAfter(this.#times.retry, 'the lease may have passed to another: waiting for the next renewal')
   }
 
   #currentEpoch(): bigint {
@@ -187,12 +192,13 @@ export class Leader {
     return true
   }
 
-  /** One renewal, tried until the deadline for it. */
-  async #renew(): Promise<void> {
-    const deadline = this.#validUntil - this.#times.lease + this.#times.margin + this.#times.renewDeadline
-    for (;;) {
+  /**
+   * One renewal, tried until it succeeds or another process holds the lease. An API server that is away is no reason to
+   * end: the write is conditional on the record we last wrote, so its success proves that nobody led in between.
+   */
+  async #renew(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
       const sentAt = performance.now()
-      if (sentAt > this.#validUntil) throw new Fenced('the lease ran out: this process stood still, or nobody answered')
       try {
         if (!this.#lease) throw new Fenced('there is no lease to renew')
         await this.#put({ ...this.#lease.spec, ...this.#claimed(microTime(new Date())) })
@@ -200,10 +206,9 @@ export class Leader {
         return
       } catch (error) {
         if (error instanceof Fenced) throw error
-        this.#options.log.warn({ cause: reasonOf(error) }, 'lease not renewed')
+        this.#options.log.warn({ cause: reasonOf(error), inDoubt: !this.leads }, 'lease not renewed')
         if (error instanceof KubeError && (error.code === 409 || error.isNotFound)) await this.#lookWhoHolds()
-        if (performance.now() > deadline) throw new Fenced('the lease cannot be renewed', { cause: error })
-        await sleep((this.#times.retry / 2) as Duration)
+        await sleep((this.#times.retry / 2) as Duration, signal)
       }
     }
   }
@@ -244,9 +249,8 @@ export class Leader {
     this.#lease = (await this.#options.transport.send(call)) as Lease
   }
 
-  /** One try may take half of the time for a renewal, so that a second one fits. */
   #limit(): { signal: AbortSignal } {
-    return { signal: AbortSignal.timeout(this.#times.renewDeadline / 2) }
+    return { signal: AbortSignal.timeout(this.#times.attempt) }
   }
 
   #candidatePause(): Duration {

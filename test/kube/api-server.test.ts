@@ -213,6 +213,22 @@ test('two operators: one leads; frozen and thawed, it writes nothing and ends', 
   expect(writers.slice(0, handedOver)).not.toContain(second.name)
 })
 
+test('an API server away for longer than the lease ends nobody: the leader goes on when it is back', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  await kube.client().create(configMaps, configMap(namespace, 'beat'))
+  const writers = await writersOf(kube, namespace)
+  const operator = startOperator(namespace, 'one')
+  await until(() => writers.length > 0)
+  await plane.apiServer.kill()
+  const away = performance.now()
+  await until(() => performance.now() - away > 5000)
+  await plane.apiServer.start()
+  const seen = writers.length
+  await until(() => writers.length > seen + 5)
+  expect(operator.process.exitCode).toBeNull()
+})
+
 test('SIGTERM: the lease is given back, and the other leads without waiting for it to run out', async () => {
   const { kube } = await connect()
   const namespace = await freshNamespace(kube)

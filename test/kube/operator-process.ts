@@ -4,7 +4,7 @@
  */
 import type { KubeObject } from '../../src/api/meta.ts'
 import { milliseconds, seconds } from '../../src/duration.ts'
-import { reasonOf } from '../../src/errors.ts'
+import { Fenced, reasonOf } from '../../src/errors.ts'
 import { createKube } from '../../src/kube/kube.ts'
 import { Leader } from '../../src/kube/leader.ts'
 import { Manager } from '../../src/kube/manager.ts'
@@ -27,7 +27,7 @@ const leader = new Leader({
   beginEpoch: () => Promise.resolve(1n),
   log,
   metrics,
-  times: { lease: seconds(3), renewDeadline: seconds(2), retry: milliseconds(300), margin: milliseconds(500) },
+  times: { lease: seconds(4), attempt: seconds(1), retry: milliseconds(300), margin: seconds(2) },
 })
 const manager = new Manager({ kube, leader, probes: new Probes({ kube, metrics, port: 0, host: '127.0.0.1' }), log })
 manager.add({
@@ -40,7 +40,12 @@ manager.add({
       // Several at once, so that some are under way whenever the process is stopped.
       const patch = { data: { writer: identity, count: String(count) } }
       const key = `${namespace}/beat`
-      await Promise.all([1, 2, 3, 4].map(() => client.mergePatch<KubeObject>(configMaps, key, patch)))
+      try {
+        await Promise.all([1, 2, 3, 4].map(() => client.mergePatch<KubeObject>(configMaps, key, patch)))
+      } catch (error) {
+        // As a controller does: only a lost lease ends it.
+        if (error instanceof Fenced) throw error
+      }
       await sleep(milliseconds(5), signal)
     }
   },
