@@ -61,10 +61,12 @@ export class Operator {
     const died = async (): Promise<never> => {
       if (this.#child.exitCode === null && this.#child.signalCode === null)
         await once(this.#child, 'exit', { signal: over.signal })
-      throw new Error(`the operator ended (${this.#child.exitCode ?? this.#child.signalCode}): ${this.tail()}`)
+      throw new Error(`the operator ended (${this.#child.exitCode ?? this.#child.signalCode})`)
     }
     try {
       return await Promise.race([waiting, died()])
+    } catch (error) {
+      throw new Error(`the operator last said: ${this.tail() || 'nothing'}`, { cause: error })
     } finally {
       over.abort()
       waiting.catch(() => undefined)

@@ -1,9 +1,10 @@
 /** The physical bounds: what the API server itself does with an operator's writes when nothing else is asked of it. */
 import { apiVersion } from '../src/api/meta.ts'
 import { type Api, namespace } from './api.ts'
+import type { BackendName } from './options.ts'
 
-/** `external` names the backend; undefined leaves it to the operator's DEFAULT_BACKEND (fake has no name in the API). */
-export function manifest(name: string, backend: 'external' | undefined): object {
+/** The Fake has no name in the API: it comes by the operator's DEFAULT_BACKEND. */
+export function manifest(name: string, backend: BackendName): object {
   return {
     apiVersion,
     kind: 'Workspace',
@@ -12,7 +13,7 @@ export function manifest(name: string, backend: 'external' | undefined): object 
       displayName: `Agent ${name}`,
       role: 'Answers questions about the quarter and keeps the ledger in order',
       tier: 2,
-      ...(backend && { backend }),
+      ...(backend !== 'fake' && { backend }),
     },
   }
 }
@@ -50,7 +51,7 @@ export async function loop(count: number, width: number, body: (i: number) => Pr
 }
 
 /** Makes `count` objects, 32 at once. Seconds. */
-export const createObjects = (api: Api, count: number, backend: 'external' | undefined = 'external'): Promise<number> =>
+export const createObjects = (api: Api, count: number, backend: BackendName): Promise<number> =>
   loop(count, 32, (i) => api.create(manifest(nameOf(i), backend)))
 
 /** N × (POST + status PATCH): the least that a burst of creates can cost. Seconds. */

@@ -128,7 +128,7 @@ export class Rig {
       KUBECONFIG: this.#operatorConfig,
       DATABASE_URL: this.databaseUrl,
       LEADER_ELECT: 'false',
-      LOG_LEVEL: 'warn',
+      LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
       BACKENDS: backend,
       DEFAULT_BACKEND: backend,
       ...env,
@@ -146,13 +146,13 @@ export class Rig {
     } catch (error) {
       await watcher[Symbol.asyncDispose]()
       await operator.stop()
-      throw new Error(`the operator did not do the first ${warm} objects: ${operator.tail()}`, { cause: error })
+      throw new Error(`the operator did not do the first ${warm} objects`, { cause: error })
     }
   }
 
   /** The objects that are made before the clock starts. */
   async warmUp(backend: BackendName): Promise<void> {
-    await loop(warm, 32, (i) => this.api.create(manifest(`warm-${i}`, named(backend))))
+    await loop(warm, 32, (i) => this.api.create(manifest(`warm-${i}`, backend)))
   }
 
   async requests(): Promise<Requests> {
@@ -201,9 +201,6 @@ export interface Running {
   readonly operator: Operator
   readonly watcher: Watcher
 }
-
-/** The name that a manifest can give a backend: the Fake has none in the API and comes by DEFAULT_BACKEND. */
-export const named = (backend: BackendName): 'external' | undefined => (backend === 'external' ? backend : undefined)
 
 async function credentials(kubeconfig: string): Promise<Credentials> {
   const config = parse(await readFile(kubeconfig, 'utf8')) as {

@@ -4,10 +4,10 @@ import type { Api, Seen } from './api.ts'
 /** When an operator has said all it has to say of the generation it was given. */
 export type Done = (object: Seen) => boolean
 export const synced: Done = ({ metadata, status }) => status?.observedGeneration === metadata.generation
-/** Of a backend that has instances: this generation's instance runs. Ready would need an agent that registers. */
-export const launched: Done = (object) =>
+/** Of a backend that has instances: it runs, and its agent has registered. An external agent never does here. */
+export const ready: Done = (object) =>
   synced(object) &&
-  object.status?.conditions?.some(({ type, status }) => type === 'Launched' && status === 'True') === true
+  object.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
 
 interface Waiter {
   readonly name: string

@@ -3,14 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { figure, type Figure } from '../figure.ts'
 import type { BackendName } from '../options.ts'
 import { burst, createObjects, manifest, quantile } from '../raw.ts'
-import { type Bench, named, warm } from '../rig.ts'
+import { type Bench, warm } from '../rig.ts'
 import { interleave, remark, spread } from '../rounds.ts'
-import { launched, synced, type Done } from '../watcher.ts'
+import { ready, synced, type Done } from '../watcher.ts'
 
 /** Seconds of CPU that a Workspace costs at the least: a request of 140 µs and its part of a statement, 10 µs. */
 const cpuBound = 150e-6
 
-const doneFor = (backend: BackendName): Done => (backend === 'external' ? synced : launched)
+const doneFor = (backend: BackendName): Done => (backend === 'external' ? synced : ready)
 const deadline = (n: number): number => 60_000 + n * 60
 
 interface Burst {
@@ -42,7 +42,7 @@ async function timed(bench: Bench, backend: BackendName): Promise<Figure[]> {
   return [
     figure({
       row: 1,
-      measure: `apply ${n} → all synced, ${backend}`,
+      measure: `apply ${n} → all ${backend === 'external' ? 'synced' : 'Ready'}, ${backend}`,
       value: seconds.median,
       unit: 's',
       bound: quantile(
@@ -85,7 +85,7 @@ async function operatorBurst(bench: Bench, backend: BackendName): Promise<Burst>
   stack.use(watcher)
   const cpu = await operator.cpu()
   const begun = performance.now()
-  await createObjects(rig.api, n, named(backend))
+  await createObjects(rig.api, n, backend)
   const ended = await operator.outlives(watcher.untilDone(n + warm, deadline(n)))
   const spent = (await operator.cpu()) - cpu
   const rows = await rig.liveRows()
@@ -114,11 +114,11 @@ async function counted(bench: Bench, backend: BackendName): Promise<Figure[]> {
 
   await settled()
   const before = await seen()
-  await createObjects(rig.api, n, named(backend))
+  await createObjects(rig.api, n, backend)
   await operator.outlives(watcher.untilDone(n + warm, deadline(n)))
   await settled()
   const after = await seen()
-  await rig.api.create(manifest('single', named(backend)))
+  await rig.api.create(manifest('single', backend))
   await operator.outlives(watcher.until('single', 1))
   const single = (await rig.statements()) - after.statements
 

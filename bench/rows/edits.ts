@@ -42,7 +42,7 @@ export async function editRows(bench: Bench): Promise<Figure[]> {
 
 async function rawEdits(bench: Bench): Promise<number> {
   await using rig = await bench.fresh()
-  await createObjects(rig.api, width)
+  await createObjects(rig.api, width, 'external')
   await pairs(rig.api, width * 4, width)
   return await pairs(rig.api, bench.options.n, width)
 }
@@ -54,7 +54,7 @@ async function operatorEdits(bench: Bench): Promise<{ rate: number; times: numbe
   await using stack = new AsyncDisposableStack()
   stack.use(operator)
   stack.use(watcher)
-  await createObjects(rig.api, width)
+  await createObjects(rig.api, width, 'external')
   await operator.outlives(watcher.untilDone(width + warm, 60_000))
 
   const times: number[] = []

@@ -19,7 +19,7 @@ export async function latencyRows(bench: Bench): Promise<Figure[]> {
   await using stack = new AsyncDisposableStack()
   stack.use(operator)
   stack.use(watcher)
-  await createObjects(rig.api, objects)
+  await createObjects(rig.api, objects, 'external')
   await operator.outlives(watcher.untilDone(objects + warm, 60_000))
   const slow = await operator.outlives(openLoop(rig, watcher, 10))
   const half = Math.round(bound.rate / 2)
@@ -37,7 +37,7 @@ export async function latencyRows(bench: Bench): Promise<Figure[]> {
 
 async function bounds(bench: Bench): Promise<{ roundTrip: number; rate: number }> {
   await using rig = await bench.fresh()
-  await createObjects(rig.api, 16)
+  await createObjects(rig.api, 16, 'external')
   await pairs(rig.api, 64, 16)
   return { roundTrip: await roundTrip(rig.api, 100), rate: await pairs(rig.api, 500, 16) }
 }

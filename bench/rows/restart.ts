@@ -24,7 +24,7 @@ async function atSize(bench: Bench, size: number): Promise<Figure[]> {
   const first = await rig.running('external', synced)
   await using watcher = first.watcher
   await using operator = first.operator
-  await createObjects(rig.api, size)
+  await createObjects(rig.api, size, 'external')
   await operator.outlives(watcher.untilDone(size + warm, 60_000 + size * 60))
   await sleep(2000)
   await operator.stop()

@@ -27,7 +27,7 @@ export async function sizeRows(bench: Bench): Promise<Figure[]> {
   const few = rows.has(4) ? (await perMinute(rig)) - alone : 0
 
   bench.report(`rows 4 and 6: making ${large} Workspaces`)
-  await createObjects(rig.api, large)
+  await createObjects(rig.api, large, 'external')
   await operator.outlives(watcher.untilDone(large + warm, 60_000 + large * 60))
   await sleep(5000)
   bench.report(`rows 4 and 6: a minute at ${large} Workspaces`)
