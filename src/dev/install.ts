@@ -1,5 +1,6 @@
 /** What a cluster needs before an operator outside of it can work there: `manifests/` without the Deployment. */
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Cluster } from './cluster.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -10,7 +11,7 @@ const policy = join(root, 'manifests', 'finalizer-policy')
 /** CRDs, RBAC and, where the cluster knows such a thing, the policy that gives the finalizer. Again is fine. */
 export async function installOperator(cluster: Cluster): Promise<{ policy: boolean }> {
   await cluster.apply(crds)
-  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', ...ours('crd')])
+  await served(cluster)
   await cluster.apply(rbac)
   const known = await cluster.kubectl(['get', '--raw', '/apis/admissionregistration.k8s.io/v1'])
   if (!known.includes('"mutatingadmissionpolicies"')) return { policy: false }
@@ -24,5 +25,20 @@ export async function uninstallOperator(cluster: Cluster): Promise<void> {
     await cluster.kubectl(['delete', '-k', folder, '--ignore-not-found', '--wait=false'])
 }
 
-const ours = (resource: string) =>
-  ['workspaces', 'orgimports', 'plugininstalls', 'runtimes'].map((plural) => `${resource}/${plural}.molecule.dev`)
+/**
+ * Waits until the kinds can be read. Established comes about a second earlier, and `kubectl wait` for it fails on a CRD
+ * so young that it has no conditions.
+ */
+async function served(cluster: Cluster): Promise<void> {
+  const kinds = ['workspaces', 'orgimports', 'plugininstalls', 'runtimes'].map((plural) => `${plural}.molecule.dev`)
+  const deadline = performance.now() + 30_000
+  for (;;) {
+    try {
+      await cluster.kubectl(['get', kinds.join(','), '--all-namespaces', '-o', 'name'])
+      return
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await wait(200)
+    }
+  }
+}

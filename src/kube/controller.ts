@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
 import { minutes, seconds, type Duration } from '../duration.ts'
 import { Fenced, reasonOf, RetryAfter, Terminal } from '../errors.ts'
+import { failpoint } from '../failpoint.ts'
 import type { Fence } from '../fence.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { ControllerName, Metrics } from '../telemetry/metrics.ts'
@@ -138,6 +139,7 @@ export class Controller<T extends KubeObject> {
       const verdict = await this.#options.reconciler.reconcile(object, pass.context)
       if (pass.released) return this.#after(key, { kind: 'settled' })
       const reported = await this.#reporter.report(object, verdict, new Date())
+      if (reported.kind === 'written') failpoint('reported')
       if (verdict.outcome.kind === 'blocked') pass.warn(reported, verdict.outcome)
       return this.#after(key, verdict.outcome, reported)
     } catch (error) {

@@ -1,0 +1,17 @@
+/** What runs, as it is found from outside the operator: in the process table, or by asking the engine. */
+
+export interface Instances {
+  readonly backend: 'process' | 'docker'
+  /** Settings of an operator that uses this backend. */
+  readonly settings: Readonly<Record<string, string>>
+  /** Ids (pids, containers) of what exists now, by uid. */
+  live(): Promise<ReadonlyMap<string, readonly string[]>>
+  /** How many were ever made, by uid: counted where they are made, not where the operator says so. */
+  creates(): ReadonlyMap<string, number>
+  /** Ends one from outside, as an accident would. */
+  kill(id: string): Promise<void>
+  /** Everything that still belongs to a workspace: containers, volumes, processes, folders. */
+  leftovers(): Promise<readonly string[]>
+  /** Takes all of it away, whoever made it, and what this operator instance made for all of them. */
+  close(operatorInstance: string): Promise<void>
+}

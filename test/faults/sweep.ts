@@ -1,0 +1,168 @@
+/** kill -9 after each side effect: the end must be that of a run which nobody disturbed. */
+import { isDeepStrictEqual } from 'node:util'
+import type { Failpoint } from '../../src/failpoint.ts'
+import { reasonOf } from '../../src/errors.ts'
+import { acts, actNames, endState, gone, liveOf, nameOf, removeAll, type ActName } from './acts.ts'
+import type { OperatorProcess } from './operator-process.ts'
+import { judged, type Line } from './table.ts'
+import type { Seen, World } from './world.ts'
+
+/** Where the operator dies: at the Nth time that the point is reached in this act. */
+export interface Kill {
+  readonly point: Failpoint
+  readonly act: ActName
+  readonly nth?: number
+  /** Only this backend has the place. */
+  readonly only?: 'docker'
+}
+
+/** Every failpoint, in each act whose course it can change. */
+export const kills: readonly Kill[] = [
+  { point: 'claimed', act: 'create' },
+  { point: 'recorded', act: 'create' },
+  { point: 'recorded', act: 'create', nth: 3 },
+  { point: 'launching', act: 'create' },
+  { point: 'launching', act: 'replace' },
+  { point: 'created', act: 'create', only: 'docker' },
+  { point: 'delivered', act: 'create', only: 'docker' },
+  { point: 'created', act: 'replace', only: 'docker' },
+  { point: 'ensured', act: 'create' },
+  { point: 'ensured', act: 'create', nth: 2 },
+  { point: 'ensured', act: 'replace' },
+  { point: 'ensured', act: 'crash' },
+  { point: 'observed', act: 'create' },
+  { point: 'observed', act: 'replace' },
+  { point: 'reported', act: 'create', nth: 2 },
+  { point: 'reported', act: 'replace' },
+  { point: 'failed', act: 'crash' },
+  { point: 'removed', act: 'replace' },
+  { point: 'removed', act: 'crash' },
+  { point: 'tombstoned', act: 'remove' },
+  { point: 'erased', act: 'remove' },
+  { point: 'applied', act: 'import' },
+  { point: 'claimed', act: 'import' },
+]
+
+export const labelOf = ({ point, act, nth = 1 }: Kill): string =>
+  `kill -9 at ${point}${nth > 1 ? `:${nth}` : ''}, ${act}`
+
+/** Seconds allowed from the restart to rest. */
+export const bar = 15
+const limits = { quiet: 1_500, within: 45_000 }
+
+/** What an act comes to when nothing goes wrong. */
+interface Course {
+  readonly state: Readonly<Record<string, string>>
+  readonly creates: number
+}
+export type Undisturbed = Readonly<Record<ActName, Course>>
+
+/** Plays all acts without a fault, and takes away what is left. */
+export async function undisturbed(world: World): Promise<Undisturbed> {
+  const operator = await world.start()
+  await operator.ready()
+  const courses: Partial<Record<ActName, Course>> = {}
+  for (const name of actNames) {
+    const scene = await open(world, name)
+    const { seen } = await world.rest((now) => acts[name].missing(now, scene.before), limits)
+    courses[name] = { state: endState(seen, acts[name].names), creates: scene.created() }
+  }
+  await leave(world, operator)
+  return courses as Undisturbed
+}
+
+/** One line of the sweep, in a world of its own. */
+export async function killAt(world: World, kill: Kill, expected: Undisturbed): Promise<Line> {
+  const { point, act, nth = 1 } = kill
+  const line = { fault: labelOf(kill), where: world.instances.backend }
+  try {
+    await prepare(world, act)
+    const armed = await world.start({ FAILPOINT: `${point}:${nth}` })
+    await armed.ready()
+    const scene = await open(world, act)
+    await death(armed)
+    const atDeath = await world.look()
+    const next = await world.start()
+    const { seen, at } = await world.rest((now) => acts[act].missing(now, scene.before), limits)
+    const state = endState(seen, acts[act].names)
+    const faults = [...differences(state, expected[act].state), ...strangers(atDeath, scene.before, seen, act)]
+    const counted = scene.created()
+    await leave(world, next)
+    const creates = { counted, undisturbed: expected[act].creates }
+    const seconds = (at - next.startedAt) / 1000
+    if (faults.length > 0)
+      return {
+        ...line,
+        end: faults.join('; '),
+        creates,
+        duplicates: world.doubled.size,
+        seconds,
+        bar,
+        verdict: 'SHORT',
+      }
+    return judged({ ...line, end: 'as undisturbed', creates, duplicates: world.doubled.size, seconds, bar })
+  } catch (error) {
+    return { ...line, end: reasonOf(error), duplicates: world.doubled.size, verdict: 'SHORT', said: world.lastWords }
+  }
+}
+
+/** Plays, undisturbed, what has to have been before the act. */
+async function prepare(world: World, act: ActName): Promise<void> {
+  if (acts[act].after.length === 0) return
+  const operator = await world.start()
+  await operator.ready()
+  for (const name of acts[act].after) {
+    const { before } = await open(world, name)
+    await world.rest((now) => acts[name].missing(now, before), limits)
+  }
+  await operator.end('SIGTERM')
+}
+
+async function open(world: World, act: ActName) {
+  const before = await world.look()
+  const total = () => [...world.instances.creates().values()].reduce((sum, count) => sum + count, 0)
+  const created = total()
+  await acts[act].begin(world, before)
+  return { before, created: () => total() - created }
+}
+
+async function death(operator: OperatorProcess): Promise<void> {
+  const patience = new Promise<undefined>((resolve) => void setTimeout(resolve, 25_000, undefined).unref())
+  const exit = await Promise.race([operator.exited, patience])
+  if (exit === undefined) throw new Error('the place was never reached')
+  if (exit.signal !== 'SIGKILL') throw new Error(`it ended by itself (${exit.code ?? exit.signal}): ${operator.tail}`)
+}
+
+/** Deletes everything; throws what is left of it. */
+async function leave(world: World, operator: OperatorProcess): Promise<void> {
+  await removeAll(world)
+  await world.rest(
+    async (seen) => {
+      const maps = (await world.ask('GET', `/api/v1/namespaces/${world.namespace}/configmaps`)) as { items: object[] }
+      const left = await world.instances.leftovers()
+      if (maps.items.length > 0) return `${maps.items.length} ConfigMaps are left`
+      return gone(seen) ?? (left.length > 0 ? `left behind: ${left.join(', ')}` : undefined)
+    },
+    { ...limits, quiet: 0 },
+  )
+  await operator.end('SIGTERM')
+}
+
+function differences(state: Readonly<Record<string, string>>, expected: Readonly<Record<string, string>>): string[] {
+  if (isDeepStrictEqual(state, expected)) return []
+  const keys = [...new Set([...Object.keys(state), ...Object.keys(expected)])].filter(
+    (key) => state[key] !== expected[key],
+  )
+  return keys.map((key) => `${key}: ${state[key] ?? 'nothing'}, undisturbed ${expected[key] ?? 'nothing'}`)
+}
+
+/** Instances that ran when the operator died and that nobody asked to replace, but that are others now. */
+function strangers(atDeath: Seen, before: Seen, seen: Seen, act: ActName): string[] {
+  if (act === 'remove') return []
+  const lost = atDeath.workspaces.flatMap((item) => {
+    const name = nameOf(item)
+    const mayGo = acts[act].replaces.includes(name) ? liveOf(before, name) : []
+    return liveOf(atDeath, name).filter((id) => !mayGo.includes(id) && !liveOf(seen, name).includes(id))
+  })
+  return lost.map((id) => `instance ${id.slice(0, 12)} was replaced, which nobody asked for`)
+}
