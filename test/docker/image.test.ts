@@ -98,7 +98,8 @@ describe.skipIf(!(await dockerAvailable()))('the image', () => {
       }
       const spec = { displayName: 'Somebody', runtime: 'some-runtime', backend: 'external' }
       const workspace = { apiVersion, kind: 'Workspace', metadata: { name: 'somebody', namespace: 'default' }, spec }
-      await cluster.apply([runtime, workspace])
+      // A kind is served a moment after it is Established.
+      await until(() => cluster.apply([runtime, workspace]), { what: 'the kinds to be served' })
       await until(async () => (await phase(databaseUrl)) === 'awaiting_agent', { within: 30_000, what: 'the row' })
       expect(await stopped(container)).toBe(0)
     } finally {
