@@ -1,6 +1,7 @@
 /** `npm run faults`: breaks what can break, one thing at a time, and prints what came of it as a table. */
 import { writeFile } from 'node:fs/promises'
 import { reasonOf } from '../../src/errors.ts'
+import { outageLane } from './outage-lane.ts'
 import { readOptions, usage, type Options } from './options.ts'
 import { Stage } from './stage.ts'
 import { sweepLane } from './sweep-lane.ts'
@@ -12,7 +13,8 @@ const report = (line: string): void => void process.stderr.write(`${line}\n`)
 async function run(options: Options): Promise<boolean> {
   await using stage = await Stage.open(report)
   const began = performance.now()
-  const lanes = [sweepLane]
+  // Most of an outage is waiting: the two lanes share the machine.
+  const lanes = [sweepLane, outageLane]
   const lines = (await Promise.all(lanes.map((lane) => lane(stage, options, announce)))).flat()
   const short = lines.filter(({ verdict }) => verdict === 'SHORT').length
   process.stdout.write(`${table(lines)}\n\n`)
@@ -25,9 +27,10 @@ async function run(options: Options): Promise<boolean> {
   return short === 0
 }
 
-function announce({ verdict, fault, where, end, said = '' }: Line): void {
-  report(`  ${verdict.padEnd(7)} ${fault} (${where})${verdict === 'ok' ? '' : `: ${end}`}`)
-  if (said !== '') report(said.replaceAll(/^/gm, '          '))
+function announce(line: Line): void {
+  const [, , row = ''] = table([line]).split('\n')
+  report(row)
+  if (line.said !== undefined) report(line.said.replaceAll(/^/gm, '    '))
 }
 
 if (process.argv.includes('--help')) process.stdout.write(usage)

@@ -141,7 +141,7 @@ export class World {
 
   /**
    * Waits until nothing is missing any more and then nothing has changed for `quiet` ms. Gives the last sight and when
-   * the last change was seen, on the monotonic clock. Throws what is still missing.
+   * the last change was seen, on the monotonic clock. Throws what is still missing, or that the last operator ended.
    */
   async rest(
     missing: (seen: Seen) => string | undefined | Promise<string | undefined>,
@@ -150,6 +150,8 @@ export class World {
     const deadline = performance.now() + within
     let [print, at, lack] = ['', performance.now(), 'nothing was seen yet']
     while (performance.now() < deadline) {
+      const exit = this.#operators.at(-1)?.exit
+      if (exit !== undefined) throw new Error(`the operator ended (${exit.code ?? exit.signal}); before: ${lack}`)
       try {
         const seen = await this.look()
         const now = fingerprint(seen)

@@ -1,0 +1,85 @@
+/** A Docker engine of our own beside the machine's: one that may be stopped, because nobody else uses it. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import Dockerode from 'dockerode'
+import { buildAgentImage } from '../../src/dev/agent-image.ts'
+import { ServerProcess } from '../../src/dev/server-process.ts'
+import { reasonOf } from '../../src/errors.ts'
+import type { Engine } from './stage.ts'
+
+export interface OwnEngine extends Engine {
+  readonly server: ServerProcess
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+interface Impossible {
+  readonly impossible: string
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Its addresses, where the other engine's do not reach; `host.docker.internal` is the first of them. */
+const gateway = '10.213.77.1'
+const pool = 'base=10.214.0.0/16,size=24'
+
+const ip = (...args: string[]) => promisify(execFile)('ip', args)
+
+/**
+ * Starts dockerd with folders, a socket and a bridge of its own. (Without a bridge it would take away `docker0`, which is
+ * the other engine's.) It makes no rules of iptables, and containers live on while it is away, as in an upgrade.
+ */
+export async function startEngine(): Promise<OwnEngine | Impossible> {
+  // The path of a Unix socket has room for about a hundred characters, the name of an interface for fifteen.
+  const dir = await mkdtemp(join(tmpdir(), 'faults-engine-'))
+  const bridge = `faults-${dir.slice(-6)}`
+  const docker = new Dockerode({ socketPath: join(dir, 'sock') })
+  const server = new ServerProcess({
+    name: 'dockerd',
+    command: 'dockerd',
+    dir,
+    args: [
+      `--host=unix://${join(dir, 'sock')}`,
+      `--data-root=${join(dir, 'data')}`,
+      `--exec-root=${join(dir, 'run')}`,
+      `--pidfile=${join(dir, 'pid')}`,
+      `--bridge=${bridge}`,
+      `--default-address-pool=${pool}`,
+      '--iptables=false',
+      '--ip6tables=false',
+      '--live-restore',
+    ],
+    ready: async () => (await docker.ping()) !== undefined,
+  })
+  const stop = () => leave(server, dir, bridge)
+  try {
+    await ip('link', 'add', bridge, 'type', 'bridge')
+    await ip('addr', 'add', `${gateway}/24`, 'dev', bridge)
+    await ip('link', 'set', bridge, 'up')
+    await server.start()
+    const image = await buildAgentImage({ docker, name: 'molecule-faults' })
+    const host = `unix://${join(dir, 'sock')}`
+    return { docker, host, image, server, [Symbol.asyncDispose]: stop }
+  } catch (error) {
+    await stop()
+    return { impossible: reasonOf(error), [Symbol.asyncDispose]: () => Promise.resolve() }
+  }
+}
+
+async function leave(server: ServerProcess, dir: string, bridge: string): Promise<void> {
+  await server.stop()
+  // A stop in order ends the containerd that it started, a crash does not.
+  const pid = Number(await readFile(join(dir, 'run', 'containerd', 'containerd.pid'), 'utf8').catch(() => '0'))
+  if (pid > 0) kill(pid)
+  await ip('link', 'del', bridge).catch(() => undefined)
+  await rm(dir, { recursive: true, force: true })
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It is gone, which is what was wanted.
+  }
+}
