@@ -29,6 +29,7 @@ import { migrate } from './store/postgres/migrate.ts'
 import { openStore, type Store } from './store/postgres/open.ts'
 import { livenessSweeper } from './sweepers/liveness.ts'
 import type { Logger } from './telemetry/log.ts'
+import { giveMemoryBack } from './telemetry/memory.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 
 /**
@@ -56,6 +57,7 @@ export async function runOperator(
   const backends = given ?? (await openBackends(config, await store.leaders.instance()))
   addControllers(manager, { config, kube, leader, store, backends, log, metrics })
   addPlatform(manager, { config, store, log, metrics })
+  manager.add({ name: 'memory', leaderOnly: false, start: (ending) => giveMemoryBack(log, ending) })
   await manager.run(signal)
 }
 

@@ -85,6 +85,8 @@ export class Controller<T extends KubeObject> {
     const { informer, workers = 64, resync = minutes(10) } = this.#options
     await Promise.race([informer.synced, aborted(signal)])
     if (signal.aborted) return
+    // What is there already waits behind whatever changes from now on: after a restart an edit is not the ten-thousandth.
+    for (const object of informer.cache.values()) this.enqueue(keyOf(object), 'resync')
     informer.onChange((change) => this.#onOwnChange(change))
     const stop = new AbortController()
     const ending = AbortSignal.any([signal, stop.signal])

@@ -69,9 +69,8 @@ export class Informer<T extends KubeObject> {
     return performance.now() - this.#heardAt
   }
 
-  /** Told of every change after it is in the cache; must not throw and only enqueue. Present objects are told first. */
+  /** Told of every change from now on, after it is in the cache; must not throw and only enqueue. */
   onChange(listener: (change: Change<T>) => void): void {
-    for (const object of this.#cache.values()) listener({ key: keyOf(object), before: undefined, after: object })
     this.#changed.add(listener)
   }
 

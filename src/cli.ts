@@ -1,0 +1,65 @@
+/** The command line. */
+import { readFileSync } from 'node:fs'
+import { ConfigError, helpText, readConfig } from './config.ts'
+import { Fenced, reasonOf } from './errors.ts'
+import { armFailpoint } from './failpoint.ts'
+import { runOperator } from './operator.ts'
+import { migrate } from './store/postgres/migrate.ts'
+import { createLogger } from './telemetry/log.ts'
+
+/** Exit codes: 0 asked to stop, 1 failed, 2 wrong settings, 3 another leads. */
+async function main(argv: readonly string[]): Promise<number> {
+  const [command = 'help', ...args] = argv
+  switch (command) {
+    case 'run':
+      return await run(args)
+    case 'migrate': {
+      const applied = await migrate(readConfig(args, process.env).DATABASE_URL)
+      process.stdout.write(applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'nothing to apply\n')
+      return 0
+    }
+    case 'version': {
+      const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+      process.stdout.write(`${(JSON.parse(text) as { version: string }).version}\n`)
+      return 0
+    }
+    case 'help':
+    case '--help':
+      process.stdout.write(helpText())
+      return 0
+    default:
+      throw new ConfigError(`unknown command "${command}"; see --help`)
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const config = readConfig(args, process.env)
+  const log = createLogger(config.LOG_LEVEL)
+  if (config.FAILPOINT !== undefined) armFailpoint(config.FAILPOINT)
+  const stop = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
+  // A promise nobody waited for is a fault of ours: what it left half done is best mended by a new process.
+  process.on('unhandledRejection', (error) => {
+    log.fatal({ cause: reasonOf(error) }, 'unhandled rejection')
+    process.exit(1)
+  })
+  try {
+    await runOperator(config, log, stop.signal)
+    log.info('stopped')
+    return 0
+  } catch (error) {
+    if (error instanceof Fenced) {
+      log.warn({ cause: reasonOf(error) }, 'another leads: this process ends')
+      return 3
+    }
+    log.fatal({ cause: reasonOf(error) }, 'operator failed')
+    return 1
+  }
+}
+
+try {
+  process.exit(await main(process.argv.slice(2)))
+} catch (error) {
+  process.stderr.write(`molecule-operator: ${reasonOf(error)}\n`)
+  process.exit(error instanceof ConfigError ? 2 : 1)
+}
