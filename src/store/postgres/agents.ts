@@ -26,6 +26,25 @@ const authenticate: Statement<Buffer, TokenRow, WorkspaceId | undefined> = {
   result: (row) => row?.workspace_id ?? undefined,
 }
 
+interface AddressRow extends Answer {
+  id: WorkspaceId
+  status: Phase
+  url: string
+  delivery_mode: 'push' | 'poll'
+  backend: string
+}
+
+const address: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
+  name: 'address',
+  key: (id) => id,
+  columns: [['id', 'uuid', (id) => id]],
+  sql: `
+  SELECT i.ord::int AS ord, w.id, w.status, w.url, w.delivery_mode, w.backend
+  FROM input i JOIN workspaces w ON w.id = i.id AND w.status <> 'removed'`,
+  result: (row) =>
+    row && { id: row.id, status: row.status, url: row.url, deliveryMode: row.delivery_mode, backend: row.backend },
+}
+
 /** The two chains of ancestors, each at most 32 long; one contains the other's end, or both ends are siblings. */
 const mayTalk = `
   WITH RECURSIVE chain AS (
@@ -82,19 +101,12 @@ const mint = `
   )
   SELECT CASE WHEN t.live < ${mostTokens} THEN 'minted' ELSE 'full' END AS outcome FROM target t`
 
-interface AddressRow {
-  id: WorkspaceId
-  status: Phase
-  url: string
-  delivery_mode: 'push' | 'poll'
-  backend: string
-}
-
 /** The agents' side of the rows, for any replica. */
 export function openAgents(database: Database, metrics: Metrics): AgentStore & { close(): Promise<void> } {
   const tokens = batched(database, metrics, authenticate)
   const registrations = batched(database, metrics, register)
   const beats = batched(database, metrics, heartbeat)
+  const addresses = batched(database, metrics, address)
   const traces = batched(database, metrics, traceMessage)
 
   async function ask<Row extends object>(
@@ -114,16 +126,7 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
     register: (registration) => registrations.add(registration),
     heartbeat: (beat) => beats.add(beat),
     logMessage: (message) => traces.add({ activityId: randomUUID(), message }),
-    async address(id): Promise<AgentAddress | undefined> {
-      const [row] = await ask<AddressRow>(
-        'address',
-        `SELECT id, status, url, delivery_mode, backend FROM workspaces WHERE id = $1 AND status <> 'removed'`,
-        [id],
-      )
-      return (
-        row && { id: row.id, status: row.status, url: row.url, deliveryMode: row.delivery_mode, backend: row.backend }
-      )
-    },
+    address: (id) => addresses.add(id),
     async mayTalk(from, to) {
       const [row] = await ask<{ allowed: boolean }>('may_talk', mayTalk, [from, to])
       return row?.allowed === true
@@ -150,7 +153,7 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
       return Object.fromEntries(phases.map((phase) => [phase, counted.get(phase) ?? 0])) as Record<Phase, number>
     },
     async close() {
-      await Promise.all([tokens, registrations, beats, traces].map((batcher) => batcher.close()))
+      await Promise.all([tokens, registrations, beats, addresses, traces].map((batcher) => batcher.close()))
     },
   }
 }

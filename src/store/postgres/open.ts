@@ -1,11 +1,9 @@
 import type { Logger } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { AgentStore } from '../agent-store.ts'
-import type { LayoutStore } from '../layout-store.ts'
 import type { LeaderStore } from '../leader-store.ts'
 import type { WorkspaceStore } from '../workspace-store.ts'
 import { openAgents } from './agents.ts'
-import { openLayouts } from './layouts.ts'
 import { openLeaders } from './leaders.ts'
 import { createListener } from './notify.ts'
 import { openPool } from './pool.ts'
@@ -27,7 +25,6 @@ export interface Store {
   readonly workspaces: WorkspaceStore
   readonly agents: AgentStore
   readonly leaders: LeaderStore
-  readonly layouts: LayoutStore
   /** Writes what waits, then closes the connections. End the iterations of `changes` by their own signal. */
   close(): Promise<void>
 }
@@ -38,14 +35,12 @@ export function openStore(options: StoreOptions): Store {
   const database = openPool(options)
   const workspaces = openWorkspaces(database, createListener(options), metrics, lease)
   const agents = openAgents(database, metrics)
-  const layouts = openLayouts(database, metrics, lease)
   return {
     workspaces,
     agents,
-    layouts,
     leaders: openLeaders(database),
     async close() {
-      await Promise.all([workspaces.close(), agents.close(), layouts.close()])
+      await Promise.all([workspaces.close(), agents.close()])
       await database.close()
     },
   }
