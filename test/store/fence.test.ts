@@ -25,7 +25,7 @@ test('an earlier epoch writes nothing, by no verb', async () => {
   await store.workspaces.record(there, old)
   const before = await everything()
   await replica.store.leaders.begin(lease, 'the next')
-  const { workspaces, layouts } = store
+  const { workspaces } = store
   const tries = [
     ...Array.from({ length: 20 }, () => workspaces.record(intent(), old)),
     workspaces.record({ ...there, generation: 2 }, old),
@@ -33,7 +33,6 @@ test('an earlier epoch writes nothing, by no verb', async () => {
     workspaces.observed({ id: there.id, instanceId: 'i', url: 'http://x', imageDigest: 'sha256:1' }, old),
     workspaces.change({ id: there.id, from: ['provisioning'], to: 'failed', event: 'E', reason: 'r' }, old),
     workspaces.remove(there.id, there.ownerUid, old),
-    layouts.place([{ workspaceUid: there.ownerUid, x: 1, y: 1 }], old),
   ]
   for (const outcome of await Promise.allSettled(tries))
     expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(Fenced) as unknown })

@@ -202,22 +202,6 @@ test('1,000 at once take at most a statement for 20', async () => {
   expect(((await statements()) - before) / 1000).toBeLessThanOrEqual(0.05)
 })
 
-test('places are written where they differ, and unknown workspaces are named', async () => {
-  const asked = intent()
-  await record(asked)
-  const place = (x: number) =>
-    store.layouts.place(
-      [
-        { workspaceUid: asked.ownerUid, x, y: 2 },
-        { workspaceUid: 'nobody', x: 0, y: 0 },
-      ],
-      fence,
-    )
-  expect(await place(1)).toEqual({ written: 1, unknown: ['nobody'] })
-  expect(await place(1)).toEqual({ written: 0, unknown: ['nobody'] })
-  expect(await place(3)).toEqual({ written: 1, unknown: ['nobody'] })
-})
-
 test('a launch of a row that is gone is an error of that caller alone', async () => {
   const asked = intent()
   await record(asked)
