@@ -17,7 +17,7 @@ const checks: readonly { readonly name: string; readonly command: readonly strin
     command: [...script('dependency-cruiser', 'bin', 'dependency-cruise.mjs'), 'src', '--output-type', 'err'],
   },
   { name: 'dead code', command: script('knip', 'bin', 'knip.js') },
-  { name: 'generated files', command: [process.execPath, join(root, 'src', 'api', 'generate.ts'), '--check'] },
+  { name: 'generated files', command: [process.execPath, join(root, 'src', 'dev', 'generate.ts'), '--check'] },
 ]
 
 async function run({ name, command }: (typeof checks)[number]): Promise<boolean> {

@@ -169,6 +169,6 @@ describe.each(['runtime', 'workspace', 'org-import', 'plugin-install'])('example
 })
 
 test('the generated files are those of the schemas', async () => {
-  const checked = promisify(execFile)(process.execPath, [join(root, 'src/api/generate.ts'), '--check'])
+  const checked = promisify(execFile)(process.execPath, [join(root, 'src/dev/generate.ts'), '--check'])
   await expect(checked).resolves.toMatchObject({ stderr: '' })
 })

@@ -14,7 +14,7 @@ import {
 } from '../../store/workspace-store.ts'
 import { workspaceId } from '../../store/workspace-store.ts'
 import { describe, describeDeleting, describeObstacle, describeSuspended, type Facts } from './describe.ts'
-import { holdOf, plan, sightOf, type Sight, type Step, type Wish } from './plan.ts'
+import { holdOf, plan, sightOf, type Memory, type Sight, type Step, type Wish } from './plan.ts'
 import { lastWords } from './redact.ts'
 import { isObstacle, refOf, resolve, type Desired, type Obstacle, type Settings, type Surroundings } from './resolve.ts'
 import { mintToken } from './token.ts'
@@ -29,6 +29,14 @@ export interface WorkspaceCollaborators {
   readonly children: (workspace: Workspace) => { readonly total: number; readonly ready: number }
 }
 
+/** All there is to know of a row that was removed. */
+const tombstone: Memory = {
+  status: 'removed',
+  launchedHash: undefined,
+  launchedAt: undefined,
+  launchAttempts: 0,
+  registeredAt: undefined,
+}
 const live: readonly Phase[] = phases.filter((phase) => phase !== 'removed')
 const settled: Outcome = { kind: 'settled' }
 const again = (after: Duration, waitingFor: string): Outcome => ({ kind: 'again', after, waitingFor })
@@ -173,8 +181,11 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
   async #erase(workspace: Workspace, backend: Backend, ctx: Context) {
     const ref = refOf(workspace)
     const seen = await backend.observe(ref, ctx.signal)
-    if (seen.state === 'unknown')
-      return { after: seconds(15), waitingFor: `backend ${backend.name} to answer (${seen.cause})` }
+    // A tombstone wants no hash, so whatever still exists is outdated.
+    if (plan(sightOf(seen, tombstone, '', milliseconds(0), ctx.now()), 'deleted') === 'wait') {
+      const cause = seen.state === 'unknown' ? ` (${seen.cause})` : ''
+      return { after: seconds(15), waitingFor: `backend ${backend.name} to answer${cause}` }
+    }
     const done = await backend.remove(ref, 'delete', ctx.signal)
     return done === 'gone' ? done : { after: milliseconds(500), waitingFor: 'the instance to be gone' }
   }

@@ -1,17 +1,18 @@
 /**
- * `node src/api/generate.ts` writes crds/*.yaml and docs/api.md from the schemas; with `--check` it writes nothing, and
- * lists what differs with exit code 1.
+ * `npm run generate` writes crds/*.yaml and docs/api.md from the schemas, and docs/states.md from the planner's table;
+ * with `--check` it writes nothing, and lists what differs with exit code 1.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { stringify } from 'yaml'
-import { crdOf } from './crd.ts'
-import { referenceOf } from './docs.ts'
-import type { KindDefinition } from './kind.ts'
-import { orgImportKind } from './org-import.ts'
-import { pluginInstallKind } from './plugin-install.ts'
-import { runtimeKind } from './runtime.ts'
-import { workspaceKind } from './workspace.ts'
+import { crdOf } from '../api/crd.ts'
+import { referenceOf } from '../api/docs.ts'
+import type { KindDefinition } from '../api/kind.ts'
+import { orgImportKind } from '../api/org-import.ts'
+import { pluginInstallKind } from '../api/plugin-install.ts'
+import { runtimeKind } from '../api/runtime.ts'
+import { workspaceKind } from '../api/workspace.ts'
+import { statesPage } from './states.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const kinds: readonly KindDefinition[] = [workspaceKind, orgImportKind, pluginInstallKind, runtimeKind]
@@ -26,6 +27,7 @@ const fileOf = ({ kind }: KindDefinition): string => kind.replaceAll(/(?<!^)[A-Z
 const generated: Readonly<Record<string, string>> = {
   ...Object.fromEntries(kinds.map((kind) => [`crds/${fileOf(kind)}.yaml`, crdYaml(kind)])),
   'docs/api.md': referenceOf(kinds),
+  'docs/states.md': statesPage(),
 }
 
 /** Says where two texts part, so that the reader of a failed check need not guess. */
@@ -58,7 +60,7 @@ if (process.argv.includes('--check')) {
   const differing = await stale()
   for (const line of differing) console.error(line)
   if (differing.length > 0) {
-    console.error('generated files differ from src/api: run `npm run generate`')
+    console.error('generated files differ from what they are made from: run `npm run generate`')
     process.exitCode = 1
   }
 } else await write()
