@@ -15,14 +15,23 @@ export class Load {
   readonly #over = new AbortController()
   #working: Promise<void> = Promise.resolve()
 
-  constructor(world: World, size: number) {
+  /** How many may be made for now. */
+  #allowed: number
+
+  constructor(world: World, size: number, atFirst = size) {
     this.#world = world
+    this.#allowed = atFirst
     this.names = Array.from({ length: size }, (_, i) => `load-${i}`)
   }
 
   /** Creates them one after the other, each followed by a change of an earlier one, and then goes on changing. */
   start(): void {
     this.#working = this.#work()
+  }
+
+  /** From now on all of them. */
+  allowAll(): void {
+    this.#allowed = this.names.length
   }
 
   /** Stops asking; resolves when the last wish was heard. */
@@ -47,7 +56,7 @@ export class Load {
 
   async #work(): Promise<void> {
     for (let turn = 0; !this.#over.signal.aborted; turn++) {
-      const made = this.names[turn]
+      const made = this.names.slice(0, this.#allowed)[this.#wishes.size]
       if (made !== undefined) await this.#ask(made, 'POST', `New ${made}`)
       const changed = this.names[turn % Math.max(1, this.#wishes.size)]
       if (changed !== undefined && this.#wishes.has(changed))

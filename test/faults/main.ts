@@ -15,7 +15,8 @@ async function run(options: Options): Promise<boolean> {
   const began = performance.now()
   // Most of an outage is waiting: the two lanes share the machine.
   const lanes = [sweepLane, outageLane]
-  const lines = (await Promise.all(lanes.map((lane) => lane(stage, options, announce)))).flat()
+  const ended = await Promise.allSettled(lanes.map((lane) => lane(stage, options, announce)))
+  const lines = ended.flatMap((end) => (end.status === 'fulfilled' ? end.value : broken(end.reason)))
   const short = lines.filter(({ verdict }) => verdict === 'SHORT').length
   process.stdout.write(`${table(lines)}\n\n`)
   const minutes = ((performance.now() - began) / 60_000).toFixed(1)
@@ -26,6 +27,15 @@ async function run(options: Options): Promise<boolean> {
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify({ lines }, null, 2)}\n`)
   return short === 0
 }
+
+/** A lane that could not go on falls short as a whole. */
+const broken = (reason: unknown): Line => ({
+  fault: 'the sweep itself',
+  where: '-',
+  end: reasonOf(reason),
+  duplicates: 0,
+  verdict: 'SHORT',
+})
 
 function announce(line: Line): void {
   const [, , row = ''] = table([line]).split('\n')

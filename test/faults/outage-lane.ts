@@ -1,4 +1,5 @@
 /** Outages and changes of leader, one after the other, each on a control plane of its own. */
+import { reasonOf } from '../../src/errors.ts'
 import { handover, handovers } from './leaders.ts'
 import type { Options } from './options.ts'
 import { outage, outages } from './outages.ts'
@@ -20,7 +21,14 @@ export async function outageLane(stage: Stage, options: Options, announce: (line
     announce(line)
     lines.push(line)
   }
-  for (const fault of outages.filter(wanted)) keep(await outage(stage, fault, options))
-  for (const change of handovers.filter(wanted)) keep(await handover(stage, change, options))
+  for (const one of outages.filter(wanted)) keep(await orWhyNot(one.fault, outage(stage, one, options)))
+  for (const one of handovers.filter(wanted)) keep(await orWhyNot(one.fault, handover(stage, one, options)))
   return lines
+}
+
+/** A line that could not even be set up falls short by itself: the others go on. */
+async function orWhyNot(fault: string, line: Promise<Line>): Promise<Line> {
+  return await line.catch((error: unknown) => {
+    return { fault, where: '-', end: reasonOf(error), duplicates: 0, verdict: 'SHORT' as const }
+  })
 }

@@ -74,8 +74,8 @@ export const outages: readonly Outage[] = [
 ]
 
 /** Workspaces of the load. Each is a real process or container of a real agent, on what may be two cores. */
-const sizes = { process: 50, docker: 16 } as const
-/** How many are up when the fault begins: the others come while it lasts. */
+const sizes = { process: 50, docker: 20 } as const
+/** How many are made before the fault; the others are asked for while it lasts. */
 const share = 0.6
 
 export async function outage(stage: Stage, fault: Outage, options: Options): Promise<Line> {
@@ -109,13 +109,20 @@ async function suffer(
   // Elected, as in a cluster: an outage of the API server puts the lease in doubt.
   const operator = await world.start({ LEADER_ELECT: 'true' })
   await operator.ready()
-  const load = new Load(world, sizes[fault.backend])
+  const size = sizes[fault.backend]
+  const load = new Load(world, size, size * share)
   try {
     load.start()
-    const enough = share * load.names.length
-    const underway = ({ live }: Seen) => (live.size < enough ? `${live.size} are up` : undefined)
+    // An engine of version 20.10 that is stopped while it starts a container never can start that one again.
+    const half = fault.backend === 'docker' ? 1 : 0.5
+    const enough = half * share * size
+    const underway = ({ live, rows }: Seen) => {
+      const up = half < 1 ? live.size : rows.filter(({ status }) => status === 'online').length
+      return up < enough ? `only ${up} are up` : undefined
+    }
     await world.rest(underway, { quiet: 0, within: 60_000 })
     await fault.begin(parts)
+    load.allowAll()
     if (fault.lasts) await wait(options.outage * 1_000)
     await fault.end(parts)
     const over = performance.now()

@@ -24,7 +24,8 @@ interface Impossible {
 const gateway = '10.213.77.1'
 const pool = 'base=10.214.0.0/16,size=24'
 
-const ip = (...args: string[]) => promisify(execFile)('ip', args)
+const run = (command: string, ...args: string[]) => promisify(execFile)(command, args)
+const ip = (...args: string[]) => run('ip', ...args)
 
 /**
  * Starts dockerd with folders, a socket and a bridge of its own. (Without a bridge it would take away `docker0`, which is
@@ -73,6 +74,9 @@ async function leave(server: ServerProcess, dir: string, bridge: string): Promis
   const pid = Number(await readFile(join(dir, 'run', 'containerd', 'containerd.pid'), 'utf8').catch(() => '0'))
   if (pid > 0) kill(pid)
   await ip('link', 'del', bridge).catch(() => undefined)
+  // Whatever it has mounted for its containers and for itself, the last first.
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '')
+  for (const path of mounts.filter((one) => one.startsWith(`${dir}/`)).toReversed()) await run('umount', path)
   await rm(dir, { recursive: true, force: true })
 }
 

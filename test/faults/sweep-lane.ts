@@ -1,4 +1,5 @@
 /** The failpoint sweep over the backends that this machine can run. */
+import { reasonOf } from '../../src/errors.ts'
 import type { Options } from './options.ts'
 import { findEngine, onEngine, type MakeInstances, type Stage } from './stage.ts'
 import { killAt, kills, labelOf, undisturbed, type Kill } from './sweep.ts'
@@ -49,12 +50,22 @@ async function sweepOn(
   const expected = await inWorld(undisturbed)
   const lines: Line[] = []
   for (const kill of wanted) {
-    const line = await inWorld((world) => killAt(world, kill, expected))
+    const line = await inWorld((world) => killAt(world, kill, expected)).catch((error: unknown) =>
+      notPlayed(kill, error),
+    )
     announce(line)
     lines.push(line)
   }
   return lines
 }
+
+const notPlayed = (kill: Kill, error: unknown): Line => ({
+  fault: labelOf(kill),
+  where: '-',
+  end: reasonOf(error),
+  duplicates: 0,
+  verdict: 'SHORT',
+})
 
 function skipped(kill: Kill, announce: Announce): Line {
   const end = 'NO DOCKER ENGINE ANSWERS'
