@@ -25,6 +25,8 @@ export interface Facts {
   readonly hold: Duration
   /** What only the user can mend, found while acting. */
   readonly refusal?: { readonly reason: string; readonly message: string }
+  /** What the launch has to wait for, as the backend said: an image that is being pulled. */
+  readonly delay?: { readonly after: Duration; readonly why: string }
   readonly children: { readonly total: number; readonly ready: number }
 }
 
@@ -126,6 +128,7 @@ export function describeDeleting(workspace: Workspace, waitingFor: string, outco
 
 function judgeLaunched({
   row,
+  delay,
   seen,
   sight,
   wish,
@@ -136,6 +139,7 @@ function judgeLaunched({
   if (row.backend === 'external')
     return { holds: true, reason: 'External', message: 'the agent is run by its owner: there is nothing to launch' }
   if (refusal !== undefined) return { holds: false, reason: 'LaunchFailed', message: refusal.message }
+  if (delay !== undefined) return { holds: false, reason: 'Starting', message: delay.why }
   const failure = row.lastError ?? 'it ended'
   switch (sight) {
     case 'unknown':
@@ -214,7 +218,10 @@ function judgeReady(
       ? { holds: true, reason: 'Paused', message: 'Paused: there is no instance, its configuration is kept' }
       : { holds: false, reason: 'Stopping', message: 'Pausing: the instance is being stopped' }
   if (launched.holds !== true) {
-    const retry = hold > 0 ? `; tried again after a wait (attempt ${row.launchAttempts} failed)` : ''
+    const retry =
+      hold > 0 && launched.reason !== 'Starting'
+        ? `; tried again after a wait (attempt ${row.launchAttempts} failed)`
+        : ''
     return { holds: false, reason: launched.reason, message: `${capitalise(launched.message)}${retry}` }
   }
   if (connected.reason === 'AgentDegraded')

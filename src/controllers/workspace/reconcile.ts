@@ -2,7 +2,7 @@
 import type { Workspace, WorkspaceStatus } from '../../api/workspace.ts'
 import type { Backend, Observation } from '../../backends/backend.ts'
 import { milliseconds, minutes, seconds, type Duration } from '../../duration.ts'
-import { Terminal } from '../../errors.ts'
+import { RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import {
@@ -114,6 +114,8 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       failpoint('ensured')
       return await this.#note(interpret({ ...facts, row: launched, seen }, ctx.now()), ctx)
     } catch (error) {
+      if (error instanceof RetryAfter)
+        return interpret({ ...facts, row: launched, delay: { after: error.after, why: error.message } }, ctx.now())
       if (!(error instanceof Terminal)) throw error
       const { reason, message } = error
       const failed = await this.#change(facts, 'failed', 'WORKSPACE_PROVISION_FAILED', reason, message, ctx)
@@ -222,7 +224,8 @@ function outcomeOf({ waits, reason, message }: Obstacle): Outcome {
 }
 
 /** Waits end by events; the times are what is left when an event got lost. */
-function outcomeAfter(step: Step, { sight, hold, refusal, desired, seen, row }: Facts, now: Date): Outcome {
+function outcomeAfter(step: Step, { sight, hold, refusal, delay, desired, seen, row }: Facts, now: Date): Outcome {
+  if (delay !== undefined) return again(milliseconds(Math.max(hold, delay.after)), delay.why)
   if (refusal !== undefined) return { kind: 'blocked', ...refusal }
   switch (sight) {
     case 'serving':

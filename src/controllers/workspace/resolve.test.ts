@@ -1,0 +1,171 @@
+import { describe, expect, test } from 'vitest'
+import { restartedAt } from '../../api/meta.ts'
+import { runtimeType, type Runtime } from '../../api/runtime.ts'
+import { workspaceType, type Workspace } from '../../api/workspace.ts'
+import type { Found } from '../references.ts'
+import { isObstacle, resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
+
+const metadata = {
+  uid: 'u-1',
+  namespace: 'ns',
+  resourceVersion: '1',
+  generation: 1,
+  creationTimestamp: '2026-01-01T00:00:00Z',
+}
+const apiVersion = 'molecule.dev/v1alpha1'
+const workspace = (spec: object = {}, name = 'a', annotations: Record<string, string> = {}): Workspace =>
+  workspaceType.parse({ apiVersion, kind: 'Workspace', metadata: { ...metadata, name, annotations }, spec })
+const runtime = (name: string, spec: object = {}): Runtime =>
+  runtimeType.parse({
+    apiVersion,
+    kind: 'Runtime',
+    metadata: { ...metadata, name },
+    spec: { image: 'agents/it:1', ...spec },
+  })
+const data = (values: Record<string, string>): Found => ({
+  state: 'found',
+  keys: Object.keys(values).sort(),
+  value: (key) => (values[key] === undefined ? undefined : Buffer.from(values[key])),
+})
+const settings: Settings = {
+  deploymentMode: 'self-hosted',
+  defaultBackend: 'docker',
+  backends: new Set(['docker', 'external']),
+  platformUrl: 'http://operator:8080',
+}
+const around = (
+  runtimes: readonly Runtime[] = [runtime('it', { default: true })],
+  objects: Record<string, Found> = {},
+): Surroundings => ({
+  runtimes: new Map(runtimes.map((each) => [each.metadata.name, each])),
+  sibling: () => undefined,
+  look: (kind, name) => objects[`${kind}/${name}`] ?? { state: 'missing' },
+})
+
+function desired(spec: object, surroundings = around(), annotations: Record<string, string> = {}): Desired {
+  const result = resolve(workspace(spec, 'a', annotations), surroundings, settings)
+  if (isObstacle(result)) throw new Error(result.message)
+  return result
+}
+const obstacle = (spec: object, surroundings = around()) => resolve(workspace(spec), surroundings, settings)
+const hashOf = (...given: Parameters<typeof desired>) => desired(...given).intent.specHash
+
+describe('defaults', () => {
+  test('tier by deployment mode, model by runtime and never empty', () => {
+    expect(desired({}).intent).toMatchObject({ tier: 3, model: 'anthropic:claude-opus-4-7', backend: 'docker' })
+    const saas = resolve(workspace(), around(), { ...settings, deploymentMode: 'saas' })
+    expect(saas).toMatchObject({ intent: { tier: 4 } })
+    expect(desired({ runtime: 'claude-code' }, around([runtime('claude-code')])).intent.model).toBe('sonnet')
+    const said = around([runtime('it', { default: true, defaultModel: 'small' })])
+    expect(desired({}, said).intent.model).toBe('small')
+    expect(desired({ model: 'large' }, said).intent.model).toBe('large')
+  })
+
+  test('an external agent needs no runtime, and no variables of one', () => {
+    expect(desired({ backend: 'external' }, around([])).intent).toMatchObject({
+      runtime: 'external',
+      initialPhase: 'awaiting_agent',
+    })
+  })
+
+  test('a pinned image is run by digest, without its tag', () => {
+    const digest = `sha256:${'a'.repeat(64)}`
+    const pinned = around([runtime('it', { default: true, image: 'host:5000/agents/it:1', digest })])
+    expect(desired({}, pinned).instance.image).toBe(`host:5000/agents/it@${digest}`)
+  })
+})
+
+describe('what replaces an instance', () => {
+  const keys = (value: string) => around(undefined, { 'Secret/keys': data({ KEY: value }) })
+  const asks = { env: [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'keys', key: 'KEY' } } }] }
+
+  test('names, places and positions do not', () => {
+    const plain = hashOf({})
+    expect(hashOf({ displayName: 'Another', canvas: { x: 1, y: 2 }, maxConcurrentTasks: 3 })).toBe(plain)
+    const env = [
+      { name: 'A', value: '1' },
+      { name: 'B', value: '2' },
+    ]
+    expect(hashOf({ env })).toBe(hashOf({ env: env.toReversed() }))
+  })
+
+  test('model, tier, role, image, environment, secrets and a restart do', () => {
+    const newer = around([runtime('it', { default: true, image: 'agents/it:2' })])
+    const hashes = [
+      hashOf({}),
+      hashOf({ model: 'other' }),
+      hashOf({ tier: 1 }),
+      hashOf({ role: 'other' }),
+      hashOf({}, newer),
+      hashOf({ env: [{ name: 'A', value: '1' }] }),
+      hashOf(asks, keys('1')),
+      hashOf(asks, keys('2')),
+      hashOf({}, around(), { [restartedAt]: '1' }),
+    ]
+    expect(new Set(hashes).size).toBe(hashes.length)
+  })
+})
+
+describe('environment', () => {
+  test('later sources win, and nobody can speak for another agent', () => {
+    const objects = { 'Secret/s': data({ A: 'secret', B: 'secret' }), 'ConfigMap/c': data({ B: 'map', C: 'map' }) }
+    const spec = {
+      envFrom: [{ secretRef: { name: 's' } }, { configMapRef: { name: 'c' }, prefix: '' }],
+      env: [
+        { name: 'C', value: 'own' },
+        { name: 'WORKSPACE_ID', value: 'someone-else' },
+        { name: 'PLATFORM_URL', value: 'http://evil' },
+      ],
+    }
+    const { instance, secrets } = desired(spec, around(undefined, objects))
+    expect(instance.env).toMatchObject({ A: 'secret', B: 'map', C: 'own', WORKSPACE_ID: 'u-1' })
+    expect(instance.env['PLATFORM_URL']).toBe('http://operator:8080')
+    expect(secrets).toContain('secret')
+  })
+
+  test('every lack is named at once, and an optional one is none', () => {
+    const spec = {
+      envFrom: [{ secretRef: { name: 'x' } }, { secretRef: { name: 'y', optional: true } }],
+      env: [{ name: 'K', valueFrom: { configMapKeyRef: { name: 'z', key: 'k' } } }],
+    }
+    const result = obstacle(spec)
+    expect(result).toMatchObject({ condition: 'Launched', reason: 'SecretMissing', waits: false })
+    expect(isObstacle(result) && result.message).toMatch(/Secret "x".*ConfigMap "z"/)
+    expect(isObstacle(result) && result.message).not.toContain('"y"')
+  })
+
+  test('what the runtime needs is asked for before anything is made; a model may need something else', () => {
+    const needy = around([
+      runtime('it', {
+        default: true,
+        requiredEnv: ['KEY'],
+        models: [{ id: 'm' }, { id: 'free', requiredEnv: ['OTHER'] }],
+      }),
+    ])
+    expect(obstacle({ model: 'm' }, needy)).toMatchObject({ reason: 'RequiredEnvMissing' })
+    expect(desired({ model: 'free', env: [{ name: 'OTHER', value: '1' }] }, needy).intent.model).toBe('free')
+    expect(obstacle({ model: 'unheard-of' }, needy)).toMatchObject({ reason: 'ModelUnknown' })
+  })
+})
+
+describe('the way up', () => {
+  const chain = (parents: Record<string, string>): Surroundings => ({
+    ...around(),
+    sibling: (name) =>
+      parents[name] === undefined ? undefined : workspace({ parentRef: { name: parents[name] } }, name),
+  })
+
+  test('a cycle is named; one further up is its own members’ matter', () => {
+    const cyclic = resolve(workspace({ parentRef: { name: 'b' } }), chain({ b: 'c', c: 'a' }), settings)
+    expect(cyclic).toMatchObject({ reason: 'ParentCycle', waits: false })
+    expect(isObstacle(cyclic) && cyclic.message).toContain('a → b → c → a')
+    const above = resolve(workspace({ parentRef: { name: 'x' } }), chain({ x: 'y', y: 'x' }), settings)
+    expect(isObstacle(above)).toBe(false)
+  })
+
+  test('two default runtimes are one too many', () => {
+    const two = around([runtime('one', { default: true }), runtime('two', { default: true })])
+    expect(obstacle({}, two)).toMatchObject({ reason: 'AmbiguousDefaultRuntime' })
+    expect(obstacle({}, around([runtime('one')]))).toMatchObject({ reason: 'NoDefaultRuntime' })
+  })
+})
