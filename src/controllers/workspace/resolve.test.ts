@@ -110,7 +110,7 @@ describe('environment', () => {
   test('later sources win, and nobody can speak for another agent', () => {
     const objects = { 'Secret/s': data({ A: 'secret', B: 'secret' }), 'ConfigMap/c': data({ B: 'map', C: 'map' }) }
     const spec = {
-      envFrom: [{ secretRef: { name: 's' } }, { configMapRef: { name: 'c' }, prefix: '' }],
+      envFrom: [{ secretRef: { name: 's' } }, { configMapRef: { name: 'c' } }],
       env: [
         { name: 'C', value: 'own' },
         { name: 'WORKSPACE_ID', value: 'someone-else' },
