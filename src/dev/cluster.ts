@@ -51,8 +51,11 @@ export class Cluster {
   /** Applies objects, or what is at a path: a file, a folder of files, or a folder with a kustomization. */
   async apply(what: string | readonly object[]): Promise<string> {
     const apply = ['apply', '--server-side', '--force-conflicts', '--field-manager=molecule-dev']
+    // As JSON: to kubectl, which reads YAML 1.1, a bare key `y` is `true`.
     if (typeof what !== 'string')
-      return this.kubectl([...apply, '-f', '-'], { input: what.map((one) => stringify(one)).join('---\n') })
+      return this.kubectl([...apply, '-f', '-'], {
+        input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: what }),
+      })
     return this.kubectl([
       ...apply,
       ['kustomization.yaml', 'Kustomization'].some((name) => existsSync(join(what, name))) ? '-k' : '-f',

@@ -1,30 +1,32 @@
 /** `npm run demo`: an org of agents on this machine, from nothing to Ready, and back to nothing. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { reasonOf } from '../errors.ts'
 import { prepareAgents } from './demo/agents.ts'
-import { startOperator } from './demo/operator.ts'
+import { agentsIn, DemoFolder, sweepEarlierDemos } from './demo/folder.ts'
+import { ask } from './demo/message.ts'
+import { lastErrorIn, startOperator } from './demo/operator.ts'
 import { readOptions, usage, type DemoOptions } from './demo/options.ts'
 import { orgObjects, readOrg, runtimeObjects, type OrgFolder } from './demo/org.ts'
-import { findPlace } from './demo/place.ts'
+import { findPlace, type Place } from './demo/place.ts'
 import { createScreen, type Screen } from './demo/screen.ts'
 import { OrgWatch } from './demo/watch.ts'
 import type { Cluster } from './cluster.ts'
 import { startPostgres } from './postgres.ts'
 import { freePort, type ServerProcess } from './server-process.ts'
 
-const namespace = 'demo'
 /** From a running control plane to an org that is Ready, with --once. */
 const deadline = 5 * 60_000
 const farewell = 60_000
+/** npm passes Ctrl-C on to us, who had it from the terminal already: two within this time are one. */
+const echo = 1_000
 
 interface Stage {
-  readonly cluster: Cluster
+  readonly place: Place
   readonly operator: ServerProcess
-  readonly agents: string
+  readonly platformUrl: string
+  readonly adminToken: string
   readonly since: number
 }
 
@@ -39,86 +41,128 @@ async function main(): Promise<number> {
   const interrupt = new AbortController()
   listen(interrupt, screen)
   screen.say(`${org.title}: ${String(org.agents)} agents`)
-  await using stack = new AsyncDisposableStack()
+  const ending = new Ending(screen)
+  let code: number
   try {
-    const stage = await setUp(options, org, screen, stack, interrupt.signal)
-    return await perform(options, org, stage, screen, stack, interrupt.signal)
+    const stage = await setUp(options, org, screen, ending, interrupt.signal)
+    code = await perform(options, org, stage, screen, ending, interrupt.signal)
   } catch (error) {
-    if (interrupt.signal.aborted) return 130
-    screen.say(`\n${explain(error)}`)
-    return 1
-  } finally {
+    code = 1
     screen.release()
-    screen.say('Stopping …')
+    if (!interrupt.signal.aborted) screen.say(`\n${explain(error)}`)
+  }
+  screen.release()
+  screen.say('Stopping …')
+  const clean = await ending.run()
+  if (interrupt.signal.aborted) return 130
+  return clean ? code : 1
+}
+
+/** What has to be undone, in reverse order. One step that fails keeps none of the others from being taken. */
+class Ending {
+  readonly #steps: { readonly what: string; readonly undo: () => Promise<unknown> }[] = []
+  readonly #screen: Screen
+
+  constructor(screen: Screen) {
+    this.#screen = screen
+  }
+
+  add(what: string, undo: () => Promise<unknown>): void {
+    this.#steps.push({ what, undo })
+  }
+
+  /** Whether all went well; says what did not. */
+  async run(): Promise<boolean> {
+    let clean = true
+    for (const { what, undo } of this.#steps.toReversed()) {
+      await undo().catch((error: unknown) => {
+        clean = false
+        this.#screen.say(`  could not ${what}: ${reasonOf(error)}`)
+      })
+    }
+    return clean
   }
 }
 
-/** Ctrl-C once ends in order; twice, at once: what the reapers of our servers cannot reach then stays. */
+/** Ctrl-C once ends in order; twice, at once: agents that then stay are swept by the next demo. */
 function listen(interrupt: AbortController, screen: Screen): void {
+  let first = 0
   const stop = () => {
-    if (interrupt.signal.aborted) process.exit(130)
-    interrupt.abort(new Error('interrupted'))
-    screen.release()
+    if (!interrupt.signal.aborted) {
+      first = performance.now()
+      interrupt.abort(new Error('interrupted'))
+      screen.release()
+    } else if (performance.now() - first > echo) process.exit(130)
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
   process.on('SIGHUP', stop)
 }
 
-/** Everything that must run before the org can. What is started is given to the stack at once. */
+/** Everything that must run before the org can. */
 async function setUp(
   options: DemoOptions,
   org: OrgFolder,
   screen: Screen,
-  stack: AsyncDisposableStack,
+  ending: Ending,
   interrupted: AbortSignal,
 ): Promise<Stage> {
   const report = (line: string) => screen.say(`  ${line}`)
-  const dir = join(tmpdir(), `molecule-demo-${randomBytes(4).toString('hex')}`)
-  // PostgreSQL may run as another user, who has to get through; what is secret is closed one by one.
-  await mkdir(dir, { mode: 0o711 })
-  stack.defer(() => rm(dir, { recursive: true, force: true }))
+  await sweepEarlierDemos(report)
+  const folder = await DemoFolder.create()
+  ending.add('remove the folder', () => folder.remove())
+  const dir = folder.path
 
-  const place = await findPlace(options, dir, report)
-  stack.defer(() => place.leave())
+  const place = await findPlace(options, dir, report, interrupted)
+  ending.add('leave the cluster', () => place.leave())
   const since = performance.now()
   interrupted.throwIfAborted()
-  const postgres = await startPostgres({ dir: join(dir, 'postgres'), report })
-  stack.defer(() => postgres.stop())
-  const databaseUrl = postgres.server ? await postgres.createDatabase('molecule') : postgres.url
-  if (postgres.server) report('database: PostgreSQL of our own')
+  const databaseUrl = await openDatabase(dir, report, ending)
   interrupted.throwIfAborted()
 
   const platformPort = await freePort()
-  const agents = await prepareAgents(dir, platformPort, report)
-  stack.defer(async () => agents.cleanUp(await operatorInstance(databaseUrl)))
-  const kubeconfig = await place.cluster.identity(
-    'molecule-system',
-    'molecule-operator',
-    join(dir, 'operator.kubeconfig'),
-  )
+  const agents = await prepareAgents(agentsIn(dir), platformPort, report)
+  ending.add('remove the image', () => agents.cleanUp())
+  ending.add('remove agents that were left', () => folder.removeAgents())
+  const account = join(dir, 'operator.kubeconfig')
+  const kubeconfig = await place.cluster.identity('molecule-system', 'molecule-operator', account)
   interrupted.throwIfAborted()
-  const operator = await startOperator({ kubeconfig, databaseUrl, agents, platformPort, dir, report })
-  stack.defer(() => operator.stop())
+  const adminToken = randomBytes(32).toString('base64url')
+  const operator = await startOperator({ kubeconfig, databaseUrl, adminToken, agents, platformPort, dir, report })
+  ending.add('stop the operator', () => operator.stop())
+  await folder.noteOperator(await operatorInstance(databaseUrl))
   report('operator: running, with the rights of manifests/rbac and no others')
-  await place.cluster.apply(runtimeObjects(org, agents.image))
-  stack.defer(() => deleteRuntimes(place.cluster))
-  return { cluster: place.cluster, operator, agents: agents.kind, since }
+  await place.addRuntimes(runtimeObjects(org, agents.image))
+  return { place, operator, platformUrl: `http://127.0.0.1:${String(platformPort)}`, adminToken, since }
+}
+
+/** A database of the demo's own, also on a server that is not: what is there already may be another operator's. */
+async function openDatabase(dir: string, report: (line: string) => void, ending: Ending): Promise<string> {
+  const postgres = await startPostgres({ dir: join(dir, 'postgres'), report })
+  ending.add('stop PostgreSQL', () => postgres.stop())
+  const name = `molecule_demo_${randomBytes(4).toString('hex')}`
+  const url = await postgres.createDatabase(name)
+  if (postgres.server) report('database: PostgreSQL of our own')
+  else ending.add(`drop database ${name}`, () => postgres.dropDatabase(name))
+  return url
 }
 
 /** Applies the org, shows it coming up, and stays until told to go. */
 async function perform(
   options: DemoOptions,
   org: OrgFolder,
-  { cluster, operator, since }: Stage,
+  stage: Stage,
   screen: Screen,
-  stack: AsyncDisposableStack,
+  ending: Ending,
   interrupted: AbortSignal,
 ): Promise<number> {
-  await cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }])
+  const { operator, since } = stage
+  const { cluster } = stage.place
+  interrupted.throwIfAborted()
+  const namespace = await stage.place.makeNamespace()
   const watch = await OrgWatch.start(cluster, namespace, org.name)
-  stack.defer(() => watch.stop())
-  stack.defer(() => dismiss(cluster, operator, watch, screen))
+  ending.add('stop watching', () => watch.stop())
+  ending.add('delete the org', () => dismiss(cluster, namespace, operator, watch))
   await cluster.apply(orgObjects(org, namespace, options.env))
   screen.say('')
   const late = AbortSignal.timeout(Math.max(1, Math.round(deadline - (performance.now() - since))))
@@ -128,21 +172,37 @@ async function perform(
   const ended = await watch.draw(screen, org.agents, done, enough)
   screen.release()
   if (!operator.running) throw new Error(`the operator ended by itself:\n${operator.output}`)
-  if (ended === 'aborted') return interrupted.aborted ? 130 : complain(watch, screen)
+  if (ended === 'aborted') return interrupted.aborted ? 130 : complain(watch, operator, screen)
   screen.say(`\nAll Ready after ${((performance.now() - started) / 1000).toFixed(1)} s.`)
-  if (options.once) return 0
-  screen.say(invitation(cluster, org))
+  const answered = await greet(stage, watch, screen)
+  if (options.once) return answered ? 0 : 1
+  screen.say(invitation(cluster, namespace, org))
   await watch.draw(screen, org.agents, () => !operator.running, interrupted)
   if (!operator.running) throw new Error(`the operator ended by itself:\n${operator.output}`)
-  return 0
+  return 130
 }
 
-function complain(watch: OrgWatch, screen: Screen): number {
+/** One message through the platform to the agent at the top, and its answer as a line. */
+async function greet({ platformUrl, adminToken }: Stage, watch: OrgWatch, screen: Screen): Promise<boolean> {
+  const { uid, displayName } = watch.top
+  try {
+    const answer = await ask({ platformUrl, adminToken, workspaceId: uid }, 'Good morning!')
+    screen.say(`${displayName} answers: “${answer}”`)
+    return true
+  } catch (error) {
+    screen.say(`${displayName} does not answer: ${reasonOf(error)}`)
+    return false
+  }
+}
+
+function complain(watch: OrgWatch, operator: ServerProcess, screen: Screen): number {
   screen.say(`\nNot Ready after ${String(deadline / 60_000)} minutes: ${watch.explain()}`)
+  const error = lastErrorIn(operator.output)
+  if (error !== undefined) screen.say(`The operator's last error: ${error}`)
   return 1
 }
 
-const invitation = (cluster: Cluster, org: OrgFolder) => `
+const invitation = (cluster: Cluster, namespace: string, org: OrgFolder) => `
 In another terminal:
 
   export KUBECONFIG=${cluster.kubeconfig}
@@ -154,29 +214,24 @@ Ctrl-C stops everything and leaves nothing behind.
 `
 
 /** Deletes the org and waits until the operator has taken every instance of it away. */
-async function dismiss(cluster: Cluster, operator: ServerProcess, watch: OrgWatch, screen: Screen): Promise<void> {
+async function dismiss(cluster: Cluster, namespace: string, operator: ServerProcess, watch: OrgWatch): Promise<void> {
+  if (!operator.running) return
   await cluster.kubectl(['delete', 'org,ws', '--all', '-n', namespace, '--wait=false'])
   const ended = await watch.draw(mute, 0, () => watch.isGone || !operator.running, AbortSignal.timeout(farewell))
-  if (ended === 'aborted') screen.say(`  some agents did not go by themselves within ${String(farewell / 1000)} s`)
-  await cluster.kubectl(['delete', 'namespace', namespace, '--wait=false'])
+  if (ended === 'aborted') throw new Error(`some agents did not go by themselves within ${String(farewell / 1000)} s`)
 }
 
 const mute: Screen = { say: () => {}, show: () => {}, release: () => {} }
 
-async function deleteRuntimes(cluster: Cluster): Promise<void> {
-  await cluster.kubectl(['delete', 'rt', '--all', '--wait=true', '--timeout=20s'])
-}
-
-/** The mark on everything an operator of this database made in a Docker engine. */
+/** The mark on everything the operator of this database makes. It has migrated it. */
 async function operatorInstance(databaseUrl: string): Promise<string> {
   const client = new Client({ connectionString: databaseUrl })
   await client.connect()
   try {
-    // An operator that did not come to migrate made nothing.
-    const { rows: known } = await client.query("SELECT WHERE to_regclass('operator_meta') IS NOT NULL")
-    if (known.length === 0) return 'none'
     const { rows } = await client.query<{ instance: string }>('SELECT instance FROM operator_meta')
-    return rows[0]?.instance ?? 'none'
+    const [row] = rows
+    if (!row) throw new Error('the operator gave its database no name')
+    return row.instance
   } finally {
     await client.end()
   }
@@ -188,8 +243,9 @@ function explain(error: unknown): string {
 }
 
 try {
-  process.exitCode = await main()
+  // Nothing that is still under way, a download for one, may keep it.
+  process.exit(await main())
 } catch (error) {
   console.error(explain(error))
-  process.exitCode = 1
+  process.exit(1)
 }

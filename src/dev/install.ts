@@ -1,44 +1,68 @@
 /** What a cluster needs before an operator outside of it can work there: `manifests/` without the Deployment. */
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { apiVersion, finalizer } from '../api/meta.ts'
 import type { Cluster } from './cluster.ts'
 
 const root = join(import.meta.dirname, '..', '..')
-const crds = join(root, 'crds')
-const rbac = join(root, 'manifests', 'rbac')
-const policy = join(root, 'manifests', 'finalizer-policy')
+export const crds = join(root, 'crds')
+export const rbac = join(root, 'manifests', 'rbac')
+export const policy = join(root, 'manifests', 'finalizer-policy')
 
-/** CRDs, RBAC and, where the cluster knows such a thing, the policy that gives the finalizer. Again is fine. */
-export async function installOperator(cluster: Cluster): Promise<{ policy: boolean }> {
-  await cluster.apply(crds)
-  await served(cluster)
-  await cluster.apply(rbac)
-  const known = await cluster.kubectl(['get', '--raw', '/apis/admissionregistration.k8s.io/v1'])
-  if (!known.includes('"mutatingadmissionpolicies"')) return { policy: false }
-  await cluster.apply(policy)
-  return { policy: true }
-}
-
-/** Takes it all away again. Objects of the kinds must be gone, or they go with their CRD. */
-export async function uninstallOperator(cluster: Cluster): Promise<void> {
-  for (const folder of [policy, rbac, crds])
-    await cluster.kubectl(['delete', '-k', folder, '--ignore-not-found', '--wait=false'])
-}
+const servedDeadline = 30_000
 
 /**
- * Waits until the kinds can be read. Established comes about a second earlier, and `kubectl wait` for it fails on a CRD
- * so young that it has no conditions.
+ * CRDs, RBAC and, where the cluster knows such a thing, the policy that gives the finalizer; returns once all of it is
+ * in force. Again is fine. `put` applies one folder otherwise than whole.
  */
-async function served(cluster: Cluster): Promise<void> {
-  const kinds = ['workspaces', 'orgimports', 'plugininstalls', 'runtimes'].map((plural) => `${plural}.molecule.dev`)
-  const deadline = performance.now() + 30_000
-  for (;;) {
+export async function installOperator(
+  cluster: Cluster,
+  put: (folder: string) => Promise<unknown> = (folder) => cluster.apply(folder),
+): Promise<{ policy: boolean }> {
+  await put(crds)
+  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', ...ours('crd')])
+  await put(rbac)
+  const known = await knowsPolicies(cluster)
+  if (known) await put(policy)
+  await untilServed(cluster, known)
+  return { policy: known }
+}
+
+export const knowsPolicies = async (cluster: Cluster): Promise<boolean> =>
+  (await cluster.kubectl(['get', '--raw', '/apis/admissionregistration.k8s.io/v1'])).includes(
+    '"mutatingadmissionpolicies"',
+  )
+
+const ours = (resource: string) =>
+  ['workspaces', 'orgimports', 'plugininstalls', 'runtimes'].map((plural) => `${resource}/${plural}.molecule.dev`)
+
+const metadata = { name: 'sample', namespace: 'molecule-system' }
+/** One of each kind, to be created dry. */
+const samples = [
+  { apiVersion, kind: 'Runtime', metadata, spec: { image: 'sample' } },
+  { apiVersion, kind: 'Workspace', metadata, spec: {} },
+  { apiVersion, kind: 'OrgImport', metadata, spec: { source: { configMapRef: { name: 'sample' } } } },
+  {
+    apiVersion,
+    kind: 'PluginInstall',
+    metadata,
+    spec: { source: 'local://sample', targets: { selector: { matchLabels: { sample: 'true' } } } },
+  },
+]
+
+/** A CRD that is Established answers 429 and 503 for a second or two, and a policy takes as long to be in force. */
+async function untilServed(cluster: Cluster, withFinalizer: boolean): Promise<void> {
+  const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: samples })
+  for (const deadline = performance.now() + servedDeadline; ;) {
     try {
-      await cluster.kubectl(['get', kinds.join(','), '--all-namespaces', '-o', 'name'])
-      return
+      const made = await cluster.kubectl(['create', '--dry-run=server', '--validate=ignore', '-f', '-', '-o', 'yaml'], {
+        input,
+      })
+      if (!withFinalizer || made.split(`- ${finalizer}`).length > samples.length) return
+      if (performance.now() > deadline) throw new Error('the policy that gives the finalizer did not come into force')
     } catch (error) {
       if (performance.now() > deadline) throw error
-      await wait(200)
     }
+    await wait(100)
   }
 }

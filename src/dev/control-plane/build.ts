@@ -25,8 +25,13 @@ const minutes: Readonly<Record<BinaryName, string>> = {
  * Builds into `dir` the binaries it lacks. Each is moved into place whole, so that an interrupted build leaves only
  * finished ones, to be continued; of two builders at once, the later one's equal file replaces the earlier one's.
  */
-export async function buildBinaries(dir: string, missing: readonly BinaryName[], report: Report): Promise<void> {
-  await go(['version'])
+export async function buildBinaries(
+  dir: string,
+  missing: readonly BinaryName[],
+  report: Report,
+  signal?: AbortSignal,
+): Promise<void> {
+  await go(['version'], signal)
   await mkdir(dir, { recursive: true })
   await removeLeftovers(dir)
   for (const [index, name] of missing.entries()) {
@@ -38,7 +43,7 @@ export async function buildBinaries(dir: string, missing: readonly BinaryName[],
       await withProgress(
         report,
         `  ${name}`,
-        go(['build', '-trimpath', '-ldflags', ldflags(), '-o', unfinished, packages[name]]),
+        go(['build', '-trimpath', '-ldflags', ldflags(), '-o', unfinished, packages[name]], signal),
       )
       await rename(unfinished, join(dir, name))
     } finally {
@@ -71,12 +76,20 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function go(args: readonly string[]): Promise<void> {
+async function go(args: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted()
   const child = spawn('go', args, {
     cwd: import.meta.dirname,
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' },
   })
-  const [errors] = await Promise.all([text(child.stderr), once(child, 'close')])
-  if (child.exitCode !== 0) throw new Error(errors.trim().split('\n').slice(-8).join('\n') || 'go was interrupted')
+  // As from the terminal: it then ends its compilers and removes its temporary folder.
+  const interrupt = () => child.kill('SIGINT')
+  signal?.addEventListener('abort', interrupt, { once: true })
+  try {
+    const [errors] = await Promise.all([text(child.stderr), once(child, 'close')])
+    if (child.exitCode !== 0) throw new Error(errors.trim().split('\n').slice(-8).join('\n') || 'go was interrupted')
+  } finally {
+    signal?.removeEventListener('abort', interrupt)
+  }
 }

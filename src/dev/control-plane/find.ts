@@ -21,6 +21,8 @@ const downloadDeadline = 10 * 60_000
 interface Options {
   /** Also kube-controller-manager, which garbage collection and the deletion of namespaces need. */
   readonly controllerManager?: boolean
+  /** Ends a download or a build, and the search. */
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -39,8 +41,8 @@ export async function findBinaries(report: Report, options: Options = {}): Promi
   const tried: string[] = []
   const places: readonly [string, () => Promise<string>][] = [
     [`cache folder ${cacheFolder()}`, () => remembered(wanted)],
-    ['download of the published envtest binaries', () => downloaded(wanted, report)],
-    ['build with go', () => built(wanted, report)],
+    ['download of the published envtest binaries', () => downloaded(wanted, report, options.signal)],
+    ['build with go', () => built(wanted, report, options.signal)],
   ]
   for (const [place, look] of places) {
     try {
@@ -48,7 +50,9 @@ export async function findBinaries(report: Report, options: Options = {}): Promi
       report(`control plane: ${dir}`)
       return inFolder(dir, await missingIn(dir, ['kube-controller-manager']))
     } catch (error) {
+      options.signal?.throwIfAborted()
       tried.push(`  ${place}: ${reasonOf(error)}`)
+      report(`control plane: no ${place} (${reasonOf(error)})`)
     }
   }
   throw new Error(
@@ -104,7 +108,11 @@ async function remembered(wanted: readonly BinaryName[]): Promise<string> {
   throw new Error(`holds no ${wanted.join(', ')} of Kubernetes ${kubernetesSeries} for ${platform()}`)
 }
 
-async function downloaded(wanted: readonly BinaryName[], report: Report): Promise<string> {
+async function downloaded(
+  wanted: readonly BinaryName[],
+  report: Report,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   if (wanted.includes('kube-controller-manager')) throw new Error('they hold no kube-controller-manager')
   report('control plane: looking for published envtest binaries')
   const answer = await fetch(DEFAULT_INDEX_URL, { signal: AbortSignal.timeout(connectDeadline) })
@@ -115,13 +123,13 @@ async function downloaded(wanted: readonly BinaryName[], report: Report): Promis
   archiveFor(index, version, os, arch)
   // It checks the SHA-512 sum and moves the folder into place whole.
   const got = resolveBinaries({ version, dataDir: cacheFolder(), onProgress: report })
-  const { dir } = await withProgress(report, `downloading envtest ${version}`, within(downloadDeadline, got))
+  const { dir } = await withProgress(report, `downloading envtest ${version}`, within(downloadDeadline, got, signal))
   return dir
 }
 
-async function built(wanted: readonly BinaryName[], report: Report): Promise<string> {
+async function built(wanted: readonly BinaryName[], report: Report, signal: AbortSignal | undefined): Promise<string> {
   const dir = join(cacheFolder(), `${kubernetesVersion}-${platform()}`)
-  await buildBinaries(dir, await missingIn(dir, wanted), report)
+  await buildBinaries(dir, await missingIn(dir, wanted), report, signal)
   return dir
 }
 
@@ -147,9 +155,15 @@ async function canRun(path: string): Promise<boolean> {
   )
 }
 
-function within<T>(ms: number, work: Promise<T>): Promise<T> {
+/** Gives up waiting; what was waited for goes on, and ends with the process. */
+function within<T>(ms: number, work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`took longer than ${String(ms / 60_000)} minutes`)), ms)
-    work.then(resolve, reject).finally(() => clearTimeout(late))
+    const interrupted = () => reject(new Error('interrupted'))
+    signal?.addEventListener('abort', interrupted, { once: true })
+    work.then(resolve, reject).finally(() => {
+      clearTimeout(late)
+      signal?.removeEventListener('abort', interrupted)
+    })
   })
 }

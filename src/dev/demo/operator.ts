@@ -1,5 +1,6 @@
 /** The operator as the demo runs it: a process of its own, with the rights of `manifests/rbac` and no more. */
 import { join } from 'node:path'
+import { z } from 'zod'
 import { withProgress, type Report } from '../progress.ts'
 import { freePort, ServerProcess } from '../server-process.ts'
 import type { Agents } from './agents.ts'
@@ -8,6 +9,7 @@ interface OperatorOptions {
   /** Of the operator's own ServiceAccount. */
   readonly kubeconfig: string
   readonly databaseUrl: string
+  readonly adminToken: string
   readonly agents: Agents
   readonly platformPort: number
   readonly dir: string
@@ -29,6 +31,7 @@ export async function startOperator(options: OperatorOptions): Promise<ServerPro
       KUBE_CONTEXT: '',
       KUBECONFIG: options.kubeconfig,
       DATABASE_URL: options.databaseUrl,
+      ADMIN_TOKEN: options.adminToken,
       PLATFORM_PORT: String(options.platformPort),
       HEALTH_HOST: '127.0.0.1',
       HEALTH_PORT: String(healthPort),
@@ -39,4 +42,31 @@ export async function startOperator(options: OperatorOptions): Promise<ServerPro
   })
   await withProgress(options.report, 'starting the operator', operator.start())
   return operator
+}
+
+/** The last thing an operator called an error, of its log: `reconcile failed: connect ECONNREFUSED`. */
+export function lastErrorIn(log: string): string | undefined {
+  const errors = log.split('\n').flatMap((line) => {
+    const { data } = errorLine.safeParse(parsed(line))
+    if (!data) return []
+    const cause = data.cause ?? (typeof data.err === 'object' ? data.err.message : data.err)
+    return [cause === undefined ? data.msg : `${data.msg}: ${cause}`]
+  })
+  return errors.at(-1)
+}
+
+const errorLine = z.object({
+  level: z.enum(['warn', 'error', 'fatal']),
+  msg: z.string(),
+  cause: z.string().optional(),
+  err: z.union([z.string(), z.object({ message: z.string() })]).optional(),
+})
+
+/** The first line of what was kept may be a half one. */
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
 }

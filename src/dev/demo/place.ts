@@ -6,36 +6,56 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Cluster } from '../cluster.ts'
 import { findBinaries, startControlPlane } from '../control-plane.ts'
-import { installOperator, uninstallOperator } from '../install.ts'
+import { installOperator } from '../install.ts'
 import type { Report } from '../progress.ts'
+import { Guest } from './guest.ts'
 import type { DemoOptions } from './options.ts'
 
 export interface Place {
   readonly cluster: Cluster
-  /** Takes back everything that was put there. */
+  /** Makes the org's namespace, and gives its name. */
+  makeNamespace(): Promise<string>
+  addRuntimes(runtimes: readonly object[]): Promise<void>
+  /** Takes back everything that was put there. To be called when the operator no longer runs. */
   leave(): Promise<void>
 }
 
-const marker = 'molecule.dev/demo'
-
-export async function findPlace(options: DemoOptions, dir: string, report: Report): Promise<Place> {
-  if (options.existing) return attach(options.existing.context, dir, report)
-  const controlPlane = await startControlPlane({
-    binaries: await findBinaries(report),
-    dir: join(dir, 'control-plane'),
-    report,
-  })
+export async function findPlace(
+  options: DemoOptions,
+  dir: string,
+  report: Report,
+  interrupted: AbortSignal,
+): Promise<Place> {
+  if (options.existing) return attach(options.existing.context, dir, report, interrupted)
+  const binaries = await findBinaries(report, { signal: interrupted })
+  const cluster = await startControlPlane({ binaries, dir: join(dir, 'control-plane'), report })
   try {
-    await installOperator(controlPlane)
+    await installOperator(cluster)
   } catch (error) {
-    await controlPlane.stop()
+    await cluster.stop()
     throw error
   }
-  return { cluster: controlPlane, leave: () => controlPlane.stop() }
+  return {
+    cluster,
+    async makeNamespace() {
+      await cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'demo' } }])
+      return 'demo'
+    },
+    async addRuntimes(runtimes) {
+      await cluster.apply(runtimes)
+    },
+    // It goes as a whole.
+    leave: () => cluster.stop(),
+  }
 }
 
-async function attach(context: string | undefined, dir: string, report: Report): Promise<Place> {
-  const kubectl = await findKubectl(report)
+async function attach(
+  context: string | undefined,
+  dir: string,
+  report: Report,
+  interrupted: AbortSignal,
+): Promise<Place> {
+  const kubectl = await findKubectl(report, interrupted)
   const users = process.env['KUBECONFIG'] || join(homedir(), '.kube', 'config')
   const theirs = new Cluster({ kubeconfig: users, kubectl, dir, context })
   // One context in one file: what the demo does can reach no other cluster.
@@ -44,22 +64,27 @@ async function attach(context: string | undefined, dir: string, report: Report):
     mode: 0o600,
   })
   const cluster = new Cluster({ kubeconfig, kubectl, dir })
-  const name = (await cluster.kubectl(['config', 'current-context'])).trim()
-  report(`cluster: context ${name}`)
-  const taken = await cluster.kubectl(['get', 'namespace', 'molecule-system', '--ignore-not-found', '-o', 'json'])
-  if (taken.trim() !== '' && !taken.includes(`"${marker}"`))
-    throw new Error(`an operator is installed in ${name} already (namespace molecule-system): two would fight over it`)
-  const { policy } = await installOperator(cluster)
-  await cluster.kubectl(['label', 'namespace', 'molecule-system', `${marker}=true`, '--overwrite'])
-  if (!policy) report('  it has no MutatingAdmissionPolicy: the operator adds its finalizer itself')
-  return { cluster, leave: () => uninstallOperator(cluster) }
+  report(`cluster: context ${(await cluster.kubectl(['config', 'current-context'])).trim()}`)
+  const guest = new Guest(cluster, report)
+  try {
+    await guest.comeIn()
+  } catch (error) {
+    await guest.leave()
+    throw error
+  }
+  return {
+    cluster,
+    makeNamespace: () => guest.makeNamespace(),
+    addRuntimes: (runtimes) => guest.addRuntimes(runtimes),
+    leave: () => guest.leave(),
+  }
 }
 
 /** The user's own, or else the one that comes with a control plane. */
-async function findKubectl(report: Report): Promise<string> {
+async function findKubectl(report: Report, signal: AbortSignal): Promise<string> {
   const own = await promisify(execFile)('kubectl', ['version', '--client']).then(
     () => true,
     () => false,
   )
-  return own ? 'kubectl' : (await findBinaries(report)).kubectl
+  return own ? 'kubectl' : (await findBinaries(report, { signal })).kubectl
 }

@@ -47,6 +47,15 @@ export class OrgWatch {
     return { ready: all.filter(isReady).length, total: all.length }
   }
 
+  /** The agent at the top of the tree. Throws when there is none. */
+  get top(): { readonly uid: string; readonly displayName: string } {
+    const all = this.#workspaces()
+    const [first] = treeOf(all)
+    const found = all.find(({ metadata }) => metadata.name === first?.name)
+    if (!first || !found) throw new Error('the org has no agents')
+    return { uid: found.metadata.uid, displayName: first.displayName }
+  }
+
   /** The org and every agent of it are Ready. */
   allReady(agents: number): boolean {
     const org = this.#org()
