@@ -136,7 +136,7 @@ export class Controller<T extends KubeObject> {
       this.#queue.forget(key)
       return 'skipped'
     }
-    const pass = new Pass(this.#options, object, this.#log.child({ key, uid: object.metadata.uid }), stopping)
+    const pass = new Pass(this.#options, object, this.#log, stopping)
     try {
       const verdict = await this.#options.reconciler.reconcile(object, pass.context)
       if (pass.released) return this.#after(key, { kind: 'settled' })
@@ -223,10 +223,14 @@ class Pass<T extends KubeObject> {
       options.deadline ?? seconds(60),
     )
     const reconcileId = randomUUID()
+    let own: Logger | undefined
     this.context = {
       signal: AbortSignal.any([stopping, this.#abort.signal]),
       reconcileId,
-      log: log.child({ reconcileId }),
+      // Most passes say nothing, and a child logger costs as much as a row.
+      get log() {
+        return (own ??= log.child({ key: keyOf(object), uid: object.metadata.uid, reconcileId }))
+      },
       fence: options.fence,
       now: () => new Date(),
       claim: () => this.#claim(),

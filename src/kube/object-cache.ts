@@ -119,12 +119,15 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     for (const [name, index] of this.#indexes) {
       const values = this.#functions[name]
       if (!values) continue
+      const stays = after ? values(after) : []
       for (const value of before ? values(before) : []) {
+        // Most changes move nothing: taking a key out of a bucket of thousands and putting it back is not free.
+        if (stays.includes(value)) continue
         const bucket = index.get(value)
         bucket?.delete(key)
         if (bucket?.size === 0) index.delete(value)
       }
-      for (const value of after ? values(after) : []) {
+      for (const value of stays) {
         const bucket = index.get(value) ?? new Map<Key, T>()
         index.set(value, bucket.set(key, after as T))
       }

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import {
   reconcileRequestedAt,
   type CommonStatus,
@@ -56,19 +55,29 @@ export type Trouble =
 
 /** The merge patch from one status to the next, `null` for what is gone; undefined when they mean the same. Pure. */
 export function patchBetween(before: unknown, after: Json): Json | undefined {
-  return difference(plainObject(before), plainObject(after))
-}
-
-function difference(old: Json, next: Json): Json | undefined {
+  const old = isObject(before) ? before : {}
   const patch: Json = {}
-  for (const [name, value] of Object.entries(next)) {
+  for (const [name, value] of Object.entries(after)) {
     const present = old[name]
-    if (isDeepStrictEqual(present, value)) continue
-    patch[name] = isObject(value) && isObject(present) ? difference(present, value) : value
+    if (isNothing(value) || same(present, value)) continue
+    patch[name] = isObject(value) && isObject(present) ? patchBetween(present, value) : value
   }
-  for (const name of Object.keys(old)) if (!(name in next)) patch[name] = null
+  for (const name of Object.keys(old)) if (!isNothing(old[name]) && isNothing(after[name])) patch[name] = null
   return Object.keys(patch).length === 0 ? undefined : patch
 }
+
+/** Equal as the API server sees it, where undefined, null and absent are one. Every pass asks, so nothing is copied. */
+function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (isNothing(a) || isNothing(b)) return isNothing(a) && isNothing(b)
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((inner, i) => same(inner, b[i]))
+  if (!isObject(a) || !isObject(b)) return false
+  for (const name of Object.keys(a)) if (!same(a[name], b[name])) return false
+  for (const name of Object.keys(b)) if (!(name in a) && !isNothing(b[name])) return false
+  return true
+}
+
+const isNothing = (value: unknown): boolean => value === undefined || value === null
 
 export const isReady = (status: unknown): boolean =>
   isObject(status) &&
@@ -121,15 +130,3 @@ const previousOf = (object: KubeObject): CommonStatus => object.status ?? {}
 const rfc3339 = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`
 
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** As the API server would give it back: no undefined, no null. */
-function plain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(plain)
-  return isObject(value) ? plainObject(value) : value
-}
-
-function plainObject(value: unknown): Json {
-  if (!isObject(value)) return {}
-  const kept = Object.entries(value).filter(([, inner]) => inner !== undefined && inner !== null)
-  return Object.fromEntries(kept.map(([name, inner]) => [name, plain(inner)]))
-}

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { seconds } from '../duration.ts'
 import type { Logger } from './log.ts'
 
-const every = seconds(30)
+const every = seconds(10)
 /** Below this share of busy time a pause of the loop is felt by nobody. */
 const idle = 0.05
 /** How much the heap may have grown over what was alive before collecting is worth it. */
