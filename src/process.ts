@@ -7,7 +7,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const flags = ['--max-semi-space-size=4', '--expose-gc']
+const flags = ['--max-semi-space-size=8', '--expose-gc']
 
 /**
  * Replaces this process by one that runs as it should: same pid, same files, same streams. Does not return then; returns
@@ -19,7 +19,10 @@ export function beginAgain(): void {
   if (done || process.platform === 'win32' || execve === undefined) return
   const settings = {
     NODE_COMPILE_CACHE: join(tmpdir(), 'molecule-operator-compile-cache'),
+    // Large buffers come from pages of their own and go back at once, instead of leaving holes.
     MALLOC_ARENA_MAX: '2',
+    MALLOC_MMAP_THRESHOLD_: '131072',
+    MALLOC_TRIM_THRESHOLD_: '131072',
     ...env,
   }
   execve(execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], settings)
