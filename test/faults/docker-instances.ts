@@ -32,10 +32,10 @@ export class DockerInstances implements Instances {
     return instances
   }
 
-  /** Listens to the engine; once more after the engine was away. The same container is counted once. */
+  /** Listens to the engine, and hears what it remembers. The same container is counted once. */
   async follow(): Promise<void> {
     const filters = { ...this.#filters, type: ['container' as const], event: ['create'] }
-    const stream = await this.#docker.getEvents({ filters })
+    const stream = await this.#docker.getEvents({ filters, since: 1 })
     this.#over.signal.addEventListener('abort', () => void ('destroy' in stream && (stream as Readable).destroy()))
     // An engine that goes away ends the stream.
     stream.on('error', () => undefined)

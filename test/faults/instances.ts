@@ -8,6 +8,8 @@ export interface Instances {
   live(): Promise<ReadonlyMap<string, readonly string[]>>
   /** How many were ever made, by uid: counted where they are made, not where the operator says so. */
   creates(): ReadonlyMap<string, number>
+  /** Counts on after what makes them was away. */
+  follow(): Promise<void>
   /** Ends one from outside, as an accident would. */
   kill(id: string): Promise<void>
   /** Everything that still belongs to a workspace: containers, volumes, processes, folders. */

@@ -36,13 +36,13 @@ export const handovers: readonly Handover[] = [
   { fault: 'SIGTERM under load, then another', quick: true, play: asked },
 ]
 
-export async function handover(stage: Stage, { fault, play }: Handover, options: Options): Promise<Line> {
-  const line = { fault, where: 'process' }
+export async function handover(stage: Stage, change: Handover, options: Options): Promise<Line> {
+  const line = { fault: change.fault, where: 'process' }
   const { plane, place } = await stage.controlPlane({ audit: true })
   const world = await stage.world(place, () => stage.processes())
   const load = new Load(world, size)
   try {
-    const found = await play({ world, plane, load, options })
+    const found = await change.play({ world, plane, load, options })
     await load.stop()
     await world.rest((seen) => load.missing(seen), { quiet: options.quiet * 1_000, within: 90_000 })
     const counted = [...world.instances.creates().values()].reduce((sum, count) => sum + count, 0)

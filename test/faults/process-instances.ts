@@ -40,6 +40,10 @@ export class ProcessInstances implements Instances {
     return counts
   }
 
+  follow(): Promise<void> {
+    return Promise.resolve()
+  }
+
   kill(id: string): Promise<void> {
     process.kill(Number(id), 'SIGKILL')
     return Promise.resolve()
