@@ -36,6 +36,8 @@ export async function startOperator(options: OperatorOptions): Promise<ServerPro
       HEALTH_HOST: '127.0.0.1',
       HEALTH_PORT: String(healthPort),
       LOG_LEVEL: 'info',
+      // It would outlive us among the temporary files.
+      NODE_COMPILE_CACHE: join(options.dir, 'compile-cache'),
       ...options.agents.settings,
     },
     ready: async (signal) => (await fetch(`http://127.0.0.1:${String(healthPort)}/readyz`, { signal })).ok,
