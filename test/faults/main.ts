@@ -12,6 +12,8 @@ const report = (line: string): void => void process.stderr.write(`${line}\n`)
 /** True when every line held. */
 async function run(options: Options): Promise<boolean> {
   await using stage = await Stage.open(report)
+  const breakOff = () => void stage.abandon().finally(() => process.exit(130))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, breakOff)
   const began = performance.now()
   // Most of an outage is waiting: the two lanes share the machine.
   const lanes = [sweepLane, outageLane]

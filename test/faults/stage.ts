@@ -28,6 +28,7 @@ export class Stage {
   readonly dir: string
   readonly postgres: Postgres
   readonly #binaries: Binaries
+  readonly #worlds: World[] = []
 
   private constructor(dir: string, postgres: Postgres, binaries: Binaries) {
     this.dir = dir
@@ -71,7 +72,16 @@ export class Stage {
   }
 
   async world(place: Place, makeInstances: MakeInstances, postgres: Postgres = this.postgres): Promise<World> {
-    return World.open(place, await postgres.createDatabase(freshName()), makeInstances)
+    const world = await World.open(place, await postgres.createDatabase(freshName()), makeInstances)
+    this.#worlds.push(world)
+    return world
+  }
+
+  /** Ends operators and instances, for a run that is broken off; servers end with this process. */
+  async abandon(): Promise<void> {
+    // What is closed already, or cannot be closed without a server that is down, is no reason to stay.
+    for (const world of this.#worlds) await world.close().catch(() => undefined)
+    await rm(this.dir, { recursive: true, force: true })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -170,6 +170,8 @@ export class World {
   /** Ends operators and instances and takes the objects away, finalizers or not. */
   async close(): Promise<void> {
     for (const operator of this.#operators) await operator.end('SIGKILL')
+    const instance = await this.query<{ instance: string }>('SELECT instance FROM operator_meta').catch(() => [])
+    await this.instances.close(instance[0]?.instance ?? '')
     for (const plural of ['orgimports', 'workspaces']) {
       const { items } = (await this.ask('GET', this.pathOf(plural))) as { items: Workspace[] }
       for (const { metadata } of items) {
@@ -178,8 +180,6 @@ export class World {
         await this.ask('DELETE', path).catch(() => undefined)
       }
     }
-    const instance = await this.query<{ instance: string }>('SELECT instance FROM operator_meta').catch(() => [])
-    await this.instances.close(instance[0]?.instance ?? '')
     await this.#pool.end()
     await this.#kube.close()
   }
