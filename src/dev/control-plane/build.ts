@@ -81,10 +81,14 @@ async function go(args: readonly string[], signal: AbortSignal | undefined): Pro
   const child = spawn('go', args, {
     cwd: import.meta.dirname,
     stdio: ['ignore', 'ignore', 'pipe'],
+    // A group of its own, so that one signal reaches its compilers, too.
+    detached: true,
     env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' },
   })
-  // As from the terminal: it then ends its compilers and removes its temporary folder.
-  const interrupt = () => child.kill('SIGINT')
+  // As from the terminal: it then removes its temporary folder.
+  const interrupt = () => {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGINT')
+  }
   signal?.addEventListener('abort', interrupt, { once: true })
   try {
     const [errors] = await Promise.all([text(child.stderr), once(child, 'close')])

@@ -95,8 +95,9 @@ export class Guest {
     const [one] = others
     if (one)
       throw new Error(
-        `the cluster holds ${String(others.length)} objects that the demo's operator would run as its own, ` +
-          `${one.kind} ${one.metadata.namespace ?? ''}/${one.metadata.name} among them`,
+        `the cluster has agents of somebody else's, which the demo's operator would take for its own: ` +
+          `${one.kind} ${one.metadata.namespace ?? ''}/${one.metadata.name}` +
+          (others.length > 1 ? `, and ${String(others.length - 1)} more` : ''),
       )
   }
 

@@ -21,13 +21,17 @@ export const createScreen = (out: NodeJS.WriteStream): Screen => (out.isTTY ? ne
 
 class Live implements Screen {
   readonly #out: NodeJS.WriteStream
-  /** Lines of the tree that stand above the cursor. */
-  #height = 0
+  /** What of the tree stands above the cursor. */
+  #drawn: readonly string[] = []
+  #last: { readonly title: string; readonly lines: readonly AgentLine[] } | undefined
   /** What the last line told the progress of. */
   #step = ''
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
+    out.on('resize', () => {
+      if (this.#last) this.show(this.#last.title, this.#last.lines)
+    })
   }
 
   say(line: string): void {
@@ -41,21 +45,24 @@ class Live implements Screen {
 
   show(title: string, lines: readonly AgentLine[]): void {
     this.#step = ''
+    this.#last = { title, lines }
     // A terminal that does not know its size says 0.
     const width = this.#out.columns || 80
     // More than fits cannot be redrawn: what has scrolled away is out of reach.
     const room = Math.max(3, (this.#out.rows || 24) - 4)
-    const shown = lines.slice(0, room)
-    const drawn = [title, ...shown.map((line, i) => row(line, lines, i))].map((text) => cut(text, width))
+    const drawn = [cut(title, width), ...lines.slice(0, room).map((line, i) => row(line, lines, i, width))]
     if (lines.length > room) drawn.push(dim(`  … and ${String(lines.length - room)} more`))
+    // A terminal that was made narrower has broken the lines that no longer fit.
+    const height = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / width)), 0)
+    const up = height > 0 ? `\x1b[${String(height)}A` : ''
     // Each line is overwritten and its rest cleared, in one write: nothing is ever blank, so nothing flickers.
-    const up = this.#height > 0 ? `\x1b[${String(this.#height)}A` : ''
     this.#out.write(`\x1b[?25l${up}${drawn.map((text) => `\r${text}\x1b[K\n`).join('')}\x1b[J\x1b[?25h`)
-    this.#height = drawn.length
+    this.#drawn = drawn
   }
 
   release(): void {
-    this.#height = 0
+    this.#drawn = []
+    this.#last = undefined
   }
 }
 
@@ -89,12 +96,19 @@ class Plain implements Screen {
 
 const stateOf = (line: AgentLine) => (line.ready ? 'Ready' : line.stalled ? 'Stalled' : line.phase)
 
-function row(line: AgentLine, all: readonly AgentLine[], index: number): string {
-  const name = branch(line, all, index) + line.displayName
-  const widest = Math.max(...all.map((one) => one.displayName.length + 3 * one.depth))
+/** Columns that the name may take of a line; what is longer is cut, so that state and reason stay in sight. */
+const nameShare = 0.45
+
+function row(line: AgentLine, all: readonly AgentLine[], index: number, width: number): string {
+  const widest = Math.max(...all.map((one) => widthOf(one.displayName) + 3 * one.depth))
+  const column = Math.min(widest, Math.floor(width * nameShare))
+  const name = cut(branch(line, all, index) + line.displayName, column)
   const mark = line.ready ? green('●') : line.stalled ? red('✗') : yellow('○')
-  const state = line.ready ? green('Ready'.padEnd(13)) : stateOf(line).padEnd(13)
-  return `  ${mark} ${name.padEnd(widest)}  ${state} ${dim(line.why)}`
+  const padded = name + ' '.repeat(Math.max(0, column - widthOf(name)))
+  const state = stateOf(line).padEnd(13)
+  const left = `  ${mark} ${padded}  ${line.ready ? green(state) : state} `
+  const room = width - widthOf(left)
+  return room < 4 ? cut(stripVTControlCharacters(left), width) : left + dim(cut(line.why, room))
 }
 
 /** `│  ├─ ` and the like: a line is drawn down to the last sibling. */
@@ -105,9 +119,25 @@ function branch(line: AgentLine, all: readonly AgentLine[], index: number): stri
   return stems.join('') + (goesOn(line.depth) ? '├─ ' : '└─ ')
 }
 
-/** To the width of the terminal: a line that wraps would be two, and the next redraw one off. */
+const letters = new Intl.Segmenter('en', { granularity: 'grapheme' })
+const wide = /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=Hangul}|\uFE0F/u
+
+/** Columns on a terminal. */
+function widthOf(text: string): number {
+  let width = 0
+  for (const { segment } of letters.segment(stripVTControlCharacters(text))) width += wide.test(segment) ? 2 : 1
+  return width
+}
+
+/** To so many columns, of text without colours: a line that wraps would be two, and the next redraw one off. */
 function cut(text: string, width: number): string {
-  const over = stripVTControlCharacters(text).length - width
-  if (over <= 0) return text
-  return `${stripVTControlCharacters(text).slice(0, Math.max(0, width - 1))}…`
+  if (widthOf(text) <= width) return text
+  let kept = ''
+  let used = 1
+  for (const { segment } of letters.segment(text)) {
+    used += wide.test(segment) ? 2 : 1
+    if (used > width) break
+    kept += segment
+  }
+  return `${kept}…`
 }
