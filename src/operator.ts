@@ -47,18 +47,20 @@ export async function runOperator(
     const applied = await migrate(config.DATABASE_URL)
     if (applied.length > 0) log.info({ applied }, 'database migrated')
   }
-  await using cleanup = new AsyncDisposableStack()
   const store = openStore({ databaseUrl: config.DATABASE_URL, lease: config.LEASE_NAME, metrics, log })
-  cleanup.defer(() => store.close())
-  const kube = await connect(config, log, metrics)
-  const leader = elect(config, kube, store, log, metrics)
-  const probes = new Probes({ kube, metrics, host: config.HEALTH_HOST, port: config.HEALTH_PORT })
-  const manager = new Manager({ kube, leader, probes, log })
-  const backends = given ?? (await openBackends(config, await store.leaders.instance()))
-  addControllers(manager, { config, kube, leader, store, backends, log, metrics })
-  addPlatform(manager, { config, store, log, metrics })
-  manager.add({ name: 'memory', leaderOnly: false, start: (ending) => giveMemoryBack(log, ending) })
-  await manager.run(signal)
+  try {
+    const kube = await connect(config, log, metrics)
+    const leader = elect(config, kube, store, log, metrics)
+    const probes = new Probes({ kube, metrics, host: config.HEALTH_HOST, port: config.HEALTH_PORT })
+    const manager = new Manager({ kube, leader, probes, log })
+    const backends = given ?? (await openBackends(config, await store.leaders.instance()))
+    addControllers(manager, { config, kube, leader, store, backends, log, metrics })
+    addPlatform(manager, { config, store, log, metrics })
+    manager.add({ name: 'memory', leaderOnly: false, start: (ending) => giveMemoryBack(log, ending) })
+    await manager.run(signal)
+  } finally {
+    await store.close()
+  }
 }
 
 interface Parts {

@@ -5,30 +5,13 @@
 import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
 import { unsupportedFields, type Workspace, type WorkspaceStatus } from '../../api/workspace.ts'
 import type { Observation } from '../../backends/backend.ts'
-import { formatDuration, type Duration } from '../../duration.ts'
 import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
-import type { Sight, Wish } from './plan.ts'
-import type { Desired, Obstacle } from './resolve.ts'
+import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } from './judge.ts'
+import type { Sight } from './plan.ts'
+import type { Obstacle } from './resolve.ts'
 
 type Draft = StatusDraft<WorkspaceStatus>
-
-/** All that a pass learned once the row was recorded. */
-export interface Facts {
-  readonly workspace: Workspace
-  readonly desired: Desired
-  readonly row: WorkspaceRow
-  readonly seen: Observation
-  readonly sight: Sight
-  readonly wish: Wish
-  /** Until the next launch may happen. */
-  readonly hold: Duration
-  /** What only the user can mend, found while acting. */
-  readonly refusal?: { readonly reason: string; readonly message: string }
-  /** What the launch has to wait for, as the backend said: an image that is being pulled. */
-  readonly delay?: { readonly after: Duration; readonly why: string }
-  readonly children: { readonly total: number; readonly ready: number }
-}
 
 const condition = (
   type: WorkspaceCondition,
@@ -36,11 +19,6 @@ const condition = (
   reason: WorkspaceReason,
   message: string,
 ): ConditionDraft => ({ type, status: holds === 'Unknown' ? holds : holds ? 'True' : 'False', reason, message })
-
-interface Judgement {
-  readonly reason: WorkspaceReason
-  readonly message: string
-}
 
 export function describe(facts: Facts, outcome: Outcome): Verdict<WorkspaceStatus> {
   const { workspace, desired, row, seen } = facts
@@ -126,110 +104,6 @@ export function describeDeleting(workspace: Workspace, waitingFor: string, outco
   return { status, outcome }
 }
 
-function judgeLaunched({
-  row,
-  delay,
-  seen,
-  sight,
-  wish,
-  hold,
-  desired,
-  refusal,
-}: Facts): Judgement & { holds: boolean | 'Unknown' } {
-  if (row.backend === 'external')
-    return { holds: true, reason: 'External', message: 'the agent is run by its owner: there is nothing to launch' }
-  if (refusal !== undefined) return { holds: false, reason: 'LaunchFailed', message: refusal.message }
-  if (delay !== undefined) return { holds: false, reason: 'Starting', message: delay.why }
-  const failure = row.lastError ?? 'it ended'
-  switch (sight) {
-    case 'unknown':
-      return {
-        holds: 'Unknown',
-        reason: 'BackendUnreachable',
-        message: `backend ${row.backend} does not answer: ${seen.state === 'unknown' ? seen.cause : ''}`,
-      }
-    case 'booting':
-    case 'serving':
-      return { holds: true, reason: 'Running', message: `instance ${shortId(row.instanceId)} on ${row.backend}` }
-    case 'overdue':
-    case 'silent':
-      return {
-        holds: false,
-        reason: 'BootDeadlineExceeded',
-        message: `the agent did not register within ${formatDuration(desired.bootDeadline)}: ${failure}`,
-      }
-    case 'crashed':
-    case 'ended':
-      return { holds: false, reason: 'InstanceExited', message: failure }
-    case 'outdated':
-      return {
-        holds: false,
-        reason: 'Replacing',
-        message: 'the instance is being replaced: what it was started with changed',
-      }
-    case 'stopping':
-      return { holds: false, reason: 'Stopping', message: 'the instance is stopping' }
-    case 'created':
-    case 'starting':
-      return { holds: false, reason: 'Starting', message: `the instance is starting on ${row.backend}` }
-    case 'absent':
-      if (wish === 'stopped') return { holds: false, reason: 'Paused', message: 'paused: there is no instance' }
-      if (hold > 0 && row.lastError !== undefined) return { holds: false, reason: 'BackingOff', message: failure }
-      return { holds: false, reason: 'Starting', message: `the instance is starting on ${row.backend}` }
-  }
-}
-
-function judgeConnected({ row, wish, sight }: Facts): Judgement & { holds: boolean } {
-  if (wish === 'stopped') return { holds: false, reason: 'Paused', message: 'paused: no agent is expected' }
-  const running = row.backend === 'external' || sight === 'serving'
-  switch (row.status) {
-    case 'online':
-      if (running) return { holds: true, reason: 'Registered', message: 'the agent is registered and beats' }
-      break
-    case 'degraded':
-      if (running)
-        return {
-          holds: true,
-          reason: 'AgentDegraded',
-          message: `the agent beats, but fails: ${row.lastError ?? 'it says it is wedged'}`,
-        }
-      break
-    case 'offline':
-      return { holds: false, reason: 'HeartbeatLost', message: 'the agent has fallen silent' }
-    case 'awaiting_agent':
-    case 'provisioning':
-    case 'failed':
-    case 'paused':
-    case 'hibernating':
-    case 'hibernated':
-    case 'removed':
-      break
-  }
-  return { holds: false, reason: 'AwaitingRegistration', message: 'the agent has not registered yet' }
-}
-
-function judgeReady(
-  { wish, sight, row, hold }: Facts,
-  launched: Judgement & { holds: boolean | 'Unknown' },
-  connected: Judgement & { holds: boolean },
-): Judgement & { holds: boolean } {
-  if (wish === 'stopped')
-    return sight === 'absent'
-      ? { holds: true, reason: 'Paused', message: 'Paused: there is no instance, its configuration is kept' }
-      : { holds: false, reason: 'Stopping', message: 'Pausing: the instance is being stopped' }
-  if (launched.holds !== true) {
-    const retry =
-      hold > 0 && launched.reason !== 'Starting'
-        ? `; tried again after a wait (attempt ${row.launchAttempts} failed)`
-        : ''
-    return { holds: false, reason: launched.reason, message: `${capitalise(launched.message)}${retry}` }
-  }
-  if (connected.reason === 'AgentDegraded')
-    return { holds: false, reason: 'AgentDegraded', message: capitalise(connected.message) }
-  if (!connected.holds) return { holds: false, reason: connected.reason, message: capitalise(connected.message) }
-  return { holds: true, reason: 'Settled', message: 'Online: the agent is registered and beats' }
-}
-
 function imageConditions({ row, sight, desired }: Facts): ConditionDraft[] {
   if (row.backend === 'external' || row.backend === 'process') return []
   const current = sight === 'serving' || sight === 'booting'
@@ -309,6 +183,4 @@ function keptFrom({
   return kept
 }
 
-const shortId = (id: string | undefined) => (id ?? 'unknown').slice(0, 12)
-const capitalise = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 const rfc3339 = (time: Date) => `${time.toISOString().slice(0, 19)}Z`

@@ -13,7 +13,8 @@ import {
   type WorkspaceStore,
 } from '../../store/workspace-store.ts'
 import { workspaceId } from '../../store/workspace-store.ts'
-import { describe, describeDeleting, describeObstacle, describeSuspended, type Facts } from './describe.ts'
+import { describe, describeDeleting, describeObstacle, describeSuspended } from './describe.ts'
+import type { Facts } from './judge.ts'
 import { holdOf, plan, sightOf, type Memory, type Sight, type Step, type Wish } from './plan.ts'
 import { lastWords } from './redact.ts'
 import { isObstacle, refOf, resolve, type Desired, type Obstacle, type Settings, type Surroundings } from './resolve.ts'
