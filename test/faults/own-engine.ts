@@ -20,44 +20,44 @@ interface Impossible {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Its addresses, where the other engine's do not reach; `host.docker.internal` is the first of them. */
-const gateway = '10.213.77.1'
-const pool = 'base=10.214.0.0/16,size=24'
+/** This machine's end of the wire to the engine's network, the other end, and the networks behind it. */
+const [here, there, networks] = ['10.213.77.1', '10.213.77.2', '10.214.0.0/16']
 
 const run = (command: string, ...args: string[]) => promisify(execFile)(command, args)
 const ip = (...args: string[]) => run('ip', ...args)
 
 /**
- * Starts dockerd with folders, a socket and a bridge of its own. (Without a bridge it would take away `docker0`, which is
- * the other engine's.) It makes no rules of iptables, and it takes its containers with it when it stops: version 20.10
- * with --live-restore gives the addresses of those that live on to new ones.
+ * Starts dockerd with folders, a socket and a network namespace of its own: in the machine's it would take away `docker0`,
+ * which is the other engine's. It makes no rules of iptables, and takes its containers with it when it stops: version
+ * 20.10 with --live-restore gives the addresses of those that live on to new ones.
  */
 export async function startEngine(): Promise<OwnEngine | Impossible> {
   // The path of a Unix socket has room for about a hundred characters, the name of an interface for fifteen.
   const dir = await mkdtemp(join(tmpdir(), 'faults-engine-'))
-  const bridge = `faults-${dir.slice(-6)}`
+  const net = `faults-${dir.slice(-6)}`
   const docker = new Dockerode({ socketPath: join(dir, 'sock') })
   const server = new ServerProcess({
     name: 'dockerd',
-    command: 'dockerd',
+    command: 'nsenter',
     dir,
     args: [
+      `--net=/run/netns/${net}`,
+      'dockerd',
       `--host=unix://${join(dir, 'sock')}`,
       `--data-root=${join(dir, 'data')}`,
       `--exec-root=${join(dir, 'run')}`,
       `--pidfile=${join(dir, 'pid')}`,
-      `--bridge=${bridge}`,
-      `--default-address-pool=${pool}`,
+      `--host-gateway-ip=${here}`,
+      '--bip=10.214.255.1/24',
+      '--default-address-pool=base=10.214.0.0/17,size=24',
       '--iptables=false',
       '--ip6tables=false',
     ],
     ready: async () => (await docker.ping()) !== undefined,
   })
-  const stop = () => leave(server, dir, bridge)
+  const stop = () => leave(server, dir, net)
   try {
-    await ip('link', 'add', bridge, 'type', 'bridge')
-    await ip('addr', 'add', `${gateway}/24`, 'dev', bridge)
-    await ip('link', 'set', bridge, 'up')
+    await wire(net)
     await server.start()
     const image = await buildAgentImage({ docker, name: 'molecule-faults' })
     const host = `unix://${join(dir, 'sock')}`
@@ -68,12 +68,25 @@ export async function startEngine(): Promise<OwnEngine | Impossible> {
   }
 }
 
-async function leave(server: ServerProcess, dir: string, bridge: string): Promise<void> {
+/** A network namespace, and a wire from this machine to it by which containers reach the operator. */
+async function wire(net: string): Promise<void> {
+  await ip('netns', 'add', net)
+  await ip('link', 'add', net, 'type', 'veth', 'peer', 'name', 'out', 'netns', net)
+  await ip('addr', 'add', `${here}/30`, 'dev', net)
+  await ip('link', 'set', net, 'up')
+  await ip('-n', net, 'addr', 'add', `${there}/30`, 'dev', 'out')
+  for (const link of ['lo', 'out']) await ip('-n', net, 'link', 'set', link, 'up')
+  await ip('-n', net, 'route', 'add', 'default', 'via', here)
+  await ip('route', 'add', networks, 'via', there)
+}
+
+async function leave(server: ServerProcess, dir: string, net: string): Promise<void> {
   await server.stop()
   // A stop in order ends the containerd that it started, a crash does not.
   const pid = Number(await readFile(join(dir, 'run', 'containerd', 'containerd.pid'), 'utf8').catch(() => '0'))
   if (pid > 0) kill(pid)
-  await ip('link', 'del', bridge).catch(() => undefined)
+  await ip('link', 'del', net).catch(() => undefined)
+  await ip('netns', 'del', net).catch(() => undefined)
   // Whatever it has mounted for its containers and for itself, the last first.
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '')
   for (const path of mounts.filter((one) => one.startsWith(`${dir}/`)).toReversed()) await run('umount', path)
