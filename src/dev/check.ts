@@ -11,7 +11,10 @@ const script = (...path: string[]) => [process.execPath, join(modules, ...path)]
 const checks: readonly { readonly name: string; readonly command: readonly string[] }[] = [
   { name: 'types', command: [join(modules, '.bin', 'tsc'), '--noEmit'] },
   { name: 'lint', command: [join(modules, '.bin', 'oxlint'), '--type-aware', '--deny-warnings'] },
-  { name: 'format', command: [...script('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level', 'warn', '.'] },
+  {
+    name: 'format',
+    command: [...script('prettier', 'bin', 'prettier.cjs'), '--check', '--cache', '--log-level', 'warn', '.'],
+  },
   {
     name: 'who imports whom',
     command: [...script('dependency-cruiser', 'bin', 'dependency-cruise.mjs'), 'src', '--output-type', 'err'],
