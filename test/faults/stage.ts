@@ -29,6 +29,7 @@ export class Stage {
   readonly postgres: Postgres
   readonly #binaries: Binaries
   readonly #worlds: World[] = []
+  #abandoned = false
 
   private constructor(dir: string, postgres: Postgres, binaries: Binaries) {
     this.dir = dir
@@ -72,6 +73,7 @@ export class Stage {
   }
 
   async world(place: Place, makeInstances: MakeInstances, postgres: Postgres = this.postgres): Promise<World> {
+    if (this.#abandoned) throw new Error('the run was broken off')
     const world = await World.open(place, await postgres.createDatabase(freshName()), makeInstances)
     this.#worlds.push(world)
     return world
@@ -79,6 +81,7 @@ export class Stage {
 
   /** Ends operators and instances, for a run that is broken off; servers end with this process. */
   async abandon(): Promise<void> {
+    this.#abandoned = true
     // What is closed already, or cannot be closed without a server that is down, is no reason to stay.
     for (const world of this.#worlds) await world.close().catch(() => undefined)
     await rm(this.dir, { recursive: true, force: true })
