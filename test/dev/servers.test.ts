@@ -32,8 +32,8 @@ test('servers and their folders go with a starter that is killed', async () => {
 
 test('a PostgreSQL of our own is copied from, paused, restarted and leaves nothing', async () => {
   const postgres = await ownPostgres()
-  const query = async (url: string, sql: string) => {
-    const client = new Client({ connectionString: url, connectionTimeoutMillis: 500 })
+  const query = async (url: string, sql: string, patience = 15_000) => {
+    const client = new Client({ connectionString: url, connectionTimeoutMillis: patience })
     client.on('error', () => {})
     try {
       await client.connect()
@@ -46,7 +46,7 @@ test('a PostgreSQL of our own is copied from, paused, restarted and leaves nothi
   await query(template, 'CREATE TABLE t AS SELECT 7 AS n')
   expect(await query(await postgres.createDatabase('copy', 'template'), 'SELECT n FROM t')).toEqual([{ n: 7 }])
   postgres.server?.pause()
-  await expect(query(template, 'SELECT 1')).rejects.toThrow()
+  await expect(query(template, 'SELECT 1', 500)).rejects.toThrow()
   postgres.server?.resume()
   await postgres.restart()
   expect(await query(template, 'SELECT n FROM t')).toEqual([{ n: 7 }])

@@ -1,7 +1,8 @@
 /** A demo in a cluster that somebody else has: it leaves all that it did not make as it found it. */
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ControlPlane } from '../../src/dev/control-plane.ts'
-import { crds } from '../../src/dev/install.ts'
+import { crds, rbac } from '../../src/dev/install.ts'
 import { ownControlPlane } from '../support/cluster.ts'
 import { until } from '../support/until.ts'
 import { noDocker, nothingIsLeft, ownTemp, startDemo, type DemoRun } from './demo-run.ts'
@@ -42,6 +43,7 @@ test('an empty cluster is empty again', { timeout }, async () => {
 test('what was there stays as it was, and serves', { timeout }, async () => {
   const temp = await ownTemp()
   await cluster.apply(crds)
+  await cluster.apply(join(rbac, 'generated-files.yaml'))
   await until(() => cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'demo' } }, theirs]))
   const before = await inventory()
   const run = demo(temp)
