@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { orgImportType, type OrgImport } from './api/org-import.ts'
+import { pluginInstallType, type PluginInstall } from './api/plugin-install.ts'
 import { runtimeType, type Runtime } from './api/runtime.ts'
 import { workspaceType, type Workspace } from './api/workspace.ts'
 import type { Backend } from './backends/backend.ts'
@@ -13,6 +14,7 @@ import {
   watchAroundOrgImports,
 } from './controllers/org-import/controller.ts'
 import { OrgImportReconciler } from './controllers/org-import/reconcile.ts'
+import { PluginInstallReconciler } from './controllers/plugin-install/reconcile.ts'
 import { createReferences, dataTypes } from './controllers/references.ts'
 import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/runtime/controller.ts'
 import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
@@ -190,7 +192,15 @@ function addControllers(manager: Manager, parts: Parts): void {
   })
   watchAroundOrgImports(orgImport, { ...sources, orgImports })
 
-  for (const controller of [workspace, runtime, orgImport])
+  const pluginInstall = new Controller<PluginInstall>({
+    ...common,
+    name: 'plugin-install',
+    informer: kube.informer<PluginInstall>({ type: pluginInstallType }),
+    workers: 4,
+    reconciler: new PluginInstallReconciler(),
+  })
+
+  for (const controller of [workspace, runtime, orgImport, pluginInstall])
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
   const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
   manager.add({ name: 'outside', leaderOnly: true, start: outside })

@@ -14,9 +14,9 @@ const flags = ['--max-semi-space-size=8', '--expose-gc']
  * when nothing needs to be done, or the platform cannot.
  */
 export function beginAgain(): void {
-  const { execArgv, execPath, argv, env, execve } = process
+  const { execArgv, execPath, argv, env } = process
   const done = execArgv.some((flag) => flag.startsWith('--max-semi-space-size'))
-  if (done || process.platform === 'win32' || execve === undefined) return
+  if (done || process.platform === 'win32' || !('execve' in process)) return
   const settings = {
     NODE_COMPILE_CACHE: join(tmpdir(), 'molecule-operator-compile-cache'),
     // Large buffers come from pages of their own and go back at once, instead of leaving holes.
@@ -25,5 +25,5 @@ export function beginAgain(): void {
     MALLOC_TRIM_THRESHOLD_: '131072',
     ...env,
   }
-  execve(execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], settings)
+  process.execve(execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], settings)
 }

@@ -22,7 +22,7 @@ export async function giveMemoryBack(log: Logger, signal: AbortSignal): Promise<
     const { heapTotal } = process.memoryUsage()
     if (gc === undefined || signal.aborted || utilization > idle || heapTotal < alive * growth) continue
     const began = performance.now()
-    await gc({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+    gc({ type: 'major', execution: 'sync', flavor: 'last-resort' })
     alive = process.memoryUsage().heapTotal
     log.debug(
       { heapBefore: heapTotal, heapAfter: alive, ms: Math.round(performance.now() - began) },

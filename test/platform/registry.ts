@@ -16,8 +16,6 @@ export interface Member {
   readonly token: string
 }
 
-export type Registry = Awaited<ReturnType<typeof openRegistry>>
-
 /** The store over a migrated database, a leader's fence, and rows on demand. */
 export async function openRegistry(databaseUrl: string) {
   const metrics = createMetrics()

@@ -1,4 +1,5 @@
 /** The way of one Runtime. It owns nothing outside the cluster: it resolves, counts, and outlives its users. */
+import type { RuntimeCondition, RuntimeReason } from '../../api/reasons.ts'
 import { unsupportedFields, type Runtime, type RuntimeStatus } from '../../api/runtime.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
@@ -40,6 +41,9 @@ export class RuntimeReconciler implements Reconciler<Runtime> {
   }
 }
 
+/** A condition of this kind, and no other. */
+type Draft = ConditionDraft & { readonly type: RuntimeCondition; readonly reason: RuntimeReason }
+
 function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], outcome: Outcome): Verdict<RuntimeStatus> {
   const { spec } = runtime
   const digest = spec.digest ?? /@(sha256:[0-9a-f]{64})$/.exec(spec.image)?.[1]
@@ -49,7 +53,7 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
     ? 'Suspended: spec.suspend is true'
     : `Resolved to ${digest === undefined ? spec.image : digest.slice(0, 19)}; used by ${users}${stale}`
   const fields = unsupportedFields(spec)
-  const conditions: ConditionDraft[] = [
+  const conditions: Draft[] = [
     spec.suspend
       ? { type: 'Ready', status: 'Unknown', reason: 'Suspended', message: summary }
       : {
