@@ -209,9 +209,10 @@ describe('what breaks', () => {
   test('a backend that does not answer leads to nothing but waiting', async () => {
     await apply('steady')
     const { uid } = (await settles('steady', 'Ready', 'True Settled')).metadata
-    backend.fail('observe', new Error('connection refused'))
+    const heal = backend.fail('observe', new Error('connection refused'), Number.POSITIVE_INFINITY)
     await cluster.kubectl(['annotate', 'ws', 'steady', '-n', ns, 'molecule.dev/reconcile-requested-at=1'])
     await settles('steady', 'Launched', 'Unknown BackendUnreachable')
+    heal()
     expect([backend.creates.get(uid), backend.removes.get(uid), backend.has(uid)]).toEqual([1, undefined, true])
   })
 })
@@ -320,11 +321,11 @@ describe('on the way out', () => {
   test('a backend that does not answer holds the deletion back', async () => {
     await apply('stuck')
     const { uid } = (await settles('stuck', 'Ready', 'True Settled')).metadata
-    // Twice: what passes within a second is not written.
-    backend.fail('observe', new Error('connection refused'), 2)
+    const heal = backend.fail('observe', new Error('connection refused'), Number.POSITIVE_INFINITY)
     await cluster.kubectl(['delete', 'ws', 'stuck', '-n', ns, '--wait=false'])
     await until(async () => (await get('stuck')).status?.summary?.includes('to answer (connection refused)'))
     expect(backend.has(uid)).toBe(true)
+    heal()
     await cluster.kubectl(['annotate', 'ws', 'stuck', '-n', ns, 'molecule.dev/reconcile-requested-at=1'])
     await cluster.kubectl(['wait', 'ws/stuck', '-n', ns, '--for=delete', '--timeout=30s'])
     expect(backend.has(uid)).toBe(false)

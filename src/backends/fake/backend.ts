@@ -76,9 +76,14 @@ export class FakeBackend implements Backend {
     return this.#world.instances.has(uid)
   }
 
-  /** The next `times` calls of the verb fail with `error`; observe says `unknown`, as a backend out of reach does. */
-  fail(verb: Verb, error: Error, times = 1): void {
-    this.#faults.push({ verb, error, left: times })
+  /**
+   * The next `times` calls of the verb fail with `error`; observe says `unknown`, as a backend out of reach does. Returns
+   * what ends it earlier.
+   */
+  fail(verb: Verb, error: Error, times = 1): () => void {
+    const fault = { verb, error, left: times }
+    this.#faults.push(fault)
+    return () => void (fault.left = 0)
   }
 
   /** Ends an instance as its own crash would. Nothing running is nothing to end. */
