@@ -4,7 +4,7 @@ import { join, relative } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OrgImport } from '../../src/api/org-import.ts'
-import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
+import { controlPlane, namespaces, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from '../support/operator.ts'
 import { conditionOf, fromConfigMap, orgImport, readOrg, readTree, template } from '../support/orgs.ts'
@@ -12,6 +12,7 @@ import { until } from '../support/until.ts'
 import { runtime } from '../support/workspaces.ts'
 
 const cluster = controlPlane()
+const freshNamespace = namespaces(cluster)
 const databaseUrl = await database()
 const backend = fakeWithAgents()
 const db = new Client({ connectionString: databaseUrl })
@@ -32,7 +33,7 @@ afterAll(async () => {
 
 /** A namespace of its own for each test: what is in it came from that test. */
 async function opened(): Promise<string> {
-  const ns = await namespace(cluster)
+  const ns = await freshNamespace()
   await openNamespace(ns, cluster)
   return ns
 }
@@ -294,7 +295,7 @@ describe('what is missing is picked up when it comes', () => {
   })
 
   test('the right to read a namespace', async () => {
-    const ns = await namespace(cluster)
+    const ns = await freshNamespace()
     await cluster.apply([template(ns, 'team', team), orgImport(ns, 'team', fromConfigMap('team'))])
     const org = await settles(ns, 'team', 'SourceReady', 'False SourceForbidden')
     expect(org.status?.summary).toContain('RoleBinding molecule-references for ClusterRole molecule-references')

@@ -27,10 +27,21 @@ export function operatorKubeconfig(): Promise<string> {
  * deleted, finalizers or not, so that no later operator finds them; the namespace itself needs no end.
  */
 export async function namespace(cluster: Cluster = controlPlane()): Promise<string> {
-  const name = `test-${randomBytes(5).toString('hex')}`
-  await cluster.kubectl(['create', 'namespace', name])
-  afterAll(() => clear(cluster, name))
-  return name
+  return await namespaces(cluster)()
+}
+
+/** The same for a file whose tests make one each: call this at its top level, and the result in the tests. */
+export function namespaces(cluster: Cluster = controlPlane()): () => Promise<string> {
+  const made: string[] = []
+  afterAll(async () => {
+    for (const name of made) await clear(cluster, name)
+  })
+  return async () => {
+    const name = `test-${randomBytes(5).toString('hex')}`
+    await cluster.kubectl(['create', 'namespace', name])
+    made.push(name)
+    return name
+  }
 }
 
 /** Opens a namespace for the operator: Secrets and ConfigMaps to read, files of orgs to keep. */
