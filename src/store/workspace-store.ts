@@ -120,7 +120,8 @@ export interface PhaseChange {
  * whether or not it changed.
  */
 export interface WorkspaceStore {
-  record(intent: WorkspaceIntent, fence: Fence): Promise<Recorded>
+  /** `urgent`: somebody waits for this one, so it is not held back (a few milliseconds) for company. */
+  record(intent: WorkspaceIntent, fence: Fence, urgent?: boolean): Promise<Recorded>
   /** Begins an incarnation: `provisioning`, url emptied, registeredAt cleared, attempts counted, token replaced. */
   launch(launch: Launch, fence: Fence): Promise<WorkspaceRow>
   /** Records what was observed of the instance. */

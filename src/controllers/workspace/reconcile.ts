@@ -58,7 +58,9 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
 
     await ctx.claim() // 1
     failpoint('claimed')
-    const recorded = await rows.record(desired.intent, ctx.fence) // 2
+    // Somebody waits for an edit; what is new comes with company, and one statement for many of them is worth a moment.
+    const edited = workspace.status?.workspaceID !== undefined
+    const recorded = await rows.record(desired.intent, ctx.fence, edited) // 2
     failpoint('recorded')
     if (recorded.kind !== 'recorded') return unrecorded(workspace, recorded)
     if (recorded.changed) onRecorded(workspace)

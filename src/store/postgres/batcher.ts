@@ -1,5 +1,6 @@
 /**
- * Many small writes become few statements. A lone write leaves at once; writes that come fast wait a little for company:
+ * Many small writes become few statements. A lone write leaves at once; writes that come fast wait a little for company,
+ * unless somebody waits for one of them: then they leave as soon as the statement under way is through.
  *
  *   add ──► pending ──(full, or quiet, or the pause since the last flush is over)──► one statement ──► every caller answered
  *                                                  refused as a whole ──► parts, until the culprit stands alone
@@ -24,7 +25,8 @@ export interface BatcherOptions<Item, Result> {
 }
 
 export interface Batcher<Item, Result> {
-  add(item: Item): Promise<Result>
+  /** `urgent`: not held back for company. What is pending with it leaves too. */
+  add(item: Item, urgent?: boolean): Promise<Result>
   /** Writes what waits and ends. Later adds are refused. */
   close(): Promise<void>
 }
@@ -54,6 +56,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   const pending = new Map<string, Row>()
   let lastFlush = -Infinity
   let sizeBefore = 0
+  let hurry = false
   let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
   const underWay = new Set<Promise<void>>()
   let closed = false
@@ -62,7 +65,12 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   function schedule(): void {
     if (pending.size === 0 || underWay.size >= concurrency) return
     if (pending.size >= maxRows || closed) return flush()
-    if (timer) return
+    if (timer && !hurry) return
+    if (hurry) {
+      clear()
+      timer = setImmediate(flush)
+      return
+    }
     const wait = lastFlush + longestPause - performance.now()
     sizeBefore = pending.size
     // Even a lone write waits for the end of this turn of the event loop: a caller's loop may be adding its siblings.
@@ -81,6 +89,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     const oldest = [...pending.entries().take(maxRows)]
     if (oldest.length === 0) return
     for (const [at] of oldest) pending.delete(at)
+    if (pending.size === 0) hurry = false
     const batch = oldest.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
     lastFlush = performance.now()
     metrics.sqlRows.inc({ name }, batch.length)
@@ -141,8 +150,9 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   }
 
   return {
-    add(item) {
+    add(item, urgent = false) {
       if (closed) return Promise.reject(new Error(`${name}: the store is closed`))
+      hurry ||= urgent
       const waiter = Promise.withResolvers<Result>()
       const at = key(item)
       const entry = pending.get(at)

@@ -21,11 +21,11 @@ export function openWorkspaces(
   const changes = open(change)
   const removals = open(remove)
   return {
-    record: (item, fence) => records.add({ item, fence }),
+    record: (item, fence, urgent) => records.add({ item, fence }, urgent),
     launch: (item, fence) => launches.add({ item, fence }),
     observed: (item, fence) => observations.add({ item, fence }),
-    change: (item, fence) => changes.add({ item, fence }),
-    remove: (id, ownerUid, fence) => removals.add({ item: { id, ownerUid }, fence }),
+    change: (item, fence) => changes.add({ item, fence }, true),
+    remove: (id, ownerUid, fence) => removals.add({ item: { id, ownerUid }, fence }, true),
     changes: (signal) => listener.changes(signal),
     async close() {
       await Promise.all([records, launches, observations, changes, removals].map((batcher) => batcher.close()))
