@@ -104,13 +104,17 @@ function withProgress(conditions: readonly ConditionDraft[], outcome: Outcome): 
   }
 }
 
-/** Adds the generation, and the time since when each condition has had its status. */
+/**
+ * Adds the time since when each condition has had its status. Not the generation: `status.observedGeneration` says it for
+ * all of them, kubectl and kstatus read it there, and an edit that changes nothing else is then a patch of one number
+ * instead of the whole list, whose owners the API server would have to work out anew.
+ */
 function settle(object: KubeObject, drafts: readonly ConditionDraft[], now: Date): Condition[] {
   const before = new Map((previousOf(object).conditions ?? []).map((condition) => [condition.type, condition]))
   return drafts.map(({ type, status, reason, message }) => {
     const old = before.get(type)
     const lastTransitionTime = old?.status === status ? old.lastTransitionTime : rfc3339(now)
-    return { type, status, reason, message, observedGeneration: object.metadata.generation, lastTransitionTime }
+    return { type, status, reason, message, lastTransitionTime }
   })
 }
 

@@ -123,7 +123,7 @@ export function standing(live: Workspace | undefined): { state: 'ready' | 'comin
   const of = (type: string) => live?.status?.conditions?.find((each) => each.type === type)
   const [ready, stalled] = [of('Ready'), of('Stalled')]
   if (live === undefined) return { state: 'coming', message: 'does not exist yet' }
-  if (ready?.status === 'True' && ready.observedGeneration === live.metadata.generation)
+  if (ready?.status === 'True' && live.status?.observedGeneration === live.metadata.generation)
     return { state: 'ready', message: ready.message }
   if (stalled?.status === 'True') return { state: 'failed', message: stalled.message }
   if (live.status?.phase === 'failed') return { state: 'failed', message: ready?.message ?? 'failed' }
