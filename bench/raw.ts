@@ -54,6 +54,10 @@ export async function loop(count: number, width: number, body: (i: number) => Pr
 export const createObjects = (api: Api, count: number, backend: BackendName): Promise<number> =>
   loop(count, 32, (i) => api.create(manifest(nameOf(i), backend)))
 
+/** Gives each of the first `count` the status an operator would: what an edit costs the API server grows with the object. */
+export const describeObjects = (api: Api, count: number): Promise<number> =>
+  loop(count, 32, (i) => api.patchStatus(nameOf(i), firstStatus))
+
 /** N × (POST + status PATCH): the least that a burst of creates can cost. Seconds. */
 export const burst = (api: Api, count: number): Promise<number> =>
   loop(count, 32, async (i) => {

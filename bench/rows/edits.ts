@@ -1,6 +1,6 @@
 /** Row 2: sustained edits, 16 at once, each waiting until its generation is observed; beside raw pairs of patches. */
 import { figure, type Figure } from '../figure.ts'
-import { createObjects, loop, nameOf, pairs, quantile } from '../raw.ts'
+import { createObjects, describeObjects, loop, nameOf, pairs, quantile } from '../raw.ts'
 import type { Bench } from '../rig.ts'
 import { warm } from '../rig.ts'
 import { interleave, remark, spread } from '../rounds.ts'
@@ -43,6 +43,7 @@ export async function editRows(bench: Bench): Promise<Figure[]> {
 async function rawEdits(bench: Bench): Promise<number> {
   await using rig = await bench.fresh()
   await createObjects(rig.api, width, 'external')
+  await describeObjects(rig.api, width)
   await pairs(rig.api, width * 4, width)
   return await pairs(rig.api, bench.options.n, width)
 }
