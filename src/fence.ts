@@ -2,6 +2,9 @@
 export interface Fence {
   /** Grows with every leader; rows are written only under the current one. */
   readonly epoch: bigint
-  /** Throws `Fenced` when the lease may have passed to another, by this machine's monotonic clock. */
+  /**
+   * Throws when the lease may have passed to another, by this machine's monotonic clock: `RetryAfter` while that is in
+   * doubt, `Fenced` when this process does not lead.
+   */
   check(): void
 }
