@@ -5,7 +5,7 @@ import request from 'undici/lib/api/api-request.js'
 import Agent from 'undici/lib/dispatcher/agent.js'
 import { minutes, seconds } from '../duration.ts'
 import { Refusal } from './refusal.ts'
-import { type AddressRule, guardedConnector, type Resolve, UrlRefused } from './ssrf.ts'
+import { type AddressRule, guardedConnector, type Resolve, UrlRefused } from '../outbound.ts'
 
 /** How long and how much an agent may take. Source: spec/platform-api §4. */
 export const limits = {

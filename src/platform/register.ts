@@ -7,7 +7,7 @@ import { requireSelf } from './auth.ts'
 import { id, jsonObject, parse } from './body.ts'
 import { fromStore } from './errors.ts'
 import { Refusal } from './refusal.ts'
-import { type AddressRule, checkedUrl, type Resolve, UrlRefused } from './ssrf.ts'
+import { type AddressRule, checkedUrl, type Resolve, UrlRefused } from '../outbound.ts'
 
 const registration = z.object({
   id,

@@ -15,7 +15,7 @@ import { createForward, type limits as forwardLimits } from './forward.ts'
 import { heartbeatRoute } from './heartbeat.ts'
 import { Refusal } from './refusal.ts'
 import { registerRoute } from './register.ts'
-import { addressRule, type DeploymentMode, type Resolve, resolveByDns } from './ssrf.ts'
+import { addressRule, type DeploymentMode, type Resolve, resolveByDns } from '../outbound.ts'
 import { stateRoute } from './state.ts'
 import { tokenRoute } from './tokens.ts'
 

@@ -1,7 +1,7 @@
 /** Agents register, beat and ask; everybody else is refused. Seen in rows. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, describe, expect, it } from 'vitest'
-import type { Resolve } from '../../src/platform/ssrf.ts'
+import type { Resolve } from '../../src/outbound.ts'
 import { database } from '../support/database.ts'
 import { adminToken, call, openRegistry, refusal } from './registry.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { milliseconds, seconds } from '../duration.ts'
-import { addressRule, checkedUrl, type Resolve } from './ssrf.ts'
+import { milliseconds, seconds } from './duration.ts'
+import { addressRule, checkedUrl, type Resolve } from './outbound.ts'
 
 const byName: Record<string, readonly string[]> = {
   'public.test': ['93.184.216.34'],

@@ -1,14 +1,15 @@
 /**
- * Where the operator will connect on an agent's word. An external agent registers any URL it likes; without these rules
- * it could make the operator speak to the metadata service, to itself, or to a neighbour behind the firewall.
- * The rules are kept twice: at registration, for a clear answer, and on the very address of each connection, because
- * a name may resolve to something else by then. Source: spec/platform-api §9.1, and the special-purpose registries.
+ * Where the operator will connect on somebody else's word: an external agent registers any URL it likes, an OrgImport
+ * names any repository. Without these rules they could make the operator speak to the metadata service, to itself, or to
+ * a neighbour behind the firewall. The rules are kept twice: on the URL, for a clear answer, and on the very address of
+ * each connection, because a name may resolve to something else by then. Source: spec/platform-api §9.1, and the
+ * special-purpose registries.
  */
 import { type LookupAddress, lookup as dnsLookup } from 'node:dns'
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net'
 import type { buildConnector } from 'undici'
 import connector from 'undici/lib/core/connect.js'
-import type { Duration } from '../duration.ts'
+import type { Duration } from './duration.ts'
 
 export type DeploymentMode = 'self-hosted' | 'saas'
 
@@ -23,7 +24,7 @@ export class UrlRefused extends Error {
   override readonly name = 'UrlRefused'
 }
 
-/** Never an agent: this host, links, metadata services, documentation, benchmarks, multicast, reserved, tunnels. */
+/** Never: this host, links, metadata services, documentation, benchmarks, multicast, reserved, tunnels. */
 const always = `
   0.0.0.0/8 100.64.0.0/10 127.0.0.0/8 168.63.129.16/32 169.254.0.0/16 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24
   198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
@@ -66,7 +67,7 @@ async function allowedAddresses(host: string, rule: AddressRule, resolve: Resolv
   const found = family === 0 ? await resolve(host).catch(() => []) : [{ address: host, family }]
   if (found.length === 0) throw new UrlRefused(`the name ${host} does not resolve`)
   const bad = found.find(({ address }) => !rule(address))
-  if (bad) throw new UrlRefused(`${host} is at ${bad.address}, where no external agent may be`)
+  if (bad) throw new UrlRefused(`${host} is at ${bad.address}, where the operator does not connect`)
   return found
 }
 
@@ -103,7 +104,7 @@ export function guardedConnector(rule: AddressRule, resolve: Resolve, timeout: D
   return (options, callback) => {
     // A literal address is never looked up, so it is judged here.
     if (isIP(options.hostname) !== 0 && !rule(options.hostname))
-      callback(new UrlRefused(`${options.hostname} is where no external agent may be`), null)
+      callback(new UrlRefused(`${options.hostname} is an address where the operator does not connect`), null)
     else connect(options, callback)
   }
 }
