@@ -32,6 +32,8 @@ export interface AgentAddress {
   readonly url: string
   readonly deliveryMode: 'push' | 'poll'
   readonly backend: string
+  /** Why it is paused or failed, a word of the controller's: `AncestorPaused`. */
+  readonly reason?: string
 }
 
 export interface Message {
@@ -58,6 +60,11 @@ export interface AgentStore {
   /** One beat: row facts, and the transitions of lifecycle §2.2. Undefined when there is no live row. Batched. */
   heartbeat(beat: Heartbeat): Promise<{ status: Phase } | undefined>
   address(id: WorkspaceId): Promise<AgentAddress | undefined>
+  /**
+   * As `address`, for a message that is about to be delivered: it counts as traffic of that instant, under the row's
+   * lock, so that an idle agent is not put to sleep in between; and one that sleeps is asked to wake.
+   */
+  beginMessage(id: WorkspaceId): Promise<AgentAddress | undefined>
   /** Self, siblings (two roots are siblings), ancestor and descendant at any depth up to 32. */
   mayTalk(from: WorkspaceId, to: WorkspaceId): Promise<boolean>
   /** One activity row of a message forwarded or queued; also moves `last_outbound_at` of the sender. */

@@ -32,6 +32,8 @@ export interface WorkspaceIntent {
   readonly displayName: string
   readonly role: string | undefined
   readonly parentId: WorkspaceId | undefined
+  /** The parent is gone: a row that has one keeps it, whoever it is. One that is not there yet is `parentMissing`. */
+  readonly keepsParent: boolean
   readonly tier: number
   readonly runtime: string
   readonly model: string
@@ -47,6 +49,20 @@ export interface WorkspaceIntent {
   readonly canvas: { readonly x: number; readonly y: number; readonly collapsed: boolean } | undefined
   /** The status of a row that does not exist yet: `provisioning`, or `awaiting_agent` for an external agent. */
   readonly initialPhase: Phase
+  /**
+   * `create`: the row is this resource's own. `adopt`: a row of this id that nobody owns (left by the system before, or
+   * by a Workspace deleted with Retain) becomes this resource's, with what it has; `adoptOrCreate`: it, or a new one.
+   */
+  readonly claim: 'create' | 'adopt' | 'adoptOrCreate'
+}
+
+/** Why an instance ended or never came up. */
+export interface Failure {
+  readonly reason: string
+  readonly exitCode: number | undefined
+  readonly at: Date
+  /** Its last output, at most 8 KiB, secrets taken out. */
+  readonly logTail: string
 }
 
 /** The row as the planner and the report need it: what was recorded, and what agents said since. */
@@ -71,6 +87,21 @@ export interface WorkspaceRow {
   readonly currentTask: string | undefined
   /** What the last failure said, of the instance or the agent. */
   readonly lastError: string | undefined
+  readonly lastFailure: Failure | undefined
+  /** Since when `spec_hash` is what it is: how long a replacement has been wanted. */
+  readonly wantedSince: Date
+  /** Launches after the first. */
+  readonly restarts: number
+  /** When a task was last known to be at work, or the agent came to register. */
+  readonly lastTaskAt: Date | undefined
+  /** Since when beats speak of a task without a break: with no traffic for long, of one that never ends. */
+  readonly busySince: Date | undefined
+  /** When a message last came in or went out, of any outcome. */
+  readonly lastTrafficAt: Date | undefined
+  /** Somebody asked a sleeping agent to wake; cleared by the launch. */
+  readonly wakeRequestedAt: Date | undefined
+  /** The template the row was made with: of an adopted row it may be unknown (undefined), until a spec tells. */
+  readonly template: string | undefined
 }
 
 /** What became of one intent. Everything but `recorded` wrote nothing. */
@@ -82,6 +113,12 @@ export type Recorded =
   | { readonly kind: 'siblingTaken'; readonly by: { readonly namespace: string; readonly resourceName: string } }
   /** The row belongs to another resource, carries a newer generation, or was removed: this pass is out of date. */
   | { readonly kind: 'stale' }
+  /** `adopt`: there is no row of this id. */
+  | { readonly kind: 'nothingToAdopt' }
+  /** `adopt`: a live row of this id is another resource's. */
+  | { readonly kind: 'owned'; readonly by: { readonly namespace: string; readonly resourceName: string } }
+  /** `adopt`: the row says otherwise than the spec in something that a resource cannot change. */
+  | { readonly kind: 'contradicts'; readonly field: 'runtime' | 'backend'; readonly row: string; readonly spec: string }
 
 export interface Launch {
   readonly id: WorkspaceId
@@ -111,6 +148,17 @@ export interface PhaseChange {
   readonly reason: string
   /** Kept in `last_sample_error` where given. One line, no secret. */
   readonly error?: string
+  /** Kept as `last_failure` where given. */
+  readonly failure?: Failure
+}
+
+export interface Leak {
+  readonly id: WorkspaceId
+  readonly ownerUid: string
+  readonly backend: string
+  readonly instanceId: string | undefined
+  /** Why it could not be removed, for people. */
+  readonly cause: string
 }
 
 /**
@@ -128,6 +176,15 @@ export interface WorkspaceStore {
   observed(facts: InstanceFacts, fence: Fence): Promise<WorkspaceRow>
   /** Moves the phase where it still is one of `from`; returns the row as it then stands. */
   change(change: PhaseChange, fence: Fence): Promise<WorkspaceRow>
+  /**
+   * Puts an idle agent to sleep, by compare-and-set: `hibernating` if it is online or degraded, has no task, and no task,
+   * message or registration since `idleSince`. Whoever speaks to the agent in the same instant wins (`beginMessage`).
+   */
+  hibernate(id: WorkspaceId, idleSince: Date, fence: Fence): Promise<WorkspaceRow>
+  /** Takes over a running instance that this operator did not launch: it counts as launched with this hash. */
+  adopted(facts: InstanceFacts & { readonly specHash: string }, fence: Fence): Promise<WorkspaceRow>
+  /** Writes down an instance that is given up: it may live on, and nobody will look for it again. Once an owner. */
+  leak(leak: Leak, fence: Fence): Promise<void>
   /**
    * Marks the row `removed` and revokes its tokens, so that a late heartbeat cannot revive it. Fenced by owner: a row
    * of another resource is left alone. Returns the row's backend (undefined when there is no row), since that is

@@ -111,6 +111,8 @@ const blank = {
   updateTier: 'production',
   canvas: undefined,
   initialPhase: 'provisioning',
+  claim: 'create',
+  keepsParent: false,
 } as const
 
 /** Calls the platform as an agent or an admin would. */

@@ -80,6 +80,8 @@ export function intent(more: Partial<WorkspaceIntent> = {}): WorkspaceIntent {
     updateTier: 'production',
     canvas: undefined,
     initialPhase: 'provisioning',
+    claim: 'create',
+    keepsParent: false,
     ...more,
   }
 }

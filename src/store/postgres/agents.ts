@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Duration } from '../../duration.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { AgentAddress, AgentStore } from '../agent-store.ts'
+import type { AgentStore } from '../agent-store.ts'
 import { phases, type Phase, type WorkspaceId } from '../workspace-store.ts'
-import { heartbeat, register, traceMessage } from './beats.ts'
+import { heartbeat, register } from './beats.ts'
 import { surfaced } from './faults.ts'
+import { address, beginMessage, traceMessage } from './messages.ts'
 import type { Database } from './pool.ts'
 import { notified, notifiedCount } from './signal.ts'
 import { batched, type Answer, type Statement } from './statement.ts'
@@ -24,25 +25,6 @@ const authenticate: Statement<Buffer, TokenRow, WorkspaceId | undefined> = {
     JOIN workspace_auth_tokens t ON t.token_hash = i.token_hash AND t.revoked_at IS NULL
     JOIN workspaces w ON w.id = t.workspace_id AND w.status <> 'removed'`,
   result: (row) => row?.workspace_id ?? undefined,
-}
-
-interface AddressRow extends Answer {
-  id: WorkspaceId
-  status: Phase
-  url: string
-  delivery_mode: 'push' | 'poll'
-  backend: string
-}
-
-const address: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
-  name: 'address',
-  key: (id) => id,
-  columns: [['id', 'uuid', (id) => id]],
-  sql: `
-  SELECT i.ord::int AS ord, w.id, w.status, w.url, w.delivery_mode, w.backend
-  FROM input i JOIN workspaces w ON w.id = i.id AND w.status <> 'removed'`,
-  result: (row) =>
-    row && { id: row.id, status: row.status, url: row.url, deliveryMode: row.delivery_mode, backend: row.backend },
 }
 
 /** The two chains of ancestors, each at most 32 long; one contains the other's end, or both ends are siblings. */
@@ -107,7 +89,9 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
   const registrations = batched(database, metrics, register)
   const beats = batched(database, metrics, heartbeat)
   const addresses = batched(database, metrics, address)
+  const begun = batched(database, metrics, beginMessage)
   const traces = batched(database, metrics, traceMessage)
+  let turn = 0
 
   async function ask<Row extends object>(
     name: string,
@@ -125,8 +109,9 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
     authenticate: (tokenHash) => tokens.add(tokenHash),
     register: (registration) => registrations.add(registration),
     heartbeat: (beat) => beats.add(beat),
-    logMessage: (message) => traces.add({ activityId: randomUUID(), message }),
+    logMessage: (message) => traces.add({ activityId: randomUUID(), turn: turn++, message }),
     address: (id) => addresses.add(id),
+    beginMessage: (id) => begun.add(id, true),
     async mayTalk(from, to) {
       const [row] = await ask<{ allowed: boolean }>('may_talk', mayTalk, [from, to])
       return row?.allowed === true
@@ -153,7 +138,7 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
       return Object.fromEntries(phases.map((phase) => [phase, counted.get(phase) ?? 0])) as Record<Phase, number>
     },
     async close() {
-      await Promise.all([tokens, registrations, beats, addresses, traces].map((batcher) => batcher.close()))
+      await Promise.all([tokens, registrations, beats, addresses, begun, traces].map((batcher) => batcher.close()))
     },
   }
 }

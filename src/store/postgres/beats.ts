@@ -1,5 +1,5 @@
 /**
- * What agents say, as statements of many rows: register, heartbeat, a message's trace. The transitions are those of the
+ * What agents say of themselves, as statements of many rows: register, heartbeat. The transitions are those of the
  * lifecycle, made where the row is locked:
  *
  *   register    provisioning, offline, awaiting_agent, failed, degraded ──► online
@@ -9,7 +9,7 @@
  * An agent that owns its status is judged by what it says alone, never by its error rate. Only a change of meaning
  * (another status, the first word of an incarnation) signals; a mere beat is but facts in unindexed columns.
  */
-import type { Heartbeat, Message, Registration } from '../agent-store.ts'
+import type { Heartbeat, Registration } from '../agent-store.ts'
 import type { Phase } from '../workspace-store.ts'
 import { notified, notifiedCount } from './signal.ts'
 import type { Answer, Statement } from './statement.ts'
@@ -20,14 +20,21 @@ interface PhaseRow extends Answer {
 const phaseOf = (row: PhaseRow | undefined): { status: Phase } | undefined =>
   row?.status ? { status: row.status } : undefined
 
-/** Locks the live rows in the order of their ids and states what each becomes, as `become`. */
-const judged = (become: string): string => `,
+/**
+ * Locks the live rows in the order of their ids and states what each becomes, as `become`; and whether it is to wake: it
+ * was going to sleep while a task came in.
+ */
+const judged = (become: string, waking = 'false'): string => `,
   judged AS MATERIALIZED (
-    SELECT i.*, w.status AS was, w.registered_at IS NULL AS first, ${become} AS become
+    SELECT i.*, w.status AS was, w.registered_at IS NULL AS first, ${become} AS become, ${waking} AS waking
     FROM workspaces w JOIN input i ON i.id = w.id
     WHERE w.status <> 'removed'
     ORDER BY w.id FOR NO KEY UPDATE OF w
   )`
+
+/** A change of meaning, of a judged row under that name. */
+const meaningful = (row: string): string =>
+  `(${row}.become <> ${row}.was OR (${row}.first AND ${row}.become IN ('online', 'degraded')) OR ${row}.waking)`
 
 /** What both have in common once the row says where it is now. `j` is the judged row, `w` the one being written. */
 const arrived = `
@@ -36,13 +43,12 @@ const arrived = `
       last_heartbeat_at = now(),
       registered_at = CASE WHEN j.become IN ('online', 'degraded') THEN COALESCE(w.registered_at, now())
         ELSE w.registered_at END,
-      signalled_at = CASE WHEN j.become <> j.was OR (j.first AND j.become IN ('online', 'degraded')) THEN now()
-        ELSE w.signalled_at END`
+      signalled_at = CASE WHEN ${meaningful('j')} THEN now() ELSE w.signalled_at END`
 
 /** Events, NOTIFY, and the answer. */
 const spoken = (payload: string): string => `,
   signalled AS MATERIALIZED (
-    SELECT w.* FROM written w WHERE w.become <> w.was OR (w.first AND w.become IN ('online', 'degraded'))
+    SELECT w.* FROM written w WHERE ${meaningful('w')}
   ),
   told AS (
     INSERT INTO structure_events (event_type, workspace_id, payload)
@@ -67,12 +73,12 @@ export const register: Statement<Registration, PhaseRow, { status: Phase } | und
   )},
   written AS (
     UPDATE workspaces w SET ${arrived},
-      launch_attempts = 0,
+      launch_attempts = 0, last_task_at = now(),
       url = CASE WHEN w.backend = 'external' AND j.url <> '' THEN j.url ELSE w.url END,
       agent_card = COALESCE(j.agent_card, w.agent_card),
       delivery_mode = COALESCE(j.delivery_mode, w.delivery_mode)
     FROM judged j WHERE w.id = j.id
-    RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first
+    RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first, j.waking
   )${spoken(`jsonb_build_object('from', s.was)`)}`,
   result: phaseOf,
 }
@@ -97,6 +103,7 @@ export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undef
       WHEN w.status = 'online' AND (i.wedged OR (i.error_rate >= 0.5 AND NOT i.owns_status)) THEN 'degraded'
       WHEN w.status = 'degraded' AND NOT i.wedged AND (i.error_rate < 0.1 OR i.owns_status) THEN 'online'
       ELSE w.status END`,
+    `w.status = 'hibernating' AND i.active_tasks > 0 AND w.wake_requested_at IS NULL`,
   )},
   written AS (
     UPDATE workspaces w SET ${arrived},
@@ -104,50 +111,16 @@ export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undef
       last_error_rate = j.error_rate,
       -- What the platform wrote about a failure outlives the beats of an agent that has not registered again.
       last_sample_error = CASE j.become WHEN 'failed' THEN w.last_sample_error ELSE NULLIF(j.sample_error, '') END,
+      -- A task that this beat no longer speaks of was at work until just now.
+      last_task_at = CASE WHEN j.active_tasks > 0 OR w.active_tasks > 0 THEN now() ELSE w.last_task_at END,
+      busy_since = CASE WHEN j.active_tasks > 0 THEN COALESCE(w.busy_since, now()) END,
+      wake_requested_at = CASE WHEN j.waking THEN now() ELSE w.wake_requested_at END,
       active_tasks = j.active_tasks, uptime_seconds = j.uptime_seconds, current_task = NULLIF(j.current_task, ''),
       monthly_spend = CASE j.monthly_spend WHEN 0 THEN w.monthly_spend ELSE j.monthly_spend END
     FROM judged j WHERE w.id = j.id
-    RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first, j.wedged, j.error_rate
+    RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first, j.waking, j.wedged, j.error_rate
   )${spoken(`CASE s.become
       WHEN 'degraded' THEN jsonb_build_object('from', s.was, 'wedged', s.wedged, 'error_rate', s.error_rate)
       ELSE jsonb_build_object('recovered_from', s.was) END`)}`,
   result: phaseOf,
-}
-
-/** A message's trace, with an id of its own so that a repeated statement writes it once. */
-export interface Trace {
-  readonly activityId: string
-  readonly message: Message
-}
-
-export const traceMessage: Statement<Trace, Answer, void> = {
-  name: 'trace_message',
-  key: ({ activityId }) => activityId,
-  columns: [
-    ['activity_id', 'uuid', (t) => t.activityId],
-    ['sender', 'uuid', (t) => t.message.from],
-    ['receiver', 'uuid', (t) => t.message.to],
-    ['method', 'text', (t) => t.message.method],
-    ['outcome', 'text', (t) => t.message.outcome],
-    ['detail', 'text', (t) => t.message.detail],
-    ['body', 'jsonb', (t) => (t.message.body === undefined ? undefined : JSON.stringify(t.message.body))],
-  ],
-  sql: `,
-  traced AS (
-    INSERT INTO activity_logs (id, workspace_id, activity_type, source_id, target_id, method, status, error_detail,
-      request_body)
-    SELECT i.activity_id, w.id, 'a2a_receive', i.sender, i.receiver, i.method, i.outcome, i.detail,
-      i.body
-    FROM input i JOIN workspaces w ON w.id = i.receiver ORDER BY i.activity_id
-    ON CONFLICT (id) DO NOTHING
-  ),
-  senders AS MATERIALIZED (
-    SELECT w.id FROM workspaces w WHERE w.id IN (SELECT i.sender FROM input i)
-    ORDER BY w.id FOR NO KEY UPDATE
-  ),
-  moved AS (
-    UPDATE workspaces w SET last_outbound_at = now() FROM senders s WHERE w.id = s.id
-  )
-  SELECT i.ord::int AS ord FROM input i`,
-  result: () => {},
 }

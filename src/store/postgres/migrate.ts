@@ -12,6 +12,7 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
   '0001_leaders': () => import('../../../migrations/0001_leaders.ts'),
   '0002_workspaces': () => import('../../../migrations/0002_workspaces.ts'),
   '0003_agents': () => import('../../../migrations/0003_agents.ts'),
+  '0004_lifecycle': () => import('../../../migrations/0004_lifecycle.ts'),
 }
 
 /** `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. */

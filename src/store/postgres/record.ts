@@ -1,9 +1,12 @@
-/** The intent row: one statement that judges every intent of a batch, and writes those that are in order and differ. */
+/**
+ * The intent row: one statement that judges every intent of a batch, writes those that are in order and differ, and
+ * takes over the rows that are to be adopted.
+ */
 import type { Recorded, WorkspaceIntent } from '../workspace-store.ts'
 import { rawColumns, sentColumns, toWorkspaceRow, type SentRow } from './row.ts'
 import type { Column, Statement } from './statement.ts'
 
-/** Columns that a later intent may change. `backend` and `status` are written at birth alone. */
+/** Columns that a later intent may change. `backend` and `status` are those of the row's birth. */
 const intended: readonly Column<WorkspaceIntent>[] = [
   ['resource_name', 'text', (i) => i.resourceName],
   ['observed_generation', 'bigint', (i) => i.generation],
@@ -33,16 +36,42 @@ const canvas: readonly Column<WorkspaceIntent>[] = [
   ['canvas_y', 'double precision', (i) => i.canvas?.y],
   ['canvas_collapsed', 'boolean', (i) => i.canvas?.collapsed],
 ]
+const manner: readonly Column<WorkspaceIntent>[] = [
+  ['claim', 'text', (i) => i.claim],
+  ['keeps_parent', 'boolean', (i) => i.keepsParent],
+]
 
 const namesOf = (columns: readonly Column<WorkspaceIntent>[]): readonly string[] => columns.map(([name]) => name)
 const list = (columns: readonly Column<WorkspaceIntent>[], table: string): string =>
   namesOf(columns)
     .map((name) => `${table}.${name}`)
     .join(', ')
+const assign = (columns: readonly Column<WorkspaceIntent>[], table: string): string =>
+  namesOf(columns)
+    .map((name) => `${name} = ${table}.${name}`)
+    .join(', ')
+
+/** What the row is to say: adopted without a word on its template, it keeps the one it has. */
+const template = `
+      CASE
+        WHEN i.claim = 'create' OR i.template <> '' OR w.id IS NULL THEN i.template
+        -- The system before did not always write it down: empty then means that nobody knows.
+        WHEN w.owner_uid IS NULL THEN NULLIF(w.template, '')
+        ELSE w.template
+      END`
+const parent = 'CASE WHEN i.keeps_parent THEN w.parent_id ELSE i.parent_id END'
+const adoptable = `(w.owner_uid IS NULL OR w.status = 'removed')`
+/** A column that starts afresh where the row had been removed. */
+const anew = (column: string, fresh: string): string =>
+  `${column} = CASE a.was WHEN 'removed' THEN ${fresh} ELSE w.${column} END`
+/** What the row gets as the intent has it. */
+const plain = intended.filter(([name]) => name !== 'template' && name !== 'parent_id')
 
 /**
  * How an intent is judged, worst first:
  *   stale          another owner, a newer generation, or removed
+ *   nothingToAdopt, owned, contradicts
+ *                  to be adopted, but there is no row; or a live one of another; or one of another runtime or backend
  *   parentMissing  the parent has no live row and does not get one here. A row that had this parent all along keeps it,
  *                  also when the parent is removed meanwhile: the child goes on running
  *   siblingTaken   a live sibling has the name; of two in this batch, the one with a row, else the smaller id, wins
@@ -50,22 +79,35 @@ const list = (columns: readonly Column<WorkspaceIntent>[], table: string): strin
  */
 const judge = `,
   seen AS MATERIALIZED (
-    SELECT i.*, w.id IS NOT NULL AS known,
-      w.id IS NOT NULL AND (w.owner_uid <> i.owner_uid OR w.observed_generation > i.observed_generation
-        OR w.status = 'removed') AS stale,
-      (${list(intended, 'w')}) IS DISTINCT FROM (${list(intended, 'i')}) AS differs,
-      i.parent_id IS NULL OR w.parent_id IS NOT DISTINCT FROM i.parent_id
-        OR (SELECT p.status <> 'removed' FROM workspaces p WHERE p.id = i.parent_id) IS TRUE AS rooted,
+    SELECT ${list([...born, ...plain, ...canvas], 'i')}, i.epoch, i.ord,
+      ${template} AS template, ${parent} AS parent_id,
+      w.id IS NOT NULL AS known,
+      w.id IS NOT NULL AND w.owner_uid IS DISTINCT FROM i.owner_uid AS foreign_row,
+      CASE
+        WHEN w.id IS NULL THEN CASE i.claim WHEN 'adopt' THEN 'nothingToAdopt' END
+        WHEN w.owner_uid = i.owner_uid THEN
+          CASE WHEN w.observed_generation > i.observed_generation OR w.status = 'removed' THEN 'stale' END
+        WHEN i.claim = 'create' THEN 'stale'
+        WHEN NOT ${adoptable} THEN 'owned'
+        WHEN (w.runtime, w.backend) <> (i.runtime, i.backend) THEN 'contradicts'
+      END AS refusal,
+      (${list(plain, 'w')}, w.template, w.parent_id) IS DISTINCT FROM
+        (${list(plain, 'i')}, ${template}, ${parent}) AS differs,
+      CASE
+        WHEN i.keeps_parent THEN w.parent_id IS NOT NULL
+        ELSE i.parent_id IS NULL OR w.parent_id IS NOT DISTINCT FROM i.parent_id
+          OR (SELECT p.status <> 'removed' FROM workspaces p WHERE p.id = i.parent_id) IS TRUE
+      END AS rooted,
       (SELECT s.id FROM workspaces s
         WHERE COALESCE(s.parent_id, '00000000-0000-0000-0000-000000000000'::uuid)
-            = COALESCE(i.parent_id, '00000000-0000-0000-0000-000000000000'::uuid)
+            = COALESCE(${parent}, '00000000-0000-0000-0000-000000000000'::uuid)
           AND s.namespace = i.namespace AND s.name = i.name AND s.status <> 'removed' AND s.id <> i.id) AS taken_by
     FROM input i LEFT JOIN workspaces w ON w.id = i.id
   ),
   free AS MATERIALIZED (
     SELECT s.id, s.parent_id, s.rooted,
       first_value(s.id) OVER (PARTITION BY s.parent_id, s.namespace, s.name ORDER BY s.known DESC, s.id) AS first_id
-    FROM seen s WHERE NOT s.stale AND s.taken_by IS NULL
+    FROM seen s WHERE s.refusal IS NULL AND s.taken_by IS NULL
   ),
   -- From the roots down: a parent in this batch counts as soon as it is in order itself.
   placed AS (
@@ -74,13 +116,16 @@ const judge = `,
     SELECT f.id FROM free f JOIN placed p ON f.parent_id = p.id WHERE f.first_id = f.id
   ),
   judged AS MATERIALIZED (
-    SELECT v.*, CASE v.verdict WHEN 'siblingTaken' THEN COALESCE(v.taken_by, v.first_id) END AS winner
+    SELECT v.*, CASE
+        WHEN v.verdict = 'siblingTaken' THEN COALESCE(v.taken_by, v.first_id)
+        WHEN v.verdict IN ('owned', 'contradicts') THEN v.id
+      END AS winner
     FROM (
       SELECT s.*, f.first_id,
         CASE
-          WHEN s.stale THEN 'stale'
+          WHEN s.refusal IS NOT NULL THEN s.refusal
           WHEN s.id IN (SELECT id FROM placed) THEN 'recorded'
-          WHEN NOT s.rooted AND s.parent_id NOT IN (SELECT id FROM placed) THEN 'parentMissing'
+          WHEN NOT s.rooted AND (s.parent_id IS NULL OR s.parent_id NOT IN (SELECT id FROM placed)) THEN 'parentMissing'
           ELSE 'siblingTaken'
         END AS verdict
       FROM seen s LEFT JOIN free f ON f.id = s.id
@@ -88,36 +133,57 @@ const judge = `,
   )`
 
 /**
- * What is in order and differs is written; the rest is not touched, not even locked. The guards stand a second time in
- * DO UPDATE, for what happened since the look. An agent's own word on its delivery stands until the spec changes.
+ * What is in order and differs is written; the rest is not touched, not even locked. The guards stand a second time
+ * where it is written, for what happened since the look. An agent's own word on its delivery stands until the spec
+ * changes. What is adopted keeps all that the intent does not name; a row that was removed begins its life anew.
  */
 const write = `,
   written AS (
     INSERT INTO workspaces AS w (${namesOf([...born, ...intended]).join(', ')}, leader_epoch)
     SELECT ${list([...born, ...intended], 'j')}, j.epoch
-    FROM judged j WHERE j.verdict = 'recorded' AND (j.differs OR NOT j.known) ORDER BY j.id
+    FROM judged j
+    WHERE j.verdict = 'recorded' AND NOT j.foreign_row AND (j.differs OR NOT j.known) ORDER BY j.id
     ON CONFLICT (id) DO UPDATE SET
-      ${namesOf(intended)
-        .map((name) => `${name} = EXCLUDED.${name}`)
-        .join(', ')},
+      ${assign(intended, 'EXCLUDED')},
       delivery_mode = CASE WHEN w.observed_generation < EXCLUDED.observed_generation
         THEN EXCLUDED.delivery_mode ELSE w.delivery_mode END,
+      wanted_since = CASE WHEN w.spec_hash <> EXCLUDED.spec_hash THEN now() ELSE w.wanted_since END,
       leader_epoch = EXCLUDED.leader_epoch, updated_at = now()
     WHERE w.owner_uid = EXCLUDED.owner_uid AND w.observed_generation <= EXCLUDED.observed_generation
       AND w.status <> 'removed'
     RETURNING w.*, w.xmax = 0 AS inserted
   ),
+  adoptees AS MATERIALIZED (
+    SELECT j.*, w.status AS was, w.owner_uid AS owner_before FROM judged j JOIN workspaces w ON w.id = j.id
+    WHERE j.verdict = 'recorded' AND j.foreign_row AND ${adoptable} ORDER BY w.id FOR NO KEY UPDATE OF w
+  ),
+  adopted AS (
+    UPDATE workspaces w SET
+      ${assign(intended, 'a')}, owner_uid = a.owner_uid, namespace = a.namespace, wanted_since = now(),
+      ${anew('status', 'a.status')}, ${anew('status_since', 'now()')}, ${anew('delivery_mode', 'a.delivery_mode')},
+      ${anew('launched_hash', 'NULL')}, ${anew('launched_at', 'NULL')}, ${anew('registered_at', 'NULL')},
+      ${anew('launch_attempts', '0')}, ${anew('restarts', '0')}, ${anew('wake_requested_at', 'NULL')},
+      leader_epoch = a.epoch, updated_at = now()
+    FROM adoptees a WHERE w.id = a.id
+    RETURNING w.*, a.was, a.owner_before
+  ),
   standing AS MATERIALIZED (
     SELECT ${rawColumns('w')}, true AS changed FROM written w
     UNION ALL
+    SELECT ${rawColumns('w')}, true FROM adopted w
+    UNION ALL
     SELECT ${rawColumns('w')}, false FROM judged j JOIN workspaces w ON w.id = j.id
-    WHERE j.verdict = 'recorded' AND j.known AND NOT j.differs
+    WHERE j.verdict = 'recorded' AND j.known AND NOT j.foreign_row AND NOT j.differs
   ),
   told AS (
     INSERT INTO structure_events (event_type, workspace_id, payload)
     SELECT CASE w.status WHEN 'awaiting_agent' THEN 'WORKSPACE_AWAITING_AGENT' ELSE 'WORKSPACE_PROVISIONING' END, w.id,
       jsonb_build_object('name', w.name, 'tier', w.tier, 'runtime', w.runtime)
     FROM written w WHERE w.inserted
+    UNION ALL
+    SELECT 'WORKSPACE_ADOPTED', w.id,
+      jsonb_build_object('name', w.name, 'from', w.was, 'status', w.status, 'owner_before', w.owner_before)
+    FROM adopted w
   ),
   drawn AS (
     INSERT INTO canvas_layouts AS c (workspace_id, x, y, collapsed)
@@ -131,7 +197,7 @@ const write = `,
   )
   SELECT j.ord::int AS ord, j.verdict, ${sentColumns('s')}, s.changed OR d.workspace_id IS NOT NULL AS changed,
     COALESCE(t.namespace, b.namespace) AS winner_namespace,
-    COALESCE(t.resource_name, b.resource_name) AS winner_name
+    COALESCE(t.resource_name, b.resource_name) AS winner_name, t.runtime AS winner_runtime, t.backend AS winner_backend
   FROM judged j LEFT JOIN standing s ON s.id = j.id LEFT JOIN drawn d ON d.workspace_id = j.id
     LEFT JOIN workspaces t ON t.id = j.winner LEFT JOIN input b ON b.id = j.winner`
 
@@ -140,27 +206,44 @@ interface RecordedRow extends SentRow {
   changed: boolean
   winner_namespace: string | null
   winner_name: string | null
+  winner_runtime: string | null
+  winner_backend: string | null
 }
 
-export const record: Statement<WorkspaceIntent, RecordedRow, Recorded> = {
+/** What became of an intent, and whose it was: of two owners at one row in one batch only one is written. */
+export interface Judgement {
+  readonly ownerUid: string
+  readonly recorded: Recorded
+}
+
+export const record: Statement<WorkspaceIntent, RecordedRow, Judgement> = {
   name: 'record',
   key: (intent) => intent.id,
-  columns: [...born, ...intended, ...canvas],
+  columns: [...born, ...intended, ...canvas, ...manner],
   sql: judge + write,
-  result(row) {
-    if (!row) return { kind: 'stale' }
-    switch (row.verdict) {
-      case 'recorded':
-        // In order when we looked, gone to another when we wrote.
-        if (row.id === null) return { kind: 'stale' }
-        return { kind: 'recorded', row: toWorkspaceRow({ ...row, id: row.id }), changed: row.changed }
-      case 'siblingTaken': {
-        const by = { namespace: row.winner_namespace ?? '', resourceName: row.winner_name ?? '' }
-        return { kind: 'siblingTaken', by }
-      }
-      case 'parentMissing':
-      case 'stale':
-        return { kind: row.verdict }
+  result: (row, intent) => ({ ownerUid: intent.ownerUid, recorded: row ? recordedOf(row, intent) : stale }),
+}
+
+const stale: Recorded = { kind: 'stale' }
+
+function recordedOf(row: RecordedRow, intent: WorkspaceIntent): Recorded {
+  const by = { namespace: row.winner_namespace ?? '', resourceName: row.winner_name ?? '' }
+  switch (row.verdict) {
+    case 'recorded':
+      // In order when we looked, gone to another when we wrote.
+      if (row.id === null) return stale
+      return { kind: 'recorded', row: toWorkspaceRow({ ...row, id: row.id }), changed: row.changed }
+    case 'siblingTaken':
+    case 'owned':
+      return { kind: row.verdict, by }
+    case 'contradicts': {
+      const field = row.winner_runtime === intent.runtime ? 'backend' : 'runtime'
+      const found = field === 'backend' ? row.winner_backend : row.winner_runtime
+      return { kind: 'contradicts', field, row: found ?? '', spec: intent[field] }
     }
-  },
+    case 'parentMissing':
+    case 'stale':
+    case 'nothingToAdopt':
+      return { kind: row.verdict }
+  }
 }

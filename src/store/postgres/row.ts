@@ -1,5 +1,5 @@
 /** The row of `workspaces` as the port shows it: which columns, how they travel, what they become. */
-import type { Phase, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
+import type { Failure, Phase, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
 import type { Answer } from './statement.ts'
 
 /** The columns that a `WorkspaceRow` is made of. */
@@ -20,8 +20,26 @@ const names = [
   'last_error_rate',
   'current_task',
   'last_sample_error',
+  'last_failure',
+  'wanted_since',
+  'restarts',
+  'last_task_at',
+  'busy_since',
+  'last_traffic_at',
+  'wake_requested_at',
+  'template',
 ] as const
-const times: ReadonlySet<string> = new Set(['status_since', 'launched_at', 'registered_at', 'last_heartbeat_at'])
+const times: ReadonlySet<string> = new Set([
+  'status_since',
+  'launched_at',
+  'registered_at',
+  'last_heartbeat_at',
+  'wanted_since',
+  'last_task_at',
+  'busy_since',
+  'last_traffic_at',
+  'wake_requested_at',
+])
 
 /** As they stand: for a CTE. */
 export const rawColumns = (table: string): string => names.map((name) => `${table}.${name}`).join(', ')
@@ -50,7 +68,43 @@ export interface SentRow extends Answer {
   last_error_rate: number
   current_task: string | null
   last_sample_error: string | null
+  last_failure: KeptFailure | null
+  wanted_since: number
+  restarts: number
+  last_task_at: number | null
+  busy_since: number | null
+  last_traffic_at: number | null
+  wake_requested_at: number | null
+  template: string | null
 }
+
+/** A failure as `last_failure` holds it. */
+interface KeptFailure {
+  readonly reason: string
+  readonly exitCode?: number
+  readonly at: string
+  readonly logTail: string
+}
+
+/** jsonb takes no NUL and no lone surrogate, and an instance may say anything. */
+const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '')
+
+export function keptFailure({ reason, exitCode, at, logTail }: Failure): string {
+  const kept: KeptFailure = {
+    reason: storable(reason),
+    ...(exitCode !== undefined && { exitCode }),
+    at: at.toISOString(),
+    logTail: storable(logTail),
+  }
+  return JSON.stringify(kept)
+}
+
+const failureOf = ({ reason, exitCode, at, logTail }: KeptFailure): Failure => ({
+  reason,
+  exitCode,
+  at: new Date(at),
+  logTail,
+})
 
 const dateOf = (time: number | null): Date | undefined => (time === null ? undefined : new Date(time))
 
@@ -72,5 +126,13 @@ export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
     errorRate: sent.last_error_rate,
     currentTask: sent.current_task ?? undefined,
     lastError: sent.last_sample_error ?? undefined,
+    lastFailure: sent.last_failure === null ? undefined : failureOf(sent.last_failure),
+    wantedSince: new Date(sent.wanted_since),
+    restarts: sent.restarts,
+    lastTaskAt: dateOf(sent.last_task_at),
+    busySince: dateOf(sent.busy_since),
+    lastTrafficAt: dateOf(sent.last_traffic_at),
+    wakeRequestedAt: dateOf(sent.wake_requested_at),
+    template: sent.template ?? undefined,
   }
 }

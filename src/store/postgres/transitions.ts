@@ -1,34 +1,8 @@
-/** What the controller does to a row that exists: launch, observe, change of phase, removal. */
-import type { InstanceFacts, Launch, PhaseChange, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
-import { rawColumns, sentColumns, toWorkspaceRow, type SentRow } from './row.ts'
-import type { Answer, Statement } from './statement.ts'
-
-/**
- * The rows to be changed, locked in the order of their ids (so that two batches cannot deadlock) and as they stand at
- * that moment, which may be later than the statement's snapshot.
- */
-const locked = (columns: string, condition: string): string => `,
-  locked AS MATERIALIZED (
-    SELECT i.*${columns}
-    FROM workspaces w JOIN input i ON i.id = w.id
-    WHERE w.status <> 'removed' AND ${condition}
-    ORDER BY w.id FOR NO KEY UPDATE OF w
-  )`
-
-/** One row for each input: as written, or as found where nothing was. */
-const standing = `
-  SELECT i.ord::int AS ord, ${sentColumns('s')}
-  FROM input i LEFT JOIN (
-    SELECT ${rawColumns('w')} FROM written w
-    UNION ALL
-    SELECT ${rawColumns('w')} FROM input i JOIN workspaces w ON w.id = i.id
-    WHERE w.status <> 'removed' AND i.id NOT IN (SELECT id FROM written)
-  ) s ON s.id = i.id`
-
-function rowOr(row: SentRow | undefined, { id }: { id: WorkspaceId }): WorkspaceRow | Error {
-  if (!row || row.id === null) return new Error(`workspace ${id} has no live row`)
-  return toWorkspaceRow({ ...row, id: row.id })
-}
+/** What moves the phase of a row from the controller's side: launch, change, sleep. */
+import type { Launch, PhaseChange, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
+import { keptFailure, type SentRow } from './row.ts'
+import { locked, rowOr, standing } from './standing.ts'
+import type { Statement } from './statement.ts'
 
 /** A launch is known by its token: the same one again is the same launch. */
 export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
@@ -51,7 +25,9 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
       status_since = CASE WHEN w.status = 'provisioning' THEN w.status_since ELSE now() END,
       launched_hash = l.spec_hash, launched_at = l.at,
       launch_attempts = CASE WHEN w.launched_hash = l.spec_hash THEN w.launch_attempts + 1 ELSE 1 END,
-      url = '', registered_at = NULL, active_tasks = 0, current_task = NULL, last_error_rate = 0,
+      restarts = CASE WHEN w.launched_at IS NULL THEN w.restarts ELSE w.restarts + 1 END,
+      url = '', registered_at = NULL, active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
+      wake_requested_at = NULL,
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
     RETURNING w.*, l.was, l.launched_before
@@ -73,30 +49,9 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
   result: rowOr,
 }
 
-export const observed: Statement<InstanceFacts, SentRow, WorkspaceRow> = {
-  name: 'observed',
-  key: ({ id }) => id,
-  columns: [
-    ['id', 'uuid', (f) => f.id],
-    ['instance_id', 'text', (f) => f.instanceId],
-    ['url', 'text', (f) => f.url],
-    ['image_digest', 'text', (f) => f.imageDigest],
-  ],
-  sql: `${locked(
-    '',
-    `(w.instance_id, w.url, w.runtime_image_digest) IS DISTINCT FROM
-       (i.instance_id, COALESCE(i.url, w.url), COALESCE(i.image_digest, w.runtime_image_digest))`,
-  )},
-  written AS (
-    UPDATE workspaces w SET
-      instance_id = l.instance_id, url = COALESCE(l.url, w.url),
-      runtime_image_digest = COALESCE(l.image_digest, w.runtime_image_digest),
-      leader_epoch = l.epoch, updated_at = now()
-    FROM locked l WHERE w.id = l.id
-    RETURNING w.*
-  )${standing}`,
-  result: rowOr,
-}
+/** A column of what runs: nothing does once the phase says so. An external agent runs wherever it is, and stays there. */
+const atRest = (column: string, nothing: string, where = 'true'): string =>
+  `${column} = CASE WHEN l.become IN ('paused', 'hibernated') AND ${where} THEN ${nothing} ELSE w.${column} END`
 
 export const change: Statement<PhaseChange, SentRow, WorkspaceRow> = {
   name: 'change',
@@ -108,6 +63,7 @@ export const change: Statement<PhaseChange, SentRow, WorkspaceRow> = {
     ['event', 'text', (c) => c.event],
     ['reason', 'text', (c) => c.reason],
     ['error', 'text', (c) => c.error],
+    ['failure', 'jsonb', (c) => c.failure && keptFailure(c.failure)],
   ],
   sql: `${locked(
     ', w.status AS before',
@@ -115,8 +71,10 @@ export const change: Statement<PhaseChange, SentRow, WorkspaceRow> = {
   )},
   written AS (
     UPDATE workspaces w SET
-      status = l.become, status_since = now(),
-      last_sample_error = COALESCE(l.error, w.last_sample_error),
+      status = l.become, status_since = now(), phase_reason = l.reason,
+      last_sample_error = COALESCE(l.error, w.last_sample_error), last_failure = COALESCE(l.failure, w.last_failure),
+      ${atRest('url', "''", "w.backend <> 'external'")},
+      ${atRest('active_tasks', '0')}, ${atRest('busy_since', 'NULL')}, ${atRest('current_task', 'NULL')},
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
     RETURNING w.*
@@ -130,36 +88,32 @@ export const change: Statement<PhaseChange, SentRow, WorkspaceRow> = {
   result: rowOr,
 }
 
-export interface Removal {
+export interface Sleep {
   readonly id: WorkspaceId
-  readonly ownerUid: string
+  readonly idleSince: Date
 }
 
-export const remove: Statement<Removal, Answer & { backend: string | null }, { backend: string | undefined }> = {
-  name: 'remove',
+/**
+ * The condition is judged on the row as it is once its lock is ours: a message, a beat or a register that held it before
+ * has left its mark there, and one that comes after finds the row `hibernating`.
+ */
+export const hibernate: Statement<Sleep, SentRow, WorkspaceRow> = {
+  name: 'hibernate',
   key: ({ id }) => id,
   columns: [
-    ['id', 'uuid', (r) => r.id],
-    ['owner_uid', 'text', (r) => r.ownerUid],
+    ['id', 'uuid', (s) => s.id],
+    ['idle_since', 'timestamptz', (s) => s.idleSince],
   ],
-  sql: `${locked(', w.status AS before', 'w.owner_uid = i.owner_uid')},
+  sql: `${locked(
+    '',
+    `w.status IN ('online', 'degraded') AND w.active_tasks = 0
+      AND GREATEST(w.last_task_at, w.last_traffic_at, w.registered_at) <= i.idle_since`,
+  )},
   written AS (
     UPDATE workspaces w SET
-      status = 'removed', status_since = now(), url = '', leader_epoch = l.epoch, updated_at = now()
+      status = 'hibernating', status_since = now(), phase_reason = 'Idle', leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
-  ),
-  revoked AS (
-    UPDATE workspace_auth_tokens t SET revoked_at = now()
-    FROM locked l WHERE t.workspace_id = l.id AND t.revoked_at IS NULL
-  ),
-  cleared AS (
-    DELETE FROM canvas_layouts c USING locked l WHERE c.workspace_id = l.id
-  ),
-  told AS (
-    INSERT INTO structure_events (event_type, workspace_id, payload)
-    SELECT 'WORKSPACE_REMOVED', l.id, jsonb_build_object('from', l.before) FROM locked l
-  )
-  SELECT i.ord::int AS ord, w.backend
-  FROM input i LEFT JOIN workspaces w ON w.id = i.id AND w.owner_uid = i.owner_uid`,
-  result: (row) => ({ backend: row?.backend ?? undefined }),
+    RETURNING w.*
+  )${standing}`,
+  result: rowOr,
 }

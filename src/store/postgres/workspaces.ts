@@ -1,10 +1,11 @@
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { WorkspaceStore } from '../workspace-store.ts'
+import type { Recorded, WorkspaceStore } from '../workspace-store.ts'
+import { adopted, leak, observed, remove } from './instances.ts'
 import type { Listener } from './notify.ts'
 import type { Database } from './pool.ts'
 import { record } from './record.ts'
 import { fenced, type Statement, type Answer } from './statement.ts'
-import { change, launch, observed, remove } from './transitions.ts'
+import { change, hibernate, launch } from './transitions.ts'
 
 /** The controller's side of the rows. `lease` names the leadership whose epoch must be the writer's. */
 export function openWorkspaces(
@@ -19,16 +20,26 @@ export function openWorkspaces(
   const launches = open(launch)
   const observations = open(observed)
   const changes = open(change)
+  const sleeps = open(hibernate)
+  const adoptions = open(adopted)
   const removals = open(remove)
+  const leaks = open(leak)
+  const batchers = [records, launches, observations, changes, sleeps, adoptions, removals, leaks]
   return {
-    record: (item, fence, urgent) => records.add({ item, fence }, urgent),
+    async record(item, fence, urgent): Promise<Recorded> {
+      const { ownerUid, recorded } = await records.add({ item, fence }, urgent)
+      return ownerUid === item.ownerUid ? recorded : { kind: 'stale' }
+    },
     launch: (item, fence) => launches.add({ item, fence }),
     observed: (item, fence) => observations.add({ item, fence }),
     change: (item, fence) => changes.add({ item, fence }, true),
+    hibernate: (id, idleSince, fence) => sleeps.add({ item: { id, idleSince }, fence }),
+    adopted: (item, fence) => adoptions.add({ item, fence }),
+    leak: (item, fence) => leaks.add({ item, fence }),
     remove: (id, ownerUid, fence) => removals.add({ item: { id, ownerUid }, fence }, true),
     changes: (signal) => listener.changes(signal),
     async close() {
-      await Promise.all([records, launches, observations, changes, removals].map((batcher) => batcher.close()))
+      await Promise.all(batchers.map((batcher) => batcher.close()))
     },
   }
 }

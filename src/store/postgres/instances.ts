@@ -1,0 +1,130 @@
+/** What the row says of its instance: seen, taken over, given up, and the end of both. */
+import type { InstanceFacts, Leak, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
+import type { SentRow } from './row.ts'
+import { locked, rowOr, standing } from './standing.ts'
+import type { Answer, Statement } from './statement.ts'
+
+export const observed: Statement<InstanceFacts, SentRow, WorkspaceRow> = {
+  name: 'observed',
+  key: ({ id }) => id,
+  columns: [
+    ['id', 'uuid', (f) => f.id],
+    ['instance_id', 'text', (f) => f.instanceId],
+    ['url', 'text', (f) => f.url],
+    ['image_digest', 'text', (f) => f.imageDigest],
+  ],
+  sql: `${locked(
+    '',
+    `(w.instance_id, w.url, w.runtime_image_digest) IS DISTINCT FROM
+       (i.instance_id, COALESCE(i.url, w.url), COALESCE(i.image_digest, w.runtime_image_digest))`,
+  )},
+  written AS (
+    UPDATE workspaces w SET
+      instance_id = l.instance_id, url = COALESCE(l.url, w.url),
+      runtime_image_digest = COALESCE(l.image_digest, w.runtime_image_digest),
+      leader_epoch = l.epoch, updated_at = now()
+    FROM locked l WHERE w.id = l.id
+    RETURNING w.*
+  )${standing}`,
+  result: rowOr,
+}
+
+export type Adoption = InstanceFacts & { readonly specHash: string }
+
+/**
+ * An instance that was running before us. It counts as one that came to register, so that no boot deadline ends it: its
+ * agent speaks with the token it has.
+ */
+export const adopted: Statement<Adoption, SentRow, WorkspaceRow> = {
+  name: 'adopted',
+  key: ({ id }) => id,
+  columns: [
+    ['id', 'uuid', (a) => a.id],
+    ['instance_id', 'text', (a) => a.instanceId],
+    ['url', 'text', (a) => a.url],
+    ['image_digest', 'text', (a) => a.imageDigest],
+    ['spec_hash', 'text', (a) => a.specHash],
+  ],
+  sql: `${locked(
+    '',
+    `(w.instance_id, w.url, w.runtime_image_digest, w.launched_hash) IS DISTINCT FROM
+       (i.instance_id, COALESCE(i.url, w.url), COALESCE(i.image_digest, w.runtime_image_digest), i.spec_hash)`,
+  )},
+  written AS (
+    UPDATE workspaces w SET
+      instance_id = l.instance_id, url = COALESCE(l.url, w.url),
+      runtime_image_digest = COALESCE(l.image_digest, w.runtime_image_digest),
+      launched_hash = l.spec_hash, launched_at = COALESCE(w.launched_at, now()), launch_attempts = 0,
+      registered_at = COALESCE(w.registered_at, now()),
+      leader_epoch = l.epoch, updated_at = now()
+    FROM locked l WHERE w.id = l.id
+    RETURNING w.*
+  ),
+  told AS (
+    INSERT INTO structure_events (event_type, workspace_id, payload)
+    SELECT 'WORKSPACE_ADOPTED', w.id, jsonb_build_object('instance_id', w.instance_id) FROM written w
+  )${standing}`,
+  result: rowOr,
+}
+
+export interface Removal {
+  readonly id: WorkspaceId
+  readonly ownerUid: string
+}
+
+export const remove: Statement<Removal, Answer & { backend: string | null }, { backend: string | undefined }> = {
+  name: 'remove',
+  key: ({ id }) => id,
+  columns: [
+    ['id', 'uuid', (r) => r.id],
+    ['owner_uid', 'text', (r) => r.ownerUid],
+  ],
+  sql: `${locked(', w.status AS before', 'w.owner_uid = i.owner_uid')},
+  written AS (
+    UPDATE workspaces w SET
+      status = 'removed', status_since = now(), url = '', leader_epoch = l.epoch, updated_at = now()
+    FROM locked l WHERE w.id = l.id
+  ),
+  revoked AS (
+    UPDATE workspace_auth_tokens t SET revoked_at = now()
+    FROM locked l WHERE t.workspace_id = l.id AND t.revoked_at IS NULL
+  ),
+  cleared AS (
+    DELETE FROM canvas_layouts c USING locked l WHERE c.workspace_id = l.id
+  ),
+  told AS (
+    INSERT INTO structure_events (event_type, workspace_id, payload)
+    SELECT 'WORKSPACE_REMOVED', l.id, jsonb_build_object('from', l.before) FROM locked l
+  )
+  SELECT i.ord::int AS ord, w.backend
+  FROM input i LEFT JOIN workspaces w ON w.id = i.id AND w.owner_uid = i.owner_uid`,
+  result: (row) => ({ backend: row?.backend ?? undefined }),
+}
+
+/** One an owner: what is given up twice was given up once. */
+export const leak: Statement<Leak, Answer, void> = {
+  name: 'leak',
+  key: ({ ownerUid }) => ownerUid,
+  columns: [
+    ['id', 'uuid', (l) => l.id],
+    ['owner_uid', 'text', (l) => l.ownerUid],
+    ['backend', 'text', (l) => l.backend],
+    ['instance_id', 'text', (l) => l.instanceId],
+    ['cause', 'text', (l) => l.cause],
+  ],
+  sql: `,
+  leaked AS (
+    INSERT INTO leaked_instances (workspace_id, owner_uid, backend, instance_id, cause)
+    SELECT i.id, i.owner_uid, i.backend, i.instance_id, i.cause FROM input i ORDER BY i.owner_uid
+    ON CONFLICT (owner_uid) DO NOTHING
+    RETURNING *
+  ),
+  told AS (
+    INSERT INTO structure_events (event_type, workspace_id, payload)
+    SELECT 'WORKSPACE_INSTANCE_LEAKED', l.workspace_id,
+      jsonb_build_object('backend', l.backend, 'instance_id', l.instance_id, 'cause', l.cause)
+    FROM leaked l
+  )
+  SELECT i.ord::int AS ord FROM input i`,
+  result: () => {},
+}

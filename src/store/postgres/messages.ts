@@ -1,0 +1,121 @@
+/**
+ * Messages between agents, as statements of many rows: where one goes, that it is on its way, what became of it.
+ * A message and the claim of an idle agent's sleep meet at the lock of the row: whoever comes second finds the mark of
+ * the first.
+ */
+import type { AgentAddress, Message } from '../agent-store.ts'
+import type { Phase, WorkspaceId } from '../workspace-store.ts'
+import { notified, notifiedCount } from './signal.ts'
+import type { Answer, Statement } from './statement.ts'
+
+interface AddressRow extends Answer {
+  id: WorkspaceId | null
+  status: Phase
+  url: string
+  delivery_mode: 'push' | 'poll'
+  backend: string
+  phase_reason: string | null
+}
+
+const addressOf = (row: AddressRow | undefined): AgentAddress | undefined =>
+  row && row.id !== null
+    ? {
+        id: row.id,
+        status: row.status,
+        url: row.url,
+        deliveryMode: row.delivery_mode,
+        backend: row.backend,
+        // Into the other phases an agent or a sweeper may have led, which give no reason.
+        ...((row.status === 'paused' || row.status === 'failed') &&
+          row.phase_reason !== null && { reason: row.phase_reason }),
+      }
+    : undefined
+
+const parts = (table: string): string =>
+  ['id', 'status', 'url', 'delivery_mode', 'backend', 'phase_reason'].map((name) => `${table}.${name}`).join(', ')
+
+export const address: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
+  name: 'address',
+  key: (id) => id,
+  columns: [['id', 'uuid', (id) => id]],
+  sql: `
+  SELECT i.ord::int AS ord, ${parts('w')}
+  FROM input i JOIN workspaces w ON w.id = i.id AND w.status <> 'removed'`,
+  result: addressOf,
+}
+
+export const beginMessage: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
+  name: 'begin_message',
+  key: (id) => id,
+  columns: [['id', 'uuid', (id) => id]],
+  sql: `,
+  met AS MATERIALIZED (
+    SELECT ${parts('w')}, w.status IN ('hibernating', 'hibernated') AND w.wake_requested_at IS NULL AS waking
+    FROM workspaces w JOIN input i ON i.id = w.id
+    WHERE w.status <> 'removed'
+    ORDER BY w.id FOR NO KEY UPDATE OF w
+  ),
+  marked AS (
+    UPDATE workspaces w SET
+      last_traffic_at = now(),
+      wake_requested_at = CASE WHEN m.waking THEN now() ELSE w.wake_requested_at END,
+      signalled_at = CASE WHEN m.waking THEN now() ELSE w.signalled_at END
+    FROM met m WHERE w.id = m.id
+    RETURNING w.namespace, w.resource_name, m.waking
+  ),
+  signalled AS MATERIALIZED (
+    SELECT m.namespace, m.resource_name FROM marked m WHERE m.waking
+  )${notified}
+  SELECT i.ord::int AS ord, ${parts('m')}, ${notifiedCount} FROM input i LEFT JOIN met m ON m.id = i.id`,
+  result: addressOf,
+}
+
+/** A message's trace, with an id of its own so that a repeated statement writes it once. */
+export interface Trace {
+  readonly activityId: string
+  /** Grows with each message of this process: they are written in the order in which they came. */
+  readonly turn: number
+  readonly message: Message
+}
+
+/** A message counts as traffic of both when it is through, too: an answer may have taken long. */
+export const traceMessage: Statement<Trace, Answer, void> = {
+  name: 'trace_message',
+  key: ({ turn }) => String(turn).padStart(16, '0'),
+  columns: [
+    ['activity_id', 'uuid', (t) => t.activityId],
+    ['sender', 'uuid', (t) => t.message.from],
+    ['receiver', 'uuid', (t) => t.message.to],
+    ['method', 'text', (t) => t.message.method],
+    ['outcome', 'text', (t) => t.message.outcome],
+    ['detail', 'text', (t) => t.message.detail],
+    ['body', 'jsonb', (t) => (t.message.body === undefined ? undefined : JSON.stringify(t.message.body))],
+  ],
+  sql: `,
+  traced AS (
+    INSERT INTO activity_logs (id, workspace_id, activity_type, source_id, target_id, method, status, error_detail,
+      request_body)
+    SELECT i.activity_id, w.id, 'a2a_receive', i.sender, i.receiver, i.method, i.outcome, i.detail,
+      i.body
+    FROM input i JOIN workspaces w ON w.id = i.receiver ORDER BY i.ord
+    ON CONFLICT (id) DO NOTHING
+  ),
+  -- The receiver was marked when the message began: again only where that is a while ago.
+  party AS MATERIALIZED (
+    SELECT w.id, p.sent FROM (
+      SELECT u.id, bool_or(u.sent) AS sent FROM (
+        SELECT i.sender AS id, true AS sent FROM input i UNION ALL SELECT i.receiver, false FROM input i
+      ) u GROUP BY u.id
+    ) p JOIN workspaces w ON w.id = p.id
+    WHERE p.sent OR COALESCE(w.last_traffic_at, '-infinity') < now() - interval '1 second'
+    ORDER BY w.id FOR NO KEY UPDATE OF w
+  ),
+  moved AS (
+    UPDATE workspaces w SET
+      last_traffic_at = now(),
+      last_outbound_at = CASE WHEN p.sent THEN now() ELSE w.last_outbound_at END
+    FROM party p WHERE w.id = p.id
+  )
+  SELECT i.ord::int AS ord FROM input i`,
+  result: () => {},
+}
