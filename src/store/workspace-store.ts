@@ -102,6 +102,8 @@ export interface WorkspaceRow {
   readonly wakeRequestedAt: Date | undefined
   /** The template the row was made with: of an adopted row it may be unknown (undefined), until a spec tells. */
   readonly template: string | undefined
+  /** Digest of the parts that were recorded last (`PartStore`); undefined: never, or not all of them could be. */
+  readonly partsHash: string | undefined
 }
 
 /** What became of one intent. Everything but `recorded` wrote nothing. */

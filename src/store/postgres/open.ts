@@ -2,11 +2,16 @@ import type { Logger } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { AgentStore } from '../agent-store.ts'
 import type { LeaderStore } from '../leader-store.ts'
+import type { PartStore } from '../part-store.ts'
+import type { ScheduleStore } from '../schedule-store.ts'
 import type { WorkspaceStore } from '../workspace-store.ts'
 import { openAgents } from './agents.ts'
 import { openLeaders } from './leaders.ts'
 import { createListener } from './notify.ts'
+import { openParts } from './parts.ts'
 import { openPool } from './pool.ts'
+import { openSchedules } from './schedules.ts'
+import { createSeal } from './seal.ts'
 import { openWorkspaces } from './workspaces.ts'
 
 export interface StoreOptions {
@@ -19,28 +24,36 @@ export interface StoreOptions {
   readonly connections?: number
   /** Milliseconds between two looks at what was signalled without being heard. */
   readonly pollEvery?: number
+  /** 32 bytes that credentials are sealed with. Without them, parts with credentials are refused. */
+  readonly secretsKey?: Buffer | undefined
 }
 
 export interface Store {
   readonly workspaces: WorkspaceStore
   readonly agents: AgentStore
   readonly leaders: LeaderStore
+  readonly parts: PartStore
+  readonly schedules: ScheduleStore
   /** Writes what waits, then closes the connections. End the iterations of `changes` by their own signal. */
   close(): Promise<void>
 }
 
 /** The rows in PostgreSQL. Connects on first use, and the schema must have been migrated. */
 export function openStore(options: StoreOptions): Store {
-  const { metrics, lease } = options
+  const { metrics, lease, secretsKey } = options
   const database = openPool(options)
   const workspaces = openWorkspaces(database, createListener(options), metrics, lease)
   const agents = openAgents(database, metrics)
+  const parts = openParts(database, metrics, lease, secretsKey && createSeal(secretsKey))
+  const schedules = openSchedules(database, metrics, lease)
   return {
     workspaces,
     agents,
     leaders: openLeaders(database),
+    parts,
+    schedules,
     async close() {
-      await Promise.all([workspaces.close(), agents.close()])
+      await Promise.all([workspaces, agents, parts, schedules].map((rows) => rows.close()))
       await database.close()
     },
   }

@@ -28,6 +28,7 @@ const names = [
   'last_traffic_at',
   'wake_requested_at',
   'template',
+  'parts_hash',
 ] as const
 const times: ReadonlySet<string> = new Set([
   'status_since',
@@ -76,6 +77,7 @@ export interface SentRow extends Answer {
   last_traffic_at: number | null
   wake_requested_at: number | null
   template: string | null
+  parts_hash: string | null
 }
 
 /** A failure as `last_failure` holds it. */
@@ -134,5 +136,6 @@ export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
     lastTrafficAt: dateOf(sent.last_traffic_at),
     wakeRequestedAt: dateOf(sent.wake_requested_at),
     template: sent.template ?? undefined,
+    partsHash: sent.parts_hash ?? undefined,
   }
 }

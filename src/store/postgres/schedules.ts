@@ -1,0 +1,200 @@
+/** Schedules and runs: what is due, claimed, begun and ended. The state machine is drawn at the port. */
+import type { Duration } from '../../duration.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import type { Advance, OpenRun, RunEnd, ScheduleStore } from '../schedule-store.ts'
+import type { Phase, WorkspaceId } from '../workspace-store.ts'
+import { surfaced } from './faults.ts'
+import type { Database } from './pool.ts'
+import { fenced, type Answer, type Statement } from './statement.ts'
+
+const milliseconds = (expression: string) => `(date_part('epoch', ${expression}) * 1000)`
+
+/** Three looks into two small indexes: not reckoned yet, due, and reckoned from a time that is yet to come (again). */
+const due = `
+  SELECT s.id, s.cron_expr AS cron, s.timezone, s.next_run_at::text AS seen,
+    COALESCE(s.next_run_at <= now() AND s.reckoned_from <= now(), false) AS due,
+    ${milliseconds('CASE WHEN s.next_run_at IS NULL THEN LEAST(s.reckoned_from, now()) ELSE now() END')} AS "from"
+  FROM workspace_schedules s
+  WHERE s.enabled AND (s.next_run_at IS NULL OR s.next_run_at <= now() OR s.reckoned_from > now())
+  ORDER BY s.next_run_at NULLS FIRST, s.id LIMIT $1`
+
+const open = `
+  SELECT r.id, r.workspace_id AS "workspaceId", s.name AS schedule, s.prompt, s.enabled, r.attempts,
+    ${milliseconds('r.due_at')} AS due_at, ${milliseconds('(now() - r.fire_at)')} AS waited, w.status AS phase,
+    w.delivery_mode AS "deliveryMode", w.active_tasks AS "activeTasks", w.max_concurrent_tasks AS "maxConcurrentTasks"
+  FROM workspace_schedule_runs r
+    JOIN workspace_schedules s ON s.id = r.schedule_id JOIN workspaces w ON w.id = s.workspace_id
+  WHERE r.finished_at IS NULL AND r.fire_at <= now()
+  ORDER BY r.fire_at, r.id LIMIT $1`
+
+/** History and activity of the runs of `ended`: id, schedule_id, workspace_id, name, due_at, begun, outcome, detail. */
+const chronicled = `
+  told AS (
+    INSERT INTO structure_events (event_type, workspace_id, payload)
+    SELECT CASE e.outcome WHEN 'skipped' THEN 'CRON_SKIPPED' ELSE 'CRON_EXECUTED' END, e.workspace_id,
+      jsonb_strip_nulls(jsonb_build_object('schedule', e.name, 'schedule_id', e.schedule_id, 'run_id', e.id,
+        'due_at', e.due_at, 'status', e.outcome, 'detail', e.detail))
+    FROM ended e
+  ),
+  logged AS (
+    INSERT INTO activity_logs (workspace_id, activity_type, target_id, method, summary, request_body, duration_ms,
+      status, error_detail)
+    SELECT e.workspace_id, 'cron_run', e.workspace_id, 'message/send', 'schedule ' || e.name,
+      jsonb_build_object('schedule_id', e.schedule_id, 'run_id', e.id, 'due_at', e.due_at),
+      ${milliseconds('(now() - e.begun)')}::int, e.outcome, e.detail
+    FROM ended e
+  )`
+
+/** Of the schedule and its due time alone. */
+const runIdOf = `md5(l.schedule_id::text || ' ' || ${milliseconds('l.seen')}::bigint)::uuid`
+
+/** A schedule of a workspace that is gone is turned off on its last run, which the scheduler skips. */
+const advance: Statement<Advance, Answer, void> = {
+  name: 'schedule_advance',
+  key: ({ scheduleId }) => scheduleId,
+  columns: [
+    ['schedule_id', 'uuid', (a) => a.scheduleId],
+    ['seen', 'timestamptz', (a) => a.seen],
+    ['next', 'timestamptz', (a) => (a.next === 'never' ? 'infinity' : a.next)],
+    ['run_after', 'double precision', (a) => a.runAfter],
+    ['fault', 'text', (a) => a.fault],
+  ],
+  sql: `,
+  locked AS MATERIALIZED (
+    SELECT i.*, s.workspace_id, w.status <> 'removed' AS live,
+      EXISTS (SELECT FROM workspace_schedule_runs r WHERE r.schedule_id = s.id AND r.finished_at IS NULL) AS occupied
+    FROM workspace_schedules s JOIN input i ON i.schedule_id = s.id JOIN workspaces w ON w.id = s.workspace_id
+    WHERE s.enabled AND s.next_run_at IS NOT DISTINCT FROM i.seen
+    ORDER BY s.id FOR NO KEY UPDATE OF s
+  ),
+  advanced AS (
+    UPDATE workspace_schedules s SET
+      next_run_at = l.next, reckoned_from = now(), enabled = l.live, updated_at = now(),
+      last_status = CASE WHEN l.fault IS NULL THEN s.last_status ELSE 'invalid' END,
+      last_error = COALESCE(l.fault, s.last_error)
+    FROM locked l WHERE s.id = l.schedule_id
+  ),
+  claimed AS (
+    INSERT INTO workspace_schedule_runs (id, schedule_id, workspace_id, due_at, fire_at, status, leader_epoch)
+    SELECT ${runIdOf}, l.schedule_id, l.workspace_id,
+      l.seen, now() + l.run_after * interval '1 millisecond', 'waiting', l.epoch
+    FROM locked l WHERE l.run_after IS NOT NULL AND NOT l.occupied ORDER BY l.schedule_id
+    ON CONFLICT DO NOTHING
+  ),
+  -- Skipped in favour of the one before it, which goes on.
+  crowded AS (
+    INSERT INTO workspace_schedule_runs AS r (id, schedule_id, workspace_id, due_at, fire_at, status, detail,
+      leader_epoch, finished_at)
+    SELECT ${runIdOf}, l.schedule_id, l.workspace_id,
+      l.seen, now(), 'skipped', 'the run before it has not ended', l.epoch, now()
+    FROM locked l WHERE l.run_after IS NOT NULL AND l.occupied ORDER BY l.schedule_id
+    ON CONFLICT DO NOTHING
+    RETURNING r.id, r.schedule_id, r.workspace_id, r.due_at, r.claimed_at AS begun, r.status AS outcome, r.detail
+  ),
+  ended AS MATERIALIZED (
+    SELECT c.*, s.name FROM crowded c JOIN workspace_schedules s ON s.id = c.schedule_id
+  ),${chronicled}
+  SELECT i.ord::int AS ord FROM input i`,
+  result: () => {},
+}
+
+const begin: Statement<string, Answer & { begun: boolean }, boolean> = {
+  name: 'schedule_begin',
+  key: (runId) => runId,
+  columns: [['run_id', 'uuid', (runId) => runId]],
+  sql: `,
+  locked AS MATERIALIZED (
+    SELECT i.* FROM workspace_schedule_runs r JOIN input i ON i.run_id = r.id
+    WHERE r.finished_at IS NULL ORDER BY r.id FOR NO KEY UPDATE OF r
+  ),
+  begun AS (
+    UPDATE workspace_schedule_runs r SET
+      status = 'delivering', attempts = r.attempts + 1, started_at = COALESCE(r.started_at, now()),
+      leader_epoch = l.epoch
+    FROM locked l WHERE r.id = l.run_id
+  )
+  SELECT i.ord::int AS ord, l.run_id IS NOT NULL AS begun FROM input i LEFT JOIN locked l ON l.run_id = i.run_id`,
+  result: (row) => row?.begun === true,
+}
+
+/** Runs are kept for so long; their traces in history and activity have a life of their own. */
+const keptFor = '7 days'
+
+const finish: Statement<RunEnd, Answer, void> = {
+  name: 'schedule_finish',
+  key: ({ runId }) => runId,
+  columns: [
+    ['run_id', 'uuid', (e) => e.runId],
+    ['outcome', 'text', (e) => e.outcome],
+    ['detail', 'text', (e) => e.detail],
+  ],
+  sql: `,
+  ended AS MATERIALIZED (
+    SELECT i.*, r.id, r.schedule_id, r.workspace_id, r.due_at, r.started_at AS begun, s.name
+    FROM workspace_schedule_runs r JOIN input i ON i.run_id = r.id JOIN workspace_schedules s ON s.id = r.schedule_id
+    WHERE r.finished_at IS NULL ORDER BY r.id FOR NO KEY UPDATE OF r
+  ),
+  closed AS (
+    UPDATE workspace_schedule_runs r SET
+      status = e.outcome, detail = e.detail, finished_at = now(), leader_epoch = e.epoch
+    FROM ended e WHERE r.id = e.id
+  ),
+  pruned AS (
+    DELETE FROM workspace_schedule_runs r USING ended e
+    WHERE r.schedule_id = e.schedule_id AND r.finished_at < now() - interval '${keptFor}'
+  ),
+  noted AS (
+    UPDATE workspace_schedules s SET
+      last_run_at = CASE e.outcome WHEN 'skipped' THEN s.last_run_at ELSE now() END,
+      run_count = s.run_count + CASE e.outcome WHEN 'skipped' THEN 0 ELSE 1 END,
+      last_status = e.outcome, last_error = e.detail
+    FROM ended e WHERE s.id = e.schedule_id
+  ),${chronicled}
+  SELECT i.ord::int AS ord FROM input i`,
+  result: () => {},
+}
+
+interface DueRow {
+  id: string
+  cron: string
+  timezone: string
+  seen: string | null
+  due: boolean
+  from: number
+}
+type OpenRow = Omit<OpenRun, 'dueAt'> & { due_at: number; phase: Phase; workspaceId: WorkspaceId; waited: Duration }
+
+export function openSchedules(
+  database: Database,
+  metrics: Metrics,
+  lease: string,
+): ScheduleStore & { close(): Promise<void> } {
+  const advances = fenced(database, metrics, lease, advance)
+  const begins = fenced(database, metrics, lease, begin)
+  const ends = fenced(database, metrics, lease, finish)
+
+  async function ask<Row extends object>(name: string, text: string, limit: number): Promise<readonly Row[]> {
+    try {
+      return await database.query<Row & Record<string, unknown>>(name, text, [limit])
+    } catch (error) {
+      throw surfaced(error)
+    }
+  }
+
+  return {
+    async due(limit) {
+      const rows = await ask<DueRow>('schedules_due', due, limit)
+      return rows.map(({ seen, from, ...row }) => ({ ...row, seen: seen ?? undefined, from: new Date(from) }))
+    },
+    async open(limit) {
+      const rows = await ask<OpenRow>('schedule_runs_open', open, limit)
+      return rows.map(({ due_at, ...row }) => ({ ...row, dueAt: new Date(due_at) }))
+    },
+    advance: (item, fence) => advances.add({ item, fence }),
+    begin: (item, fence) => begins.add({ item, fence }, true),
+    finish: (item, fence) => ends.add({ item, fence }, true),
+    async close() {
+      await Promise.all([advances, begins, ends].map((batcher) => batcher.close()))
+    },
+  }
+}
