@@ -24,6 +24,7 @@ module.exports = {
       only(`backend-${x}-takes-specs`, `^src/backends/${x}/`, '^src/backends/[^/]+\\.ts$', '^src/telemetry/'),
     ),
     only('orgs-are-pure', '^src/orgs/', '^src/api/'),
+    only('sources-know-no-resource', '^src/sources/', '^src/telemetry/'),
     only('platform-makes-rows', '^src/platform/', '^src/api/', '^src/store/[^/]+\\.ts$', '^src/telemetry/'),
     only('sweepers-make-rows', '^src/sweepers/', '^src/api/', '^src/store/[^/]+\\.ts$', '^src/telemetry/'),
     only('telemetry-is-a-leaf', '^src/telemetry/'),
@@ -35,6 +36,7 @@ module.exports = {
         '^src/(api|kube|orgs|plugins|telemetry)/',
         '^src/backends/backend\\.ts$',
         '^src/store/[^/]+\\.ts$',
+        '^src/sources/source\\.ts$',
       ),
     ),
     {
@@ -45,6 +47,7 @@ module.exports = {
     },
     within('client-node-only-in-kube', '@kubernetes/client-node', '^src/kube/'),
     within('dockerode-only-in-docker', '(dockerode|@types/dockerode)', '^src/backends/docker/', '^src/dev/'),
+    within('archives-and-git-only-in-sources', '(isomorphic-git|tar-stream|semver)/', '^src/sources/'),
     within('sql-only-in-postgres', '(knex|pg)/', '^src/store/postgres/', '^src/dev/'),
     {
       name: 'shipped-code-needs-shipped-packages',

@@ -1,0 +1,177 @@
+/**
+ * Keeps what was fetched. One entry a source, however many follow it; a few fetches at once; failures tried again later
+ * and later; Git looked at anew every interval. Timers wake the followers, and their look does the rest: a source that
+ * nobody looks at any more costs nothing.
+ */
+import { milliseconds, minutes, seconds, type Duration } from '../duration.ts'
+import { reasonOf } from '../errors.ts'
+import { SourceError, type Fetched, type Sight, type SourceRequest, type Sources, type TextFolder } from './source.ts'
+import { asTexts } from './texts.ts'
+
+/** Reads a source whole, or says that it still is at the revision `known`. Throws a SourceError. */
+export type Fetch = (
+  request: SourceRequest,
+  known: string | undefined,
+  signal: AbortSignal,
+) => Promise<Fetched | 'unchanged'>
+
+export interface KeeperOptions {
+  readonly fetch: Fetch
+  /** A follower should look again. */
+  readonly wake: (follower: string) => void
+  readonly observe?: (kind: SourceRequest['kind'], result: 'fetched' | 'unchanged' | SourceError['fault']) => void
+  readonly time: Duration
+  readonly atOnce?: number
+}
+
+interface Entry {
+  readonly key: string
+  readonly request: SourceRequest
+  readonly followers: Set<string>
+  folder?: TextFolder
+  error?: SourceError
+  failures: number
+  running: boolean
+  /** On the monotonic clock; Infinity when only another request can give another answer. */
+  dueAt: number
+  timer?: NodeJS.Timeout
+}
+
+/** A later failure is not worth a shorter wait than this. */
+const longestBackoff = minutes(5)
+/** setTimeout takes no more. */
+const longestTimer = 2 ** 31 - 1
+
+export class Keeper implements Sources {
+  readonly #options: KeeperOptions
+  readonly #entries = new Map<string, Entry>()
+  /** Follower to what it looked at last in each of its slots. */
+  readonly #follows = new Map<string, Map<string, Entry>>()
+  readonly #waiting: Entry[] = []
+  readonly #ending = new AbortController()
+  #running = 0
+
+  constructor(options: KeeperOptions) {
+    this.#options = options
+  }
+
+  look(request: SourceRequest, follower: string, slot = ''): Sight {
+    const entry = this.#entryOf(request)
+    const slots = this.#follows.get(follower) ?? new Map<string, Entry>()
+    const before = slots.get(slot)
+    this.#follows.set(follower, slots.set(slot, entry))
+    entry.followers.add(follower)
+    if (before !== undefined && before !== entry) this.#leave(before, follower)
+    if (!entry.running && performance.now() >= entry.dueAt) this.#begin(entry)
+    if (entry.folder) return { state: 'fetched', folder: entry.folder, trouble: entry.error }
+    return entry.error ? { state: 'failed', error: entry.error } : { state: 'fetching' }
+  }
+
+  retain(follower: string, slots: ReadonlySet<string>): void {
+    const follows = this.#follows.get(follower)
+    for (const [slot, entry] of follows ?? []) {
+      if (slots.has(slot)) continue
+      follows?.delete(slot)
+      this.#leave(entry, follower)
+    }
+    if (follows?.size === 0) this.#follows.delete(follower)
+  }
+
+  /** Until the signal aborts; then every fetch ends. */
+  async run(signal: AbortSignal): Promise<void> {
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    this.#ending.abort()
+    for (const { timer } of this.#entries.values()) clearTimeout(timer)
+  }
+
+  #entryOf(request: SourceRequest): Entry {
+    const key = keyOf(request)
+    const present = this.#entries.get(key)
+    if (present) return present
+    const entry: Entry = { key, request, followers: new Set(), failures: 0, running: false, dueAt: 0 }
+    this.#entries.set(key, entry)
+    return entry
+  }
+
+  #leave(entry: Entry, follower: string): void {
+    const elsewhere = this.#follows.get(follower)?.values() ?? []
+    if (Iterator.from(elsewhere).some((each) => each === entry)) return
+    entry.followers.delete(follower)
+    if (entry.followers.size > 0) return
+    clearTimeout(entry.timer)
+    this.#entries.delete(entry.key)
+  }
+
+  #begin(entry: Entry): void {
+    entry.running = true
+    clearTimeout(entry.timer)
+    this.#waiting.push(entry)
+    this.#next()
+  }
+
+  #next(): void {
+    while (this.#running < (this.#options.atOnce ?? 4)) {
+      const entry = this.#waiting.shift()
+      if (entry === undefined) return
+      // Everybody left while it waited.
+      if (entry.followers.size === 0) continue
+      this.#running++
+      void this.#fetch(entry).finally(() => {
+        this.#running--
+        this.#next()
+      })
+    }
+  }
+
+  async #fetch(entry: Entry): Promise<void> {
+    const { fetch, time, observe, wake } = this.#options
+    const { request, folder: before, error: earlier } = entry
+    const signal = AbortSignal.any([AbortSignal.timeout(time), this.#ending.signal])
+    try {
+      const fetched = await fetch(request, before?.revision, signal)
+      if (fetched !== 'unchanged') entry.folder = asTexts(fetched)
+      delete entry.error
+      entry.failures = 0
+      observe?.(request.kind, fetched === 'unchanged' ? 'unchanged' : 'fetched')
+    } catch (error) {
+      entry.error = asSourceError(error)
+      entry.failures++
+      observe?.(request.kind, entry.error.fault)
+    }
+    entry.running = false
+    if (this.#ending.signal.aborted || entry.followers.size === 0) return
+    const wait = waitOf(entry)
+    entry.dueAt = performance.now() + wait
+    if (wait !== Infinity) {
+      const due = () => [...entry.followers].forEach(wake)
+      entry.timer = setTimeout(due, Math.min(wait + 1, longestTimer)).unref()
+    }
+    if (entry.folder !== before || entry.error?.message !== earlier?.message)
+      for (const each of entry.followers) wake(each)
+  }
+}
+
+/** How long what was found is good for. */
+function waitOf({ request, error, failures }: Entry): number {
+  // The bytes are in the request: they will read the same for ever.
+  if (request.kind === 'archive') return Infinity
+  const backoff = Math.min(seconds(1) * 2 ** Math.min(failures - 1, 16), longestBackoff)
+  if (request.kind === 'artifact') return error === undefined ? Infinity : jitter(backoff)
+  if (error === undefined) return jitter(request.interval)
+  // Only somebody else can mend it: no need to ask more often than was asked for.
+  return jitter(
+    error.fault === 'SourceUnreachable' ? backoff : Math.max(backoff, Math.min(request.interval, longestBackoff)),
+  )
+}
+
+/** Imports that were made at once should not ask at once for ever. */
+const jitter = (wait: number): number => milliseconds(wait * (0.95 + Math.random() / 10))
+
+/** Never logged: credentials are part of what makes two requests differ. */
+const keyOf = (request: SourceRequest): string =>
+  request.kind === 'archive' ? `archive ${request.identity}` : JSON.stringify(request)
+
+const asSourceError = (error: unknown): SourceError =>
+  error instanceof SourceError
+    ? error
+    : new SourceError('SourceInvalid', `it cannot be read: ${reasonOf(error)}`, { cause: error })
