@@ -18,6 +18,17 @@ export interface Limits {
   readonly cpus: number
   readonly pids: number
   readonly readOnlyRoot: boolean
+  /** Ways onto the host that the operator's configuration opens for this tier: none unless it says so. */
+  readonly hostAccess: readonly HostAccess[]
+}
+
+export const hostAccesses = ['Privileged', 'HostPID', 'HostNetwork', 'EngineSocket'] as const
+export type HostAccess = (typeof hostAccesses)[number]
+
+/** A folder of the host at `/workspace`, in place of the volume. Its root was checked against the configuration. */
+export interface HostFolder {
+  readonly path: string
+  readonly access: 'read_only' | 'read_write'
 }
 
 /** A file under the instance's configuration folder (`/configs`), in place before the process starts. */
@@ -42,7 +53,13 @@ export interface InstanceSpec {
   /** The agent's bearer token, written to `.auth_token` (0600) in the configuration folder before the start. */
   readonly token: string
   readonly limits: Limits
+  readonly hostFolder?: HostFolder
+  /** `os/arch` of the image, where the runtime asks for one. */
+  readonly platform?: string
 }
+
+/** What `observe` says of the hash of an instance that was adopted: the row knows what it stands for. */
+export const adoptedHash = 'adopted'
 
 /** What a look found. `unknown` is never `absent`: nothing destructive may follow from it. */
 export type Observation =
@@ -98,10 +115,24 @@ export interface Backend {
    * look again; `gone`: a look proved that nothing (of what was asked) is left. Nothing there is `gone`.
    */
   remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'>
+  /**
+   * Makes sure that the image of a later `ensure` is there, so that nothing is taken away for a replacement that could
+   * not start. Throws `RetryAfter` while it is on its way (one pull an image, however many ask), `Terminal` when it
+   * cannot be had. Nothing to do where a backend has no images.
+   */
+  prepare(spec: Pick<InstanceSpec, 'image' | 'platform'>, signal: AbortSignal): Promise<void>
+  /**
+   * Takes over an instance that runs already and that this operator did not make: from now on it is the one of `ref`.
+   * It is not restarted; `observe` gives it with the hash `adopted`. Throws `Terminal` with the reason AdoptionRefused
+   * when it does not exist, or belongs to another operator or another ref.
+   */
+  adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation>
   /** The last output of the instance, at most `bytes` from the end, for people; empty when there is none. */
   logs(ref: InstanceRef, bytes: number, signal: AbortSignal): Promise<string>
   /** All instances that carry this operator's mark, for the orphan collector and the list-and-diff after a gap. */
   owned(signal: AbortSignal): AsyncIterable<OwnedInstance>
+  /** Whoever has something here that outlives an instance, by this operator's mark; with an instance or without. */
+  ownedVolumes(signal: AbortSignal): AsyncIterable<InstanceRef>
   /**
    * Refs of instances that may have changed: started, died, removed. Ends only on abort; after a gap in the backend's
    * own event stream it yields every ref whose state may differ. A hint: it only ever enqueues a key.

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type Dockerode from 'dockerode'
-import { label } from '../../src/backends/docker/translate.ts'
+import { label } from '../../src/backends/docker/ownership.ts'
 import type { Instances } from './instances.ts'
 
 interface EngineEvent {

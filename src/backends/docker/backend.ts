@@ -1,14 +1,18 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { seconds } from '../../duration.ts'
+import type { ContainerInspectInfo } from 'dockerode'
 import { reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Backend, InstanceId, InstanceRef, InstanceSpec, Observation, OwnedInstance } from '../backend.ts'
 import { instanceName } from '../names.ts'
-import { connect, Engine } from './engine.ts'
-import { failureOf, pullFailure, throwLaunchFailure } from './errors.ts'
+import { assertContained } from './containment.ts'
+import { connect, Engine, socketOf } from './engine.ts'
+import { failureOf, throwLaunchFailure } from './errors.ts'
 import { containerChanges } from './events.ts'
+import { Images } from './images.ts'
+import { observationOf } from './observation.ts'
+import { adoptedName, adoptionRefused, assertAdoptable, networkName, refOf } from './ownership.ts'
 import { tarOf } from './tar.ts'
-import { archiveOf, assertContained, createBody, label, networkName, observationOf, refOf } from './translate.ts'
+import { archiveOf, createBody } from './translate.ts'
 
 interface DockerOptions {
   /** `unix:///var/run/docker.sock` or `tcp://host:2375`; the client's default when not given. */
@@ -17,27 +21,29 @@ interface DockerOptions {
   readonly operatorInstance: string
 }
 
-/** A pull that is over by then is waited for; a longer one goes on by itself and is looked at again. */
-const patience = seconds(2)
-
-/**
- * Instances as containers of one Docker engine: create, files and token by archive, start. Found again by label. The
- * metadata address of a cloud cannot be closed for a single container without a capability: that is the network's.
- */
+/** Instances as containers of one Docker engine: create, files and token by archive, start. Found again by their marks. */
 export class DockerBackend implements Backend {
   readonly name = 'docker'
   readonly #engine: Engine
-  readonly #pulls = new Map<string, Promise<Terminal | RetryAfter | undefined>>()
+  readonly #images: Images
+  readonly #socket: string
   #network: Promise<string> | undefined
+  #adoptions: Promise<unknown> = Promise.resolve()
+  /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
+  readonly #looked = new Set<string>()
 
   constructor({ host, operatorInstance }: DockerOptions) {
     this.#engine = new Engine(connect(host), operatorInstance)
+    this.#images = new Images(this.#engine)
+    this.#socket = socketOf(host)
   }
 
   async observe(ref: InstanceRef, signal: AbortSignal): Promise<Observation> {
     try {
       const info = await this.#find(ref, signal)
-      return info === undefined ? { state: 'absent' } : observationOf(info)
+      if (info !== undefined) return observationOf(info)
+      this.#looked.add(ref.uid)
+      return { state: 'absent' }
     } catch (error) {
       return { state: 'unknown', cause: reasonOf(error) }
     }
@@ -46,6 +52,8 @@ export class DockerBackend implements Backend {
   async ensure(spec: InstanceSpec, signal: AbortSignal): Promise<Observation> {
     const archive = archiveOf(spec)
     try {
+      const adopted = this.#looked.delete(spec.ref.uid) ? undefined : await this.#engine.adopted(spec.ref.uid, signal)
+      if (adopted !== undefined) return this.observe(spec.ref, signal)
       const made = await this.#create(spec, signal)
       if (typeof made !== 'string') return made
       failpoint('created')
@@ -59,27 +67,47 @@ export class DockerBackend implements Backend {
   }
 
   async remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'> {
-    const ours = [`${label.uid}=${ref.uid}`]
+    this.#looked.delete(ref.uid)
     let pending = false
-    for (const { Id } of await this.#engine.containers(ours, signal))
+    for (const { Id } of await this.#engine.containers(ref.uid, signal))
       if ((await this.#engine.removeContainer(Id, signal)) === 'removing') pending = true
     if (volumes === 'delete' && !pending)
-      for (const name of await this.#engine.volumes(ours, signal))
+      for (const name of await this.#engine.volumes(ref.uid, signal))
         if ((await this.#engine.removeVolume(name, signal)) === 'in use') pending = true
     return pending ? 'requested' : 'gone'
+  }
+
+  async prepare(spec: Pick<InstanceSpec, 'image' | 'platform'>, signal: AbortSignal): Promise<void> {
+    await this.#images.prepare(spec, signal)
+  }
+
+  /** One after the other, so that two refs cannot both find a container free. */
+  async adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation> {
+    const before = this.#adoptions
+    const adoption = before.then(() => this.#adopt(ref, id, signal))
+    this.#adoptions = adoption.catch(() => {})
+    return adoption
   }
 
   async logs(ref: InstanceRef, bytes: number, signal: AbortSignal): Promise<string> {
     const info = await this.#find(ref, signal)
     if (info === undefined) return ''
-    const output = withoutFrames(await this.#engine.logs(info.Id, Math.ceil(bytes / 32), signal))
+    const log = await this.#engine.logs(info.Id, Math.ceil(bytes / 32), signal)
+    const output = info.Config.Tty ? log : withoutFrames(log)
     return output.subarray(-bytes).toString()
   }
 
   async *owned(signal: AbortSignal): AsyncIterable<OwnedInstance> {
-    for (const { Id, Labels, Created } of await this.#engine.containers([], signal)) {
-      const ref = refOf(Labels, this.#engine.operator)
+    for (const { Id, Names, Labels, Created } of await this.#engine.containers(undefined, signal)) {
+      const ref = refOf(Labels, Names[0] ?? '', this.#engine.operator)
       if (ref !== undefined) yield { ref, id: Id as InstanceId, createdAt: new Date(Created * 1000) }
+    }
+  }
+
+  async *ownedVolumes(signal: AbortSignal): AsyncIterable<InstanceRef> {
+    for (const labels of await this.#engine.ownedVolumes(signal)) {
+      const ref = refOf(labels, '', this.#engine.operator)
+      if (ref !== undefined) yield ref
     }
   }
 
@@ -94,41 +122,56 @@ export class DockerBackend implements Backend {
     if (id !== undefined) await this.#engine.removeNetwork(id, signal)
   }
 
-  /** By name, which is one cheap call; by label when that finds nothing of ours: someone may have renamed it. */
+  /** By name, which is one cheap call; by its marks when that finds nothing of ours: renamed by someone, or adopted. */
   async #find(ref: InstanceRef, signal: AbortSignal) {
     const named = await this.#engine.inspect(instanceName(ref.uid), signal)
-    if (named !== undefined && this.#isOf(named.Config.Labels, ref.uid)) return named
-    const [found] = await this.#engine.containers([`${label.uid}=${ref.uid}`], signal)
+    if (named !== undefined && this.#isOf(named, ref.uid)) return named
+    const [found] = await this.#engine.containers(ref.uid, signal)
     return found && this.#engine.inspect(found.Id, signal)
   }
 
-  #isOf(labels: Readonly<Record<string, string>>, uid: string): boolean {
-    return refOf(labels, this.#engine.operator)?.uid === uid
+  #isOf({ Config, Name }: ContainerInspectInfo, uid: string): boolean {
+    return refOf(Config.Labels, Name, this.#engine.operator)?.uid === uid
   }
 
   /** The id of a container that waits for its files, or what an instance that is there already shows. */
   async #create(spec: InstanceSpec, signal: AbortSignal): Promise<string | Observation> {
     const name = instanceName(spec.ref.uid)
-    const body = createBody(spec, this.#engine.operator, await this.#ensureNetwork(signal))
-    assertContained(body)
+    const network = await this.#ensureNetwork(signal)
+    const body = createBody(spec, { operator: this.#engine.operator, network, socket: this.#socket })
+    assertContained(body, spec, this.#socket)
+    const create = () => this.#engine.create(name, body, spec.platform, signal)
     try {
-      return await this.#engine.create(name, body, signal)
+      return await create()
     } catch (error) {
       const failure = failureOf(error)
-      if (failure === 'conflict') return this.#adopt(name, spec, signal)
-      if (failure !== 'no-image' || !hasRegistry(spec.image)) throw error
-      await this.#pull(spec)
-      return this.#engine.create(name, body, signal)
+      if (failure === 'conflict') return this.#existing(name, spec, signal)
+      if (failure !== 'no-image') throw error
+      await this.#images.pull(spec)
+      return create()
     }
   }
 
-  async #adopt(name: string, spec: InstanceSpec, signal: AbortSignal): Promise<string | Observation> {
+  async #existing(name: string, spec: InstanceSpec, signal: AbortSignal): Promise<string | Observation> {
     const info = await this.#engine.inspect(name, signal)
     if (info === undefined) throw new RetryAfter(seconds(1), `container ${name} is on its way out`)
-    if (!this.#isOf(info.Config.Labels, spec.ref.uid))
+    if (!this.#isOf(info, spec.ref.uid))
       throw new Terminal('NameTaken', `container ${name} (${info.Id.slice(0, 12)}) exists and is not this operator's`)
     const seen = observationOf(info)
     return seen.state === 'created' ? seen.id : seen
+  }
+
+  async #adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation> {
+    const wanted = /^[A-Za-z0-9][\w.-]*$/.test(id) ? await this.#engine.inspect(id, signal) : undefined
+    if (wanted === undefined) throw adoptionRefused(id, 'does not exist')
+    const own = await this.#find(ref, signal)
+    if (own?.Id === wanted.Id) return observationOf(own)
+    if (own !== undefined) throw adoptionRefused(id, `cannot be a second one beside ${own.Id.slice(0, 12)}`)
+    assertAdoptable(wanted, ref, this.#engine.operator)
+    this.#looked.delete(ref.uid)
+    await this.#engine.takeOver(wanted.Id, adoptedName(this.#engine.operator, ref), signal)
+    const adopted = await this.#engine.inspect(wanted.Id, signal)
+    return adopted === undefined ? { state: 'absent' } : observationOf(adopted)
   }
 
   /** A container knows its network by id, so one whose network was taken away can never start: it is made anew. */
@@ -167,26 +210,7 @@ export class DockerBackend implements Backend {
       throw new Terminal('NameTaken', `network ${name} exists and is not this operator's`)
     }
   }
-
-  /** One pull an image, however many wait for it. */
-  async #pull({ image, runtime }: InstanceSpec): Promise<void> {
-    const pull =
-      this.#pulls.get(image) ??
-      this.#engine.pull(image).then(
-        () => undefined,
-        (error: unknown) => pullFailure(error, image, runtime),
-      )
-    this.#pulls.set(image, pull)
-    const ended = await Promise.race([pull, delay(patience, 'pending' as const, { ref: false })])
-    if (ended === 'pending') throw new RetryAfter(seconds(5), `image "${image}" is being pulled`)
-    this.#pulls.delete(image)
-    if (ended !== undefined) throw ended
-  }
 }
-
-/** Whether a reference says where it comes from, `host/…` or `…@sha256:…`: a bare name is a local image's. */
-export const hasRegistry = (image: string): boolean =>
-  /@sha256:[0-9a-f]{64}$/.test(image) || /^([^/]*[.:][^/]*|localhost)\//.test(image)
 
 /** The engine's log: frames of eight bytes of header, whose last four are the length, and the output. */
 export function withoutFrames(log: Buffer): Buffer {

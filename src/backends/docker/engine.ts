@@ -2,11 +2,15 @@ import Dockerode from 'dockerode'
 import type { ContainerCreateOptions, ContainerInfo, ContainerInspectInfo } from 'dockerode'
 import { seconds, type Duration } from '../../duration.ts'
 import { failureOf } from './errors.ts'
-import { label } from './translate.ts'
+import { adoptedPattern, label } from './ownership.ts'
 
 const forLooks = seconds(10)
 const forWork = seconds(60)
 const forPulls = seconds(900)
+
+/** The engine's own socket, as a path of its host. */
+export const socketOf = (host?: string): string =>
+  host?.startsWith('unix://') === true ? host.slice('unix://'.length) : '/var/run/docker.sock'
 
 /** `unix:///path` or `tcp://host:port`; the client's own default when nothing is given. Throws a TypeError. */
 export function connect(host?: string): Dockerode {
@@ -17,7 +21,7 @@ export function connect(host?: string): Dockerode {
   throw new TypeError(`"${host}" is no Docker host: write unix:///var/run/docker.sock or tcp://host:2375`)
 }
 
-/** The calls that the backend makes, each with a deadline and each seeing only what carries this operator's label. */
+/** The calls that the backend makes, each with a deadline and each seeing only what carries this operator's mark. */
 export class Engine {
   readonly operator: string
   readonly #docker: Dockerode
@@ -27,10 +31,10 @@ export class Engine {
     this.operator = operator
   }
 
-  async create(name: string, body: ContainerCreateOptions, signal: AbortSignal): Promise<string> {
+  async create(name: string, body: ContainerCreateOptions, platform: string | undefined, signal: AbortSignal) {
     const abortSignal = within(forWork, signal)
     // The client puts every option into the URL, where the engine logs it, unless query and body are told apart.
-    const parted = { _query: { name }, _body: body, abortSignal }
+    const parted = { _query: { name, ...(platform !== undefined && { platform }) }, _body: body, abortSignal }
     return (await this.#docker.createContainer(parted)).id
   }
 
@@ -56,10 +60,33 @@ export class Engine {
     }
   }
 
-  /** Containers of this operator in any state, that carry these labels too. */
-  async containers(labels: readonly string[], signal: AbortSignal): Promise<ContainerInfo[]> {
-    const filters = { label: [this.#own, ...labels] }
-    return this.#docker.listContainers({ all: true, filters, abortSignal: within(forLooks, signal) })
+  /** Containers of this operator in any state, made or adopted; of one uid when it is given. */
+  async containers(uid: string | undefined, signal: AbortSignal): Promise<ContainerInfo[]> {
+    const list = (filters: object) =>
+      this.#docker.listContainers({
+        all: true,
+        filters: JSON.stringify(filters),
+        abortSignal: within(forLooks, signal),
+      })
+    const [made, adopted] = await Promise.all([
+      list({ label: this.#labelsOf(uid) }),
+      list({ name: [adoptedPattern(this.operator, uid)] }),
+    ])
+    return [...made, ...adopted.filter(({ Labels }) => Labels[label.operator] === undefined)]
+  }
+
+  /** The adopted container of that uid, in any state. */
+  async adopted(uid: string, signal: AbortSignal): Promise<string | undefined> {
+    const filters = { name: [adoptedPattern(this.operator, uid)] }
+    const found = await this.#docker.listContainers({ all: true, filters, abortSignal: within(forLooks, signal) })
+    return found.find(({ Labels }) => Labels[label.operator] === undefined)?.Id
+  }
+
+  /** Gives a container that was adopted the name by which it is found, and the operator alone the say over restarts. */
+  async takeOver(id: string, name: string, signal: AbortSignal): Promise<void> {
+    const container = this.#docker.getContainer(id)
+    await container.update({ RestartPolicy: { Name: 'no' }, abortSignal: within(forLooks, signal) })
+    await container.rename({ name, abortSignal: within(forLooks, signal) })
   }
 
   /** Kills and removes in one call. `removing`: the engine is at it already. */
@@ -75,10 +102,17 @@ export class Engine {
     }
   }
 
-  async volumes(labels: readonly string[], signal: AbortSignal): Promise<string[]> {
-    const filters = { label: [this.#own, ...labels] }
+  async volumes(uid: string, signal: AbortSignal): Promise<string[]> {
+    const filters = { label: this.#labelsOf(uid) }
     const { Volumes } = await this.#docker.listVolumes({ filters, abortSignal: within(forLooks, signal) })
     return Volumes.map(({ Name }) => Name)
+  }
+
+  /** The labels of all volumes of this operator. */
+  async ownedVolumes(signal: AbortSignal): Promise<Readonly<Record<string, string>>[]> {
+    const filters = { label: this.#labelsOf() }
+    const { Volumes } = await this.#docker.listVolumes({ filters, abortSignal: within(forLooks, signal) })
+    return Volumes.map(({ Labels }) => Labels)
   }
 
   async removeVolume(name: string, signal: AbortSignal): Promise<'gone' | 'in use'> {
@@ -95,7 +129,7 @@ export class Engine {
 
   /** The oldest network of this operator; the engine allows two of one name. */
   async network(signal: AbortSignal): Promise<string | undefined> {
-    const filters = { label: [this.#own] }
+    const filters = { label: this.#labelsOf() }
     const found = await this.#docker.listNetworks({ filters, abortSignal: within(forLooks, signal) })
     return found.sort((a, b) => a.Created.localeCompare(b.Created))[0]?.Id
   }
@@ -119,10 +153,28 @@ export class Engine {
     return this.#docker.getContainer(id).logs({ ...options, abortSignal: within(forLooks, signal) })
   }
 
+  /** `os/architecture[/variant]` of an image that is there; undefined when it is not. */
+  async platformOf(image: string, signal: AbortSignal): Promise<string | undefined> {
+    // The client's own inspect of an image knows no deadline.
+    const asked = { path: `/images/${encodeURI(image)}/json`, method: 'GET', abortSignal: within(forLooks, signal) }
+    const statusCodes = { 200: true, 404: 'no such image', 500: 'server error' }
+    try {
+      const info = await new Promise<Partial<Record<'Os' | 'Architecture' | 'Variant', string>>>((resolve, reject) => {
+        this.#docker.modem.dial({ ...asked, statusCodes }, (error: unknown, found) =>
+          error ? reject(error as Error) : resolve(found as object),
+        )
+      })
+      return [info.Os, info.Architecture, info.Variant].filter(Boolean).join('/')
+    } catch (error) {
+      if (failureOf(error) === 'no-image') return undefined
+      throw error
+    }
+  }
+
   /** Fetches an image to its end: a pull that nobody reads is given up by the engine. */
-  async pull(image: string): Promise<void> {
+  async pull(image: string, platform: string | undefined): Promise<void> {
     const abortSignal = AbortSignal.timeout(forPulls)
-    const stream = await this.#docker.pull(image, { abortSignal })
+    const stream = await this.#docker.pull(image, { abortSignal, ...(platform !== undefined && { platform }) })
     await new Promise<void>((resolve, reject) => {
       this.#docker.modem.followProgress(stream, (error) => (error ? reject(error) : resolve()))
     })
@@ -133,7 +185,8 @@ export class Engine {
     const tooLate = new AbortController()
     const timer = setTimeout(() => tooLate.abort(), forLooks)
     try {
-      const filters = { type: ['container' as const], event: actions, label: [this.#own] }
+      // Of all containers: one that was adopted carries no label of ours, and the engine cannot filter by either of two.
+      const filters = { type: ['container' as const], event: actions }
       const options = { filters, abortSignal: AbortSignal.any([signal, tooLate.signal]) }
       return await this.#docker.getEvents(options)
     } finally {
@@ -141,8 +194,8 @@ export class Engine {
     }
   }
 
-  get #own(): string {
-    return `${label.operator}=${this.operator}`
+  #labelsOf(uid?: string): string[] {
+    return [`${label.operator}=${this.operator}`, ...(uid === undefined ? [] : [`${label.uid}=${uid}`])]
   }
 }
 

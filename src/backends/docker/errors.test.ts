@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { RetryAfter, Terminal } from '../../errors.ts'
-import { hasRegistry, withoutFrames } from './backend.ts'
+import { withoutFrames } from './backend.ts'
 import { failureOf, pullFailure, throwLaunchFailure } from './errors.ts'
+import { hasRegistry } from './images.ts'
 
 const answer = (statusCode: number, message: string) =>
   Object.assign(new Error(`(HTTP code ${statusCode}) no such container - ${message} `), { statusCode })
@@ -10,6 +11,7 @@ test.each([
   [404, 'No such container: ws-1', 'absent'],
   [404, 'get ws-1-configs: no such volume', 'absent'],
   [404, 'No such image: agent:1', 'no-image'],
+  [404, 'image with reference a:1 was found but does not match the specified platform: wanted linux/arm64', 'no-image'],
   [404, 'network 6a1b not found', 'no-network'],
   [404, 'page not found', 'unknown'],
   [409, 'Conflict. The container name "/ws-1" is already in use by container "ab". You have to remove', 'conflict'],
@@ -35,14 +37,18 @@ test('a launch that the engine could not do for reasons of its own may be tried 
 })
 
 test.each([
-  ['manifest for r.io/a:1 not found: manifest unknown', Terminal],
-  ['pull access denied for a, repository does not exist', Terminal],
-  ['Head "https://r.io/v2/": unauthorized', Terminal],
-  ['toomanyrequests: rate limit, access denied', RetryAfter],
-  ['dial tcp: lookup r.io: no such host not found', RetryAfter],
-  ['net/http: TLS handshake timeout', RetryAfter],
-])('the pull failure "%s"', (message, kind) => {
-  expect(pullFailure(answer(500, message), 'r.io/a:1', 'demo')).toBeInstanceOf(kind)
+  ['manifest for r.io/a:1 not found: manifest unknown', 'ImageMissing'],
+  ['pull access denied for a, repository does not exist', 'ImageMissing'],
+  ['no matching manifest for linux/arm64 in the manifest list entries', 'ImageMissing'],
+  ['Head "https://r.io/v2/": unauthorized', 'ImageUnauthorized'],
+  ['error from registry: denied', 'ImageUnauthorized'],
+  ['toomanyrequests: rate limit, access denied', undefined],
+  ['dial tcp: lookup r.io: no such host not found', undefined],
+  ['net/http: TLS handshake timeout', undefined],
+])('the pull failure "%s" is %s', (message, reason) => {
+  const failure = pullFailure(answer(500, message), 'r.io/a:1')
+  expect(failure).toBeInstanceOf(reason === undefined ? RetryAfter : Terminal)
+  expect(failure).toMatchObject({ message: expect.stringContaining('"r.io/a:1"'), ...(reason && { reason }) })
 })
 
 test.each([

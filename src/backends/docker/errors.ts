@@ -6,7 +6,7 @@ export type Failure = 'absent' | 'conflict' | 'removing' | 'no-image' | 'no-netw
 
 /** HTTP code and words of the engine's message, first match wins. A 404 in other words is a proxy's, and proves nothing. */
 const table: readonly (readonly [code: number, words: RegExp, failure: Failure])[] = [
-  [404, /no such image|image .*not found|manifest unknown/i, 'no-image'],
+  [404, /no such image|image .*not found|manifest unknown|does not match the specified platform/i, 'no-image'],
   [404, /network .*not found|could not find network/i, 'no-network'],
   [404, /no such (container|volume|network)|get \S+: no such volume/i, 'absent'],
   [409, /removal of container .* is already in progress/i, 'removing'],
@@ -41,23 +41,25 @@ export function engineMessage(error: unknown): string {
     .slice(0, 300)
 }
 
-/** Throws what a failed create or start means for the workspace: the image's or the spec's fault, or a wait. */
+/** Throws what a failed create or start means for the workspace: the spec's fault, or a wait. */
 export function throwLaunchFailure(error: unknown, image: string, runtime: string): never {
   if (error instanceof Terminal || error instanceof RetryAfter) throw error
-  const failure = failureOf(error)
-  if (failure === 'no-image')
-    throw new Terminal('ImageNotFound', `image "${image}" of runtime "${runtime}" is not on the Docker host`)
-  if (failure === 'refused')
+  if (failureOf(error) === 'refused')
     throw new Terminal('StartRefused', `image "${image}" of runtime "${runtime}" cannot start: ${engineMessage(error)}`)
   throw new Error('the Docker engine did not start the instance', { cause: error })
 }
 
-/** What only the user can mend about a pull. Everything else may pass: the network, the registry, a rate limit. */
-const lasting = /not found|manifest unknown|access denied|unauthorized|denied|no matching manifest|invalid reference/i
+/** What only the user can mend about a pull, first match wins. Everything else may pass: the network, the registry. */
+const lasting: readonly (readonly [words: RegExp, reason: string])[] = [
+  [/not found|manifest unknown|no matching manifest|repository does not exist|invalid reference/i, 'ImageMissing'],
+  [/unauthorized|denied|authentication required|no basic auth/i, 'ImageUnauthorized'],
+]
+const passing = /toomanyrequests|timeout|lookup/i
 
-export function pullFailure(error: unknown, image: string, runtime: string): Terminal | RetryAfter {
+export function pullFailure(error: unknown, image: string): Terminal | RetryAfter {
   const message = engineMessage(error)
-  return lasting.test(message) && !/toomanyrequests|timeout|lookup/i.test(message)
-    ? new Terminal('ImageNotFound', `image "${image}" of runtime "${runtime}" cannot be pulled: ${message}`)
-    : new RetryAfter(seconds(30), `image "${image}" cannot be pulled now: ${message}`)
+  const reason = passing.test(message) ? undefined : lasting.find(([words]) => words.test(message))?.[1]
+  return reason === undefined
+    ? new RetryAfter(seconds(30), `image "${image}" cannot be pulled now: ${message}`)
+    : new Terminal(reason, `image "${image}" cannot be pulled: ${message}`)
 }

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { milliseconds, seconds } from '../../duration.ts'
 import type { InstanceRef } from '../backend.ts'
 import type { Engine } from './engine.ts'
-import { refOf } from './translate.ts'
+import { refOf } from './ownership.ts'
 
 /** Container id → whose it is and the state it was last seen in. */
 type Known = Map<string, { readonly ref: InstanceRef; readonly state: string }>
@@ -33,7 +33,8 @@ export async function* containerChanges(engine: Engine, signal: AbortSignal): As
       failures = 0
       yield* changed
       for await (const event of parsed(stream)) {
-        const ref = refOf(event.Actor?.Attributes ?? {}, engine.operator)
+        const { name = '', ...labels } = event.Actor?.Attributes ?? {}
+        const ref = refOf(labels, name, engine.operator)
         const id = event.Actor?.ID
         if (ref === undefined || id === undefined) continue
         const state = states[event.Action ?? '']
@@ -51,8 +52,8 @@ export async function* containerChanges(engine: Engine, signal: AbortSignal): As
 
 async function listed(engine: Engine, signal: AbortSignal): Promise<Known> {
   const known: Known = new Map()
-  for (const { Id, Labels, State } of await engine.containers([], signal)) {
-    const ref = refOf(Labels, engine.operator)
+  for (const { Id, Names, Labels, State } of await engine.containers(undefined, signal)) {
+    const ref = refOf(Labels, Names[0] ?? '', engine.operator)
     if (ref !== undefined) known.set(Id, { ref, state: State })
   }
   return known

@@ -1,7 +1,10 @@
 import type { ContainerInspectInfo } from 'dockerode'
 import { expect, test } from 'vitest'
-import type { InstanceSpec } from '../backend.ts'
-import { archiveOf, assertContained, createBody, networkName, observationOf, refOf } from './translate.ts'
+import { adoptedHash, hostAccesses, type HostAccess, type InstanceSpec } from '../backend.ts'
+import { assertContained } from './containment.ts'
+import { observationOf } from './observation.ts'
+import { adoptedName, assertAdoptable, networkName, refOf } from './ownership.ts'
+import { archiveOf, createBody } from './translate.ts'
 
 const uid = '0b5c1d3e-0000-4000-8000-000000000001'
 const spec: InstanceSpec = {
@@ -12,15 +15,16 @@ const spec: InstanceSpec = {
   env: { KEY: 'a=b c' },
   files: [{ path: 'a/b/c.md', content: 'c' }],
   token: 'secret-token',
-  limits: { memoryBytes: 512 << 20, cpus: 0.5, pids: 256, readOnlyRoot: true },
+  limits: { memoryBytes: 512 << 20, cpus: 0.5, pids: 256, readOnlyRoot: true, hostAccess: [] },
 }
-const body = createBody(spec, 'op', 'net-1')
+const socket = '/run/docker.sock'
+const place = { operator: 'op', network: 'net-1', socket }
+const body = createBody(spec, place)
 
 test('what is made from a spec is contained', () => {
-  expect(() => assertContained(body)).not.toThrow()
-  expect(() =>
-    assertContained(createBody({ ...spec, limits: { ...spec.limits, readOnlyRoot: false } }, 'op', 'n')),
-  ).not.toThrow()
+  expect(() => assertContained(body, spec, socket)).not.toThrow()
+  const open = { ...spec, limits: { ...spec.limits, readOnlyRoot: false } }
+  expect(() => assertContained(createBody(open, place), open, socket)).not.toThrow()
   expect(body.Env).toContain('KEY=a=b c')
   expect(body.HostConfig).toMatchObject({ NanoCpus: 5e8, Memory: 512 << 20, ReadonlyRootfs: true })
   expect(JSON.stringify(body)).not.toContain('secret-token')
@@ -28,6 +32,7 @@ test('what is made from a spec is contained', () => {
 
 const port = (HostIp: string) => ({ '8000/tcp': [{ HostIp, HostPort: '' }] })
 const volume = { Type: 'volume', Source: 'x', Target: '/x' } as const
+const bind = { Type: 'bind', Source: '/srv/a', Target: '/workspace' } as const
 
 test.each([
   ['Privileged', { Privileged: true }],
@@ -38,10 +43,12 @@ test.each([
   ['VolumesFrom', { VolumesFrom: ['other'] }],
   ['Mounts', { Mounts: [{ ...volume, Type: 'bind', Source: '/etc' } as const] }],
   ['Mounts', { Mounts: [{ ...volume, Source: '/etc' }] }],
+  ['Mounts', { Mounts: [{ ...bind, Source: socket, Target: '/var/run/docker.sock' } as const] }],
+  ['Mounts', { Mounts: [bind] }],
   ['NetworkMode', { NetworkMode: 'host' }],
   ['NetworkMode', { NetworkMode: 'container:other' }],
   ['NetworkMode', { NetworkMode: '' }],
-  ['Namespaces', { PidMode: 'host' }],
+  ['PidMode', { PidMode: 'host' }],
   ['Namespaces', { IpcMode: 'host' }],
   ['Namespaces', { UsernsMode: 'host' }],
   ['SecurityOpt', { SecurityOpt: ['no-new-privileges:true', 'seccomp=unconfined'] }],
@@ -52,15 +59,53 @@ test.each([
   ['Limits', { PidsLimit: 0 }],
 ])('%s: %j is a way out', (name, change) => {
   const broken = { ...body, HostConfig: { ...body.HostConfig, ...change } }
-  expect(() => assertContained(broken)).toThrow(new TypeError(`the container would break out: ${name}`))
+  expect(() => assertContained(broken, spec, socket)).toThrow(new TypeError(`the container would break out: ${name}`))
+})
+
+test('an endpoint that does not have the metadata address itself is a way out', () => {
+  for (const LinkLocalIPs of [[], ['169.254.169.254']]) {
+    const NetworkingConfig = { EndpointsConfig: { 'net-1': { IPAMConfig: { LinkLocalIPs } } } }
+    const reach = () => assertContained({ ...body, NetworkingConfig }, spec, socket)
+    expect(reach).toThrow('the container would break out: Metadata')
+  }
+})
+
+const every = (...hostAccess: HostAccess[]): InstanceSpec => ({ ...spec, limits: { ...spec.limits, hostAccess } })
+
+test.each<[HostAccess, string]>([
+  ['Privileged', 'Privileged, CapDrop, SecurityOpt'],
+  ['HostPID', 'PidMode'],
+  ['HostNetwork', 'NetworkMode'],
+  ['EngineSocket', 'Mounts'],
+])('%s is given to a tier that has it, and contained for every other', (access, names) => {
+  const opened = createBody(every(access), place)
+  expect(() => assertContained(opened, every(access), socket)).not.toThrow()
+  const others = hostAccesses.filter((other) => other !== access)
+  expect(() => assertContained(opened, every(...others), socket)).toThrow(`break out: ${names}`)
+})
+
+test('a folder of the host is mounted as it was allowed, and no other way', () => {
+  const hostFolder = { path: '/srv/a', access: 'read_only' } as const
+  const held = { ...spec, hostFolder }
+  const made = createBody(held, place)
+  expect(made.HostConfig?.Mounts?.[1]).toMatchObject({ ...bind, ReadOnly: true })
+  expect(() => assertContained(made, held, socket)).not.toThrow()
+  expect(() =>
+    assertContained(createBody({ ...held, hostFolder: { ...hostFolder, access: 'read_write' } }, place), held, socket),
+  ).toThrow('Mounts')
+  expect(() => assertContained(made, { ...held, hostFolder: { ...hostFolder, path: '/srv' } }, socket)).toThrow(
+    'Mounts',
+  )
+  const paths = archiveOf({ ...held, limits: { ...spec.limits, readOnlyRoot: false } }).entries.map(({ path }) => path)
+  expect(paths).not.toContain('workspace/')
 })
 
 test.each(['', '0', 'root'])('the user %j is a way out', (User) => {
-  expect(() => assertContained({ ...body, User })).toThrow('the container would break out: User')
+  expect(() => assertContained({ ...body, User }, spec, socket)).toThrow('the container would break out: User')
 })
 
 test('an environment that could smuggle a second variable is refused', () => {
-  expect(() => createBody({ ...spec, env: { 'A=B': 'c' } }, 'op', 'n')).toThrow('"A=B"')
+  expect(() => createBody({ ...spec, env: { 'A=B': 'c' } }, place)).toThrow('"A=B"')
 })
 
 test('files and token go to /configs, and to the root where that can be written', () => {
@@ -83,21 +128,59 @@ test('files and token go to /configs, and to the root where that can be written'
 
 test('labels are ours when they name this operator and a uid', () => {
   const { Labels = {} } = body
-  expect(refOf(Labels, 'op')).toEqual(spec.ref)
-  expect(refOf(Labels, 'another')).toBeUndefined()
-  expect(refOf({ 'molecule.dev/operator': 'op' }, 'op')).toBeUndefined()
+  expect(refOf(Labels, '/x', 'op')).toEqual(spec.ref)
+  expect(refOf(Labels, '/x', 'another')).toBeUndefined()
+  expect(refOf({ 'molecule.dev/operator': 'op' }, '/x', 'op')).toBeUndefined()
 })
+
+test('an adopted name is ours when no operator left a label, and it is all of the ref', () => {
+  const ref = { ...spec.ref, name: 'design.lead' }
+  const name = `/${adoptedName('op', ref)}`
+  expect(refOf({}, name, 'op')).toEqual(ref)
+  expect(refOf({}, name, 'another')).toBeUndefined()
+  expect(refOf({ 'molecule.dev/operator': 'another' }, name, 'op')).toBeUndefined()
+  expect(refOf({}, `/ws-${uid}`, 'op')).toBeUndefined()
+})
+
+const legacy = { 'molecule.platform.managed': 'true' }
+const other = { ...spec.ref, uid: '0b5c1d3e-0000-4000-8000-000000000002' }
+
+test.each([
+  ['is free', {}, undefined],
+  ['belongs to another operator', { Labels: { ...legacy, 'molecule.dev/operator': 'another' } }, /another operator/],
+  [
+    'belongs to another uid',
+    { Labels: { ...legacy, 'molecule.dev/uid': other.uid } },
+    /another Workspace, of uid .*02/,
+  ],
+  ['was adopted for another uid', { Name: `/${adoptedName('op', other)}` }, /another Workspace/],
+  ['was adopted by another operator', { Name: `/${adoptedName('another', spec.ref)}` }, /adopted by another operator/],
+  ['is something else', { Labels: {} }, /is no workspace/],
+  ['has ended', { State: { Running: false, Status: 'exited' } }, /does not run: it is exited/],
+])('adopting a container that %s', (_, { Labels, Name = '/ws-old', State = { Running: true } }: Free, refused) => {
+  const info = { Id: 'abc', Name, Config: { Labels: Labels ?? legacy }, State } as unknown as ContainerInspectInfo
+  const adopt = () => assertAdoptable(info, spec.ref, 'op')
+  if (refused === undefined) expect(adopt).not.toThrow()
+  else expect(adopt).toThrow(refused)
+})
+
+interface Free {
+  Labels?: Record<string, string>
+  Name?: string
+  State?: { Running: boolean; Status?: string }
+}
 
 test('networks of two operators have two names', () => {
   expect(networkName('a')).toMatch(/^molecule-[0-9a-f]{12}$/)
   expect(networkName('a')).not.toBe(networkName('b'))
 })
 
-const inspected = (State: object, image = 'agent:1') =>
+const inspected = (State: object, image = 'agent:1', made = body) =>
   ({
     Id: 'id',
     Image: 'sha256:1234',
-    Config: { Labels: body.Labels, Image: image },
+    Config: { Labels: made.Labels, Env: made.Env, Image: image },
+    HostConfig: made.HostConfig,
     State: { StartedAt: '2026-01-01T00:00:00Z', FinishedAt: '2026-01-02T00:00:00Z', ...State },
     NetworkSettings: { Ports: { '8000/tcp': [{ HostIp: '127.0.0.1', HostPort: '4567' }] } },
   }) as unknown as ContainerInspectInfo
@@ -118,4 +201,18 @@ test.each([
 test('the digest of a pinned image is the one it is pinned to', () => {
   const digest = `sha256:${'a'.repeat(64)}`
   expect(observationOf(inspected({ Status: 'running' }, `r.io/a@${digest}`))).toMatchObject({ imageDigest: digest })
+})
+
+test('an agent on the network of the host is where it was told to listen', () => {
+  const made = createBody(every('HostNetwork'), place)
+  const port = made.Env?.find((line) => line.startsWith('PORT='))?.slice('PORT='.length)
+  expect(Number(port)).toBeGreaterThan(1024)
+  const running = inspected({ Status: 'running' }, 'agent:1', made)
+  expect(observationOf(running)).toMatchObject({ address: `http://127.0.0.1:${port}` })
+})
+
+test('what no operator of ours made is observed as adopted', () => {
+  expect(observationOf(inspected({ Status: 'running' }, 'agent:1', { ...body, Labels: {} }))).toMatchObject({
+    specHash: adoptedHash,
+  })
 })

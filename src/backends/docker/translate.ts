@@ -1,63 +1,57 @@
-/** InstanceSpec ⇄ the words of the Docker engine. Pure. */
+/** InstanceSpec → what the Docker engine is asked for. Pure. */
 import { createHash } from 'node:crypto'
-import type { ContainerCreateOptions, ContainerInspectInfo } from 'dockerode'
-import type { InstanceId, InstanceRef, InstanceSpec, Observation } from '../backend.ts'
+import type { ContainerCreateOptions, MountSettings } from 'dockerode'
+import type { InstanceSpec } from '../backend.ts'
 import { checkedEnv, checkedFiles, instanceName, tokenFile } from '../names.ts'
+import { label, marks } from './ownership.ts'
 import type { TarEntry } from './tar.ts'
-
-export const label = {
-  operator: 'molecule.dev/operator',
-  namespace: 'molecule.dev/namespace',
-  name: 'molecule.dev/name',
-  uid: 'molecule.dev/uid',
-  specHash: 'molecule.dev/spec-hash',
-} as const
 
 /** Agents run as this user and group, whatever their image says: it owns `/configs`, and no capability lets it be root. */
 const agentUser = 1000
-const agentPort = '8000/tcp'
+export const agentPort = 8000
 const configs = '/configs'
-const workspace = '/workspace'
+export const workspace = '/workspace'
 
-/** One network for each operator instance; hashed, because an instance's name may be of any length. */
-export const networkName = (operator: string): string =>
-  `molecule-${createHash('sha256').update(operator).digest('hex').slice(0, 12)}`
+/**
+ * Where clouds give credentials to whoever asks: those of the machine, those of a task. Each container has these
+ * addresses itself, so that what is sent there never leaves it. It takes no rule on the host and no further call; and
+ * an agent has no capability with which to give them up. On the host's own network nothing can be done.
+ */
+export const metadataAddresses: readonly string[] = ['169.254.169.254', '169.254.170.2']
 
-const marks = (operator: string, ref: InstanceRef) => ({
-  [label.operator]: operator,
-  [label.namespace]: ref.namespace,
-  [label.name]: ref.name,
-  [label.uid]: ref.uid,
-})
+/** Where a container is made: whose it is, in which network, and the engine's own socket on its host. */
+export interface Place {
+  readonly operator: string
+  readonly network: string
+  readonly socket: string
+}
 
 /** The whole body of the create call. Throws `Terminal` on what cannot be passed on. */
-export function createBody(spec: InstanceSpec, operator: string, network: string): ContainerCreateOptions {
+export function createBody(spec: InstanceSpec, place: Place): ContainerCreateOptions {
   const name = instanceName(spec.ref.uid)
   const { limits } = spec
-  const labels = marks(operator, spec.ref)
-  const url = `http://${name}:8000`
-  const place = { WORKSPACE_CONFIG_PATH: configs, HOST: '0.0.0.0', PORT: '8000', MOLECULE_WORKSPACE_URL: url }
-  const env = { ...checkedEnv(spec.env), ...place }
-  const DriverConfig = { Name: 'local', Options: {} }
-  const volume = (suffix: string, target: string) =>
-    ({
-      Type: 'volume',
-      Source: `${name}-${suffix}`,
-      Target: target,
-      VolumeOptions: { NoCopy: false, Labels: labels, DriverConfig },
-    }) as const
-  const mounts = [volume('configs', configs), ...(limits.readOnlyRoot ? [] : [volume('workspace', workspace)])]
+  const may = new Set(limits.hostAccess)
+  const onHost = may.has('HostNetwork')
+  const port = onHost ? hostPort(spec.ref.uid) : agentPort
+  const own = {
+    WORKSPACE_CONFIG_PATH: configs,
+    HOST: onHost ? '127.0.0.1' : '0.0.0.0',
+    PORT: String(port),
+    MOLECULE_WORKSPACE_URL: `http://${onHost ? '127.0.0.1' : name}:${port}`,
+  }
+  const env = { ...checkedEnv(spec.env), ...own }
   return {
     Hostname: name,
     Image: spec.image,
     User: `${agentUser}:${agentUser}`,
     Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
-    Labels: { ...labels, [label.specHash]: spec.specHash },
-    ExposedPorts: { [agentPort]: {} },
+    Labels: { ...marks(place.operator, spec.ref), [label.specHash]: spec.specHash },
+    ...(onHost ? {} : { ExposedPorts: { [`${agentPort}/tcp`]: {} } }),
     HostConfig: {
-      Mounts: mounts,
-      NetworkMode: network,
-      PortBindings: { [agentPort]: [{ HostIp: '127.0.0.1', HostPort: '' }] },
+      Mounts: mountsOf(spec, place),
+      NetworkMode: onHost ? 'host' : place.network,
+      ...(onHost ? {} : { PortBindings: { [`${agentPort}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } }),
+      ...(may.has('HostPID') ? { PidMode: 'host' } : {}),
       ExtraHosts: ['host.docker.internal:host-gateway'],
       Memory: limits.memoryBytes,
       MemorySwap: limits.memoryBytes,
@@ -65,41 +59,41 @@ export function createBody(spec: InstanceSpec, operator: string, network: string
       PidsLimit: limits.pids,
       ReadonlyRootfs: limits.readOnlyRoot,
       ...(limits.readOnlyRoot ? { Tmpfs: { '/tmp': 'rw,noexec,nosuid,nodev,size=64m' } } : {}),
-      CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges:true'],
+      ...(may.has('Privileged') ? { Privileged: true } : { CapDrop: ['ALL'], SecurityOpt: ['no-new-privileges:true'] }),
       // The operator restarts: a policy of the engine's would race it and hide the exit.
       RestartPolicy: { Name: 'no' },
       LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
     },
-    NetworkingConfig: { EndpointsConfig: { [network]: { Aliases: [name] } } },
+    ...(onHost ? {} : { NetworkingConfig: { EndpointsConfig: { [place.network]: endpoint(name) } } }),
   }
 }
 
-/**
- * The last look at a body before it is sent: whoever changes `createBody` meets this fence before they meet the host.
- * Throws a TypeError that names what would break out.
- */
-export function assertContained(body: ContainerCreateOptions): void {
-  const host = body.HostConfig ?? {}
-  const breaks = {
-    Privileged: host.Privileged === true,
-    Binds: (host.Binds ?? []).length > 0,
-    Devices: (host.Devices ?? []).length > 0 || (host.DeviceRequests ?? []).length > 0,
-    CapAdd: host.CapAdd !== undefined,
-    CapDrop: host.CapDrop?.[0] !== 'ALL',
-    VolumesFrom: (host.VolumesFrom ?? []).length > 0,
-    Mounts: (host.Mounts ?? []).some(({ Type, Source }) => Type !== 'volume' || Source.includes('/')),
-    NetworkMode: !host.NetworkMode || /^(host|container:|none$|bridge$|default$)/.test(host.NetworkMode),
-    Namespaces: [host.PidMode, host.IpcMode, host.UsernsMode, host.UTSMode, host.CgroupParent].some(Boolean),
-    SecurityOpt: host.SecurityOpt?.join() !== 'no-new-privileges:true',
-    PortBindings: Object.values(host.PortBindings as Record<string, { HostIp: string }[]>)
-      .flat()
-      .some(({ HostIp }) => HostIp !== '127.0.0.1'),
-    User: !/^[1-9]/.test(body.User ?? ''),
-    Limits: !host.Memory || !host.NanoCpus || !host.PidsLimit,
-  }
-  const found = Object.entries(breaks).filter(([, broken]) => broken)
-  if (found.length > 0) throw new TypeError(`the container would break out: ${found.map(([name]) => name).join(', ')}`)
+const endpoint = (name: string) => ({ Aliases: [name], IPAMConfig: { LinkLocalIPs: [...metadataAddresses] } })
+
+/** On the host's network everybody shares the ports: each uid has one of its own, with luck; a clash ends the agent. */
+const hostPort = (uid: string): number => 20_000 + (createHash('sha256').update(uid).digest().readUInt32BE() % 12_000)
+
+function mountsOf({ ref, limits, hostFolder }: InstanceSpec, { operator, socket }: Place): MountSettings[] {
+  const Labels = marks(operator, ref)
+  const volume = (suffix: string, Target: string): MountSettings => ({
+    Type: 'volume',
+    Source: `${instanceName(ref.uid)}-${suffix}`,
+    Target,
+    VolumeOptions: { NoCopy: false, Labels, DriverConfig: { Name: 'local', Options: {} } },
+  })
+  // Private: what is mounted on either side later on stays there.
+  const bind = (Source: string, Target: string, ReadOnly: boolean): MountSettings => ({
+    Type: 'bind',
+    Source,
+    Target,
+    ReadOnly,
+    BindOptions: { Propagation: 'rprivate' },
+  })
+  const mounts = [volume('configs', configs)]
+  if (hostFolder !== undefined) mounts.push(bind(hostFolder.path, workspace, hostFolder.access === 'read_only'))
+  else if (!limits.readOnlyRoot) mounts.push(volume('workspace', workspace))
+  if (limits.hostAccess.includes('EngineSocket')) mounts.push(bind(socket, '/var/run/docker.sock', false))
+  return mounts
 }
 
 /**
@@ -110,7 +104,9 @@ export function archiveOf(spec: InstanceSpec): { path: string; entries: TarEntry
   const files = [...checkedFiles(spec.files), { path: tokenFile, content: spec.token, mode: 0o600 }]
   const inRoot = !spec.limits.readOnlyRoot
   const base = inRoot ? 'configs/' : './'
-  const folders = new Set(inRoot ? ['configs/', 'workspace/'] : ['./'])
+  const folders = new Set([base])
+  // A folder of the host stays as it is.
+  if (inRoot && spec.hostFolder === undefined) folders.add('workspace/')
   for (const { path } of files)
     for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1))
       folders.add(base + path.slice(0, slash + 1))
@@ -122,51 +118,4 @@ export function archiveOf(spec: InstanceSpec): { path: string; entries: TarEntry
     owner: agentUser,
   }))
   return { path: inRoot ? '/' : configs, entries: [...directories, ...regular] }
-}
-
-/** The ref that our labels spell, when they are this operator's. */
-export function refOf(labels: Readonly<Record<string, string>>, operator: string): InstanceRef | undefined {
-  const uid = labels[label.uid]
-  if (labels[label.operator] !== operator || !uid) return undefined
-  return { uid, namespace: labels[label.namespace] ?? '', name: labels[label.name] ?? '' }
-}
-
-/** What an inspected container of ours means. */
-export function observationOf(info: ContainerInspectInfo): Observation {
-  const id = info.Id as InstanceId
-  const specHash = info.Config.Labels[label.specHash] ?? ''
-  const state = info.State
-  switch (state.Status) {
-    case 'created':
-      return { state: 'created', id, specHash }
-    case 'restarting':
-      return { state: 'starting', id, since: new Date(state.StartedAt), specHash }
-    case 'running':
-    case 'paused':
-      return {
-        state: 'running',
-        id,
-        address: addressOf(info),
-        specHash,
-        startedAt: new Date(state.StartedAt),
-        imageDigest: /@(sha256:[0-9a-f]{64})$/.exec(info.Config.Image)?.[1] ?? info.Image,
-      }
-    case 'removing':
-      return { state: 'stopping', id }
-    case 'exited':
-    // A removal that failed half-way: removing it again is what helps.
-    case 'dead': {
-      const { ExitCode: exitCode, FinishedAt } = state
-      const why = [state.OOMKilled ? 'out of memory' : '', state.Error].filter(Boolean)
-      const detail = [`exit code ${exitCode}`, ...why].join(', ')
-      return { state: 'exited', id, specHash, exitCode, detail, finishedAt: new Date(FinishedAt) }
-    }
-    default:
-      return { state: 'unknown', cause: `the engine reports the state "${state.Status}"` }
-  }
-}
-
-function addressOf(info: ContainerInspectInfo): string {
-  const published = info.NetworkSettings.Ports[agentPort]?.[0]
-  return published === undefined ? '' : `http://127.0.0.1:${published.HostPort}`
 }

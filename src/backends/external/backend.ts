@@ -1,3 +1,4 @@
+import { Terminal } from '../../errors.ts'
 import type { Backend, InstanceRef, Observation, OwnedInstance } from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
 
@@ -17,11 +18,19 @@ export class ExternalBackend implements Backend {
     return 'gone'
   }
 
+  async prepare(): Promise<void> {}
+
+  async adopt(): Promise<never> {
+    throw new Terminal('AdoptionRefused', 'an external agent has no instance that could be taken over')
+  }
+
   async logs(): Promise<string> {
     return ''
   }
 
   async *owned(): AsyncIterable<OwnedInstance> {}
+
+  async *ownedVolumes(): AsyncIterable<InstanceRef> {}
 
   changes(signal: AbortSignal): AsyncIterable<InstanceRef> {
     return new ChangeFeed().read(signal)

@@ -1,11 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { milliseconds, type Duration } from '../../duration.ts'
-import { Terminal } from '../../errors.ts'
-import type { Backend, InstanceId, InstanceRef, InstanceSpec, Observation, OwnedInstance } from '../backend.ts'
+import { RetryAfter, Terminal } from '../../errors.ts'
+import {
+  adoptedHash,
+  type Backend,
+  type InstanceId,
+  type InstanceRef,
+  type InstanceSpec,
+  type Observation,
+  type OwnedInstance,
+} from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
 import { checkedFiles, instanceName, tokenFile } from '../names.ts'
 
-type Verb = 'observe' | 'ensure' | 'remove'
+type Verb = 'observe' | 'ensure' | 'remove' | 'prepare' | 'adopt' | 'owned'
+/** An image is there unless it is said to be otherwise; `slow`: its pull lasts until it is said to be there. */
+type ImageState = 'there' | 'slow' | 'missing' | 'unauthorized'
 
 interface FakeOptions {
   /** `fake` unless it stands in for another one. */
@@ -23,7 +33,9 @@ interface FakeOptions {
 interface FakeInstance {
   readonly operator: string
   readonly id: InstanceId
-  readonly spec: InstanceSpec
+  /** Of an instance that was adopted no more than this is known. */
+  readonly spec: Pick<InstanceSpec, 'ref' | 'specHash'>
+  readonly address: string
   readonly startedAt: Date
   readonly ended: AbortController
   stopping: boolean
@@ -36,7 +48,14 @@ class FakeWorld {
   readonly creates = new Map<string, number>()
   readonly removes = new Map<string, number>()
   readonly volumes = new Map<string, Map<string, string>>()
+  /** Whose the volumes are, by uid. */
+  readonly marks = new Map<string, { readonly operator: string; readonly ref: InstanceRef }>()
   readonly output = new Map<string, string>()
+  /** Instances that no operator made, by id. */
+  readonly strangers = new Map<string, { readonly startedAt: Date; readonly address: string }>()
+  readonly images = new Map<string, ImageState>()
+  readonly pulling = new Set<string>()
+  readonly pulls = new Map<string, number>()
   serial = 0
 }
 
@@ -50,6 +69,8 @@ export class FakeBackend implements Backend {
   readonly volumes: ReadonlyMap<string, Map<string, string>>
   /** What the instances wrote, by uid. */
   readonly output: Map<string, string>
+  /** How often an image was pulled, by its reference. */
+  readonly pulls: ReadonlyMap<string, number>
   readonly #options: FakeOptions
   readonly #operator: string
   readonly #world: FakeWorld
@@ -65,6 +86,7 @@ export class FakeBackend implements Backend {
     this.removes = world.removes
     this.volumes = world.volumes
     this.output = world.output
+    this.pulls = world.pulls
   }
 
   /** The same place in the eyes of another operator, or of this one started anew. */
@@ -74,6 +96,19 @@ export class FakeBackend implements Backend {
 
   has(uid: string): boolean {
     return this.#world.instances.has(uid)
+  }
+
+  /** What the next look at that image finds; once `missing` or `unauthorized`, a pull of it fails. */
+  setImage(image: string, state: ImageState): void {
+    this.#world.images.set(image, state)
+    if (state !== 'slow') this.#world.pulling.delete(image)
+  }
+
+  /** Starts an instance that no operator made, as one of the system before; gives back its id. */
+  stranger(address = ''): string {
+    const id = `fake-${++this.#world.serial}`
+    this.#world.strangers.set(id, { startedAt: this.#now(), address })
+    return id
   }
 
   /**
@@ -119,19 +154,44 @@ export class FakeBackend implements Backend {
     await this.#enter('ensure', signal)
     if (this.#mine(uid) !== undefined) return this.#look(uid)
     if (this.has(uid)) throw new Terminal('NameTaken', `instance ws-${uid} belongs to another operator`)
+    this.#pull(spec.image)
     const volume = this.volumes.get(uid) ?? new Map<string, string>()
     for (const file of files) volume.set(file.path, Buffer.from(file.content).toString())
     volume.set(tokenFile, spec.token)
-    const { instances, volumes, creates } = this.#world
+    const { volumes, creates } = this.#world
     volumes.set(uid, volume)
+    this.#world.marks.set(uid, { operator: this.#operator, ref: spec.ref })
     const id = `fake-${++this.#world.serial}` as InstanceId
     const ended = new AbortController()
-    const born = { operator: this.#operator, id, spec, startedAt: this.#now(), ended, stopping: false, exit: undefined }
-    instances.set(uid, born)
+    const address = this.#options.addressOf?.(spec) ?? ''
+    const { ref, specHash } = spec
+    this.#bear(id, { ref, specHash }, address, this.#now(), ended)
     creates.set(uid, (creates.get(uid) ?? 0) + 1)
     this.#options.onRunning?.(spec, ended.signal)
     this.#feed.push(spec.ref)
     return this.#look(uid)
+  }
+
+  async prepare({ image }: Pick<InstanceSpec, 'image' | 'platform'>, signal: AbortSignal): Promise<void> {
+    await this.#enter('prepare', signal)
+    this.#pull(image)
+  }
+
+  async adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation> {
+    await this.#enter('adopt', signal)
+    const own = this.#world.instances.get(ref.uid)
+    if (own?.id === id && own.operator === this.#operator) return this.#look(ref.uid)
+    const stranger = this.#world.strangers.get(id)
+    const refused = (why: string) => new Terminal('AdoptionRefused', `instance "${id}" ${why}`)
+    if (own !== undefined) throw refused(`cannot be a second one beside ${own.id}`)
+    if ([...this.#world.instances.values()].some((each) => each.id === id))
+      throw refused('belongs to another Workspace')
+    if (stranger === undefined) throw refused('does not exist')
+    this.#world.strangers.delete(id)
+    const { address, startedAt } = stranger
+    this.#bear(id as InstanceId, { ref, specHash: adoptedHash }, address, startedAt, new AbortController())
+    this.#feed.push(ref)
+    return this.#look(ref.uid)
   }
 
   async remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'> {
@@ -148,8 +208,9 @@ export class FakeBackend implements Backend {
       this.#world.instances.delete(ref.uid)
       this.#world.removes.set(ref.uid, (this.removes.get(ref.uid) ?? 0) + 1)
     }
-    if (volumes === 'delete') {
+    if (volumes === 'delete' && this.#world.marks.get(ref.uid)?.operator === this.#operator) {
       this.#world.volumes.delete(ref.uid)
+      this.#world.marks.delete(ref.uid)
       this.output.delete(ref.uid)
     }
     return 'gone'
@@ -159,13 +220,18 @@ export class FakeBackend implements Backend {
     return this.#mine(ref.uid) === undefined ? '' : (this.output.get(ref.uid) ?? '').slice(-bytes)
   }
 
-  async *owned(): AsyncIterable<OwnedInstance> {
-    for (const { operator, spec, id, startedAt } of this.#world.instances.values())
-      if (operator === this.#operator) yield { ref: spec.ref, id, createdAt: startedAt }
+  async *owned(signal: AbortSignal): AsyncIterable<OwnedInstance> {
+    await this.#enter('owned', signal)
+    yield* this.#instances()
+  }
+
+  async *ownedVolumes(signal: AbortSignal): AsyncIterable<InstanceRef> {
+    await this.#enter('owned', signal)
+    for (const { operator, ref } of this.#world.marks.values()) if (operator === this.#operator) yield ref
   }
 
   async *changes(signal: AbortSignal): AsyncIterable<InstanceRef> {
-    for await (const { ref } of this.owned()) yield ref
+    for (const { ref } of this.#instances()) yield ref
     yield* this.#feed.read(signal)
   }
 
@@ -178,6 +244,11 @@ export class FakeBackend implements Backend {
     throw fault.error
   }
 
+  *#instances(): Iterable<OwnedInstance> {
+    for (const { operator, spec, id, startedAt } of this.#world.instances.values())
+      if (operator === this.#operator) yield { ref: spec.ref, id, createdAt: startedAt }
+  }
+
   #mine(uid: string): FakeInstance | undefined {
     const instance = this.#world.instances.get(uid)
     return instance?.operator === this.#operator ? instance : undefined
@@ -186,15 +257,28 @@ export class FakeBackend implements Backend {
   #look(uid: string): Observation {
     const instance = this.#mine(uid)
     if (instance === undefined) return { state: 'absent' }
-    const { id, spec, startedAt, exit } = instance
+    const { id, spec, address, startedAt, exit } = instance
     if (instance.stopping) return { state: 'stopping', id }
     const { specHash } = spec
-    if (exit === undefined) {
-      const address = this.#options.addressOf?.(spec) ?? ''
-      return { state: 'running', id, address, specHash, startedAt, imageDigest: '' }
-    }
+    if (exit === undefined) return { state: 'running', id, address, specHash, startedAt, imageDigest: '' }
     const detail = `exit code ${exit.code}`
     return { state: 'exited', id, specHash, exitCode: exit.code, detail, finishedAt: exit.at }
+  }
+
+  #bear(id: InstanceId, spec: FakeInstance['spec'], address: string, startedAt: Date, ended: AbortController): void {
+    const born = { operator: this.#operator, id, spec, address, startedAt, ended, stopping: false, exit: undefined }
+    this.#world.instances.set(spec.ref.uid, born)
+  }
+
+  #pull(image: string): void {
+    const { images, pulling, pulls } = this.#world
+    const state = images.get(image) ?? 'there'
+    if (state === 'there') return
+    if (!pulling.has(image)) pulls.set(image, (pulls.get(image) ?? 0) + 1)
+    pulling.add(image)
+    if (state === 'slow') throw new RetryAfter(milliseconds(50), `image "${image}" is being pulled`)
+    const reason = state === 'missing' ? 'ImageMissing' : 'ImageUnauthorized'
+    throw new Terminal(reason, `image "${image}" cannot be pulled: ${state}`)
   }
 
   #now(): Date {

@@ -56,6 +56,8 @@ export class ProcessBackend implements Backend {
   }
 
   async ensure(spec: InstanceSpec): Promise<Observation> {
+    if (spec.hostFolder !== undefined)
+      throw new Terminal('HostAccessRefused', `the process backend mounts no folder: "${spec.hostFolder.path}"`)
     const files = checkedFiles(spec.files)
     const given = checkedEnv(spec.env)
     const folder = new InstanceFolder(this.#stateDir, spec.ref.uid)
@@ -111,6 +113,12 @@ export class ProcessBackend implements Backend {
     return 'gone'
   }
 
+  async prepare(): Promise<void> {}
+
+  async adopt(): Promise<never> {
+    throw new Terminal('AdoptionRefused', 'the process backend takes over no process that it did not start')
+  }
+
   async logs(ref: InstanceRef, bytes: number): Promise<string> {
     const folder = new InstanceFolder(this.#stateDir, ref.uid)
     const intent = await folder.intent()
@@ -118,14 +126,24 @@ export class ProcessBackend implements Backend {
   }
 
   async *owned(): AsyncIterable<OwnedInstance> {
+    for await (const { folder, intent } of this.#ownFolders()) {
+      if (intent.launch === undefined) continue
+      const who = await folder.claim(intent.launch.id)
+      yield { ref: intent.ref, id: idOf(intent.launch.id, who), createdAt: new Date(intent.launch.createdAt) }
+    }
+  }
+
+  async *ownedVolumes(): AsyncIterable<InstanceRef> {
+    for await (const { intent } of this.#ownFolders()) yield intent.ref
+  }
+
+  async *#ownFolders() {
     const names = await readdir(this.#stateDir).catch(() => [])
     for (const name of names) {
       if (!name.startsWith('ws-')) continue
       const folder = new InstanceFolder(this.#stateDir, name.slice('ws-'.length))
       const intent = await folder.intent()
-      if (intent?.launch === undefined || !this.#owns(intent)) continue
-      const who = await folder.claim(intent.launch.id)
-      yield { ref: intent.ref, id: idOf(intent.launch.id, who), createdAt: new Date(intent.launch.createdAt) }
+      if (intent !== undefined && this.#owns(intent)) yield { folder, intent }
     }
   }
 

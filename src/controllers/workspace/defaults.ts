@@ -15,10 +15,10 @@ export function modelOf(spec: string | undefined, runtime: { name: string; defau
 const mebibytes = (n: number) => n * 1024 * 1024
 
 const tiers: Readonly<Record<number, Limits>> = {
-  1: { memoryBytes: mebibytes(512), cpus: 0.5, pids: 256, readOnlyRoot: true },
-  2: { memoryBytes: mebibytes(512), cpus: 1, pids: 512, readOnlyRoot: false },
-  3: { memoryBytes: mebibytes(2048), cpus: 2, pids: 1024, readOnlyRoot: false },
-  4: { memoryBytes: mebibytes(4096), cpus: 4, pids: 2048, readOnlyRoot: false },
+  1: { memoryBytes: mebibytes(512), cpus: 0.5, pids: 256, readOnlyRoot: true, hostAccess: [] },
+  2: { memoryBytes: mebibytes(512), cpus: 1, pids: 512, readOnlyRoot: false, hostAccess: [] },
+  3: { memoryBytes: mebibytes(2048), cpus: 2, pids: 1024, readOnlyRoot: false, hostAccess: [] },
+  4: { memoryBytes: mebibytes(4096), cpus: 4, pids: 2048, readOnlyRoot: false, hostAccess: [] },
 }
 
 /** The hard limits of a tier. The CRD admits 1 to 4 only, so anything else is a fault of ours. */
