@@ -34,7 +34,7 @@ function parse(expression: string, timezone: string): Cron {
   // The library would take nicknames such as @daily for five fields, and a zone that it does not know for UTC.
   if (expression.includes('@')) throw new CronError(`cron "${expression}" has no five fields: "30 9 * * 1-5"`)
   try {
-    new Intl.DateTimeFormat('en', { timeZone: timezone })
+    Intl.DateTimeFormat('en', { timeZone: timezone })
   } catch {
     throw new CronError(`timezone "${timezone}" is no IANA time zone: Europe/Berlin`)
   }

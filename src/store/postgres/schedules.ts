@@ -1,8 +1,6 @@
 /** Schedules and runs: what is due, claimed, begun and ended. The state machine is drawn at the port. */
-import type { Duration } from '../../duration.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { Advance, OpenRun, RunEnd, ScheduleStore } from '../schedule-store.ts'
-import type { Phase, WorkspaceId } from '../workspace-store.ts'
+import type { Advance, DueSchedule, OpenRun, RunEnd, ScheduleStore } from '../schedule-store.ts'
 import { surfaced } from './faults.ts'
 import type { Database } from './pool.ts'
 import { fenced, type Answer, type Statement } from './statement.ts'
@@ -10,17 +8,17 @@ import { fenced, type Answer, type Statement } from './statement.ts'
 const milliseconds = (expression: string) => `(date_part('epoch', ${expression}) * 1000)`
 
 /** Three looks into two small indexes: not reckoned yet, due, and reckoned from a time that is yet to come (again). */
-const due = `
+const dueNow = `
   SELECT s.id, s.cron_expr AS cron, s.timezone, s.next_run_at::text AS seen,
     COALESCE(s.next_run_at <= now() AND s.reckoned_from <= now(), false) AS due,
-    ${milliseconds('CASE WHEN s.next_run_at IS NULL THEN LEAST(s.reckoned_from, now()) ELSE now() END')} AS "from"
+    CASE WHEN s.next_run_at IS NULL THEN LEAST(s.reckoned_from, now()) ELSE now() END AS "from"
   FROM workspace_schedules s
   WHERE s.enabled AND (s.next_run_at IS NULL OR s.next_run_at <= now() OR s.reckoned_from > now())
   ORDER BY s.next_run_at NULLS FIRST, s.id LIMIT $1`
 
-const open = `
+const openNow = `
   SELECT r.id, r.workspace_id AS "workspaceId", s.name AS schedule, s.prompt, s.enabled, r.attempts,
-    ${milliseconds('r.due_at')} AS due_at, ${milliseconds('(now() - r.fire_at)')} AS waited, w.status AS phase,
+    r.due_at AS "dueAt", ${milliseconds('(now() - r.fire_at)')} AS waited, w.status AS phase,
     w.delivery_mode AS "deliveryMode", w.active_tasks AS "activeTasks", w.max_concurrent_tasks AS "maxConcurrentTasks"
   FROM workspace_schedule_runs r
     JOIN workspace_schedules s ON s.id = r.schedule_id JOIN workspaces w ON w.id = s.workspace_id
@@ -154,15 +152,7 @@ const finish: Statement<RunEnd, Answer, void> = {
   result: () => {},
 }
 
-interface DueRow {
-  id: string
-  cron: string
-  timezone: string
-  seen: string | null
-  due: boolean
-  from: number
-}
-type OpenRow = Omit<OpenRun, 'dueAt'> & { due_at: number; phase: Phase; workspaceId: WorkspaceId; waited: Duration }
+type DueRow = Omit<DueSchedule, 'seen'> & { readonly seen: string | null }
 
 export function openSchedules(
   database: Database,
@@ -183,13 +173,17 @@ export function openSchedules(
 
   return {
     async due(limit) {
-      const rows = await ask<DueRow>('schedules_due', due, limit)
-      return rows.map(({ seen, from, ...row }) => ({ ...row, seen: seen ?? undefined, from: new Date(from) }))
+      const rows = await ask<DueRow>('schedules_due', dueNow, limit)
+      return rows.map(({ id, cron, timezone, seen, due, from }) => ({
+        id,
+        cron,
+        timezone,
+        seen: seen ?? undefined,
+        due,
+        from,
+      }))
     },
-    async open(limit) {
-      const rows = await ask<OpenRow>('schedule_runs_open', open, limit)
-      return rows.map(({ due_at, ...row }) => ({ ...row, dueAt: new Date(due_at) }))
-    },
+    open: (limit) => ask<OpenRun>('schedule_runs_open', openNow, limit),
     advance: (item, fence) => advances.add({ item, fence }),
     begin: (item, fence) => begins.add({ item, fence }, true),
     finish: (item, fence) => ends.add({ item, fence }, true),
