@@ -11,8 +11,14 @@ export const failpoints = [
   'ensured', // the instance runs; its facts are not recorded
   'observed', // the facts are recorded; the status is not written
   'failed', // a failure is recorded; the instance is still there
+  'adopted', // a running instance was taken over; the row does not know it yet
+  'hibernating', // an idle agent's sleep is claimed; the instance is still there
+  'prepared', // the image of a replacement is there; nothing is taken away yet
   'removed', // an instance was taken away
+  'rested', // the row says paused or hibernated
   'tombstoned', // a deletion marked the row removed and revoked its tokens
+  'cascaded', // a deletion asked its lowest descendants to go
+  'leaked', // a deletion gave an instance up and wrote that down
   'erased', // a deletion took instance and volumes; the finalizer is still there
   'reported', // the status is written
   'applied', // an import applied one child

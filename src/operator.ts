@@ -5,6 +5,7 @@ import { orgImportType, type OrgImport } from './api/org-import.ts'
 import { pluginInstallType, type PluginInstall } from './api/plugin-install.ts'
 import { runtimeType, type Runtime } from './api/runtime.ts'
 import { workspaceType, type Workspace } from './api/workspace.ts'
+import { keyOf } from './api/meta.ts'
 import type { Backend } from './backends/backend.ts'
 import type { Config } from './config.ts'
 import {
@@ -169,8 +170,10 @@ function addControllers(manager: Manager, parts: Parts): void {
         defaultBackend: config.DEFAULT_BACKEND,
         backends: new Set(backends.keys()),
         platformUrl: config.PLATFORM_URL ?? `http://127.0.0.1:${config.PLATFORM_PORT}`,
+        tiers: config.TIERS,
       },
       ...workspaceViews(sources, (key) => workspace.enqueue(key)),
+      destroy: (ws, signal) => client.delete(workspaceType, keyOf(ws), ws.metadata.uid, signal),
     }),
   })
   watchAround(workspace, sources)

@@ -85,3 +85,5 @@ export const finalizer = `${group}/finalizer`
 export const reconcileRequestedAt = `${group}/reconcile-requested-at`
 /** Asks for one restart, as `kubectl rollout restart` does it. */
 export const restartedAt = `${group}/restarted-at`
+/** Wakes a sleeping agent at this time (RFC 3339), or at once when it has passed since the agent fell asleep. */
+export const wakeAt = `${group}/wake-at`

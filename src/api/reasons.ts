@@ -1,6 +1,6 @@
 /**
  * Every condition type and reason of the kinds that a controller acts on. Types are adjectives or participles that are good
- * when True (but for Reconciling, Stalled and Unsupported, which exist only while True); reasons are CamelCase and
+ * when True (but for Reconciling, Stalled, Unsupported and PruneBlocked, which exist only while True); reasons are CamelCase and
  * never change their meaning, since alerts and scripts compare them.
  */
 
@@ -20,12 +20,26 @@ export type WorkspaceCondition =
   | 'Connected'
   | 'ImageCurrent'
   | 'PluginsMaterialized'
+  /** The template of an adopted row is known; only where it is not. */
   | 'TemplateKnown'
+  /** An end set in advance is less than an hour away; only while true. */
+  | 'Expiring'
+  /** The tier means more than the operator's configuration allows; only while true. */
+  | 'Downgraded'
+  /** Tasks are at work, but no message has come or gone for long; only while true. */
+  | 'BusyTooLong'
 
 export type OrgImportCondition =
-  CommonCondition | 'SourceReady' | 'TemplateParsed' | 'EnvironmentReady' | 'Applied' | 'Provisioned'
+  | CommonCondition
+  | 'SourceReady'
+  | 'TemplateParsed'
+  | 'EnvironmentReady'
+  | 'Applied'
+  | 'Provisioned'
+  /** A plan deletes so much that it waits for a person; exists only while true. */
+  | 'PruneBlocked'
 
-export type RuntimeCondition = CommonCondition | 'Resolved'
+export type RuntimeCondition = CommonCondition | 'Resolved' | 'ImageCurrent'
 
 /** Reasons that any kind may give. */
 type CommonReason =
@@ -89,9 +103,23 @@ export type WorkspaceReason =
   | 'ImageCurrent'
   | 'ImageStale'
   | 'ImageUnknown'
+  | 'ImageUnavailable'
+  | 'WaitsForIdle'
+  | 'WaitsForRestart'
+  | 'WaitsForCanaries'
+  | 'WaitsForOthers'
   | 'NoPlugins'
   | 'NoTemplate'
   | 'TemplateUnknown'
+  | 'SeedMismatch'
+  | 'AgentOwnedPath'
+  | 'ForbiddenKey'
+  | 'NothingToAdopt'
+  | 'AdoptionRefused'
+  | 'Expired'
+  | 'LifetimeEnds'
+  | 'NoTraffic'
+  | 'Cascading'
 
 export type OrgImportReason =
   | CommonReason
@@ -125,7 +153,11 @@ export type OrgImportReason =
   | 'Provisioned'
   | 'Provisioning'
   | 'NodeFailed'
+  /** The plan waits for spec.approvedPlan. */
   | 'PlanBlocked'
+  /** It deletes more than it may without a person. */
+  | 'TooManyDeletes'
   | 'DryRun'
 
-export type RuntimeReason = CommonReason | 'Resolved' | 'DigestRequired' | 'AmbiguousDefaultRuntime' | 'InUse'
+export type RuntimeReason =
+  CommonReason | 'Resolved' | 'DigestRequired' | 'AmbiguousDefaultRuntime' | 'InUse' | 'ImageCurrent' | 'ImageStale'

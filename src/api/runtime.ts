@@ -57,8 +57,17 @@ const runtimeSpec = f.ruled(
       .int()
       .min(1)
       .max(10_000)
-      .meta({ description: 'How many workspaces a rollout may restart at once.' })
+      .meta({
+        description:
+          'How many of its workspaces may be down at once while a new image, secret or setting reaches them. Absent: a quarter, at least one.',
+      })
       .exactOptional(),
+    soak: f
+      .duration()
+      .default('5m')
+      .meta({
+        description: 'How long every canary workspace must be well on a new image before production ones follow.',
+      }),
     suspend: f.suspend,
     deletionPolicy: f.deletionPolicy(
       'A Runtime owns nothing outside the cluster: workspaces that run keep running under either value.',
@@ -95,12 +104,7 @@ export type RuntimeSpec = f.Frozen<z.output<typeof runtimeSpec>>
 export type RuntimeStatus = f.Frozen<z.output<typeof runtimeStatus>>
 export type Runtime = KubeObject<RuntimeSpec, RuntimeStatus>
 
-const unsupported: readonly f.Unsupported<RuntimeSpec>[] = [
-  { field: 'platform', when: (spec) => spec.platform !== undefined },
-  { field: 'template', when: (spec) => spec.template !== undefined },
-  { field: 'rollout', value: 'OnRestart', when: (spec) => spec.rollout === 'OnRestart' },
-  { field: 'maxUnavailable', when: (spec) => spec.maxUnavailable !== undefined },
-]
+const unsupported: readonly f.Unsupported<RuntimeSpec>[] = []
 
 /** Fields this spec asks for that no controller acts on yet. */
 export const unsupportedFields = (spec: RuntimeSpec): string[] => f.askedFor(unsupported, spec)

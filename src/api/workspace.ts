@@ -28,9 +28,20 @@ const hibernation = z.object({
   idleAfter: f.duration().meta({ description: 'How long without a task before it sleeps: 30m.' }),
 })
 
-const lifetime = z.object({
-  expiresAfter: f.duration().meta({ description: 'How long after its creation: 30d.' }),
-  action: z.enum(['Pause', 'Delete']).default('Pause').meta({ description: 'What happens then.' }),
+const lifetime = f.ruled(
+  z.object({
+    expiresAfter: f.duration().meta({ description: 'How long after its creation: 720h.' }).exactOptional(),
+    expiresAt: f.time('When it ends: 2027-01-31T18:00:00Z.').exactOptional(),
+    action: z.enum(['Pause', 'Delete']).default('Pause').meta({ description: 'What happens then.' }),
+  }),
+  f.exactlyOne('expiresAfter', 'expiresAt'),
+)
+
+const deletion = z.object({
+  giveUpAfter: f.duration().meta({
+    description:
+      'How long a deletion waits for a backend that does not answer. After that the instance is written down as leaked and the Workspace goes. Absent: it waits for ever.',
+  }),
 })
 
 const canvas = z.object({
@@ -106,6 +117,7 @@ const fields = z.object({
   childrenPolicy: z.enum(['Orphan', 'Cascade']).default('Orphan').meta({
     description: 'What deleting this one does to its descendants: they keep running, or go first.',
   }),
+  deletion: deletion.meta({ description: 'Bounds of a deletion.' }).exactOptional(),
   deletionPolicy: f.deletionPolicy('Delete removes the instance and its volumes; Retain leaves them as they are.'),
   env: f.listBy('name', f.envVar, 256, 'Environment of the agent; wins over envFrom.').exactOptional(),
   envFrom: f.atomic(f.envSource, 32, 'Whole Secrets and ConfigMaps as environment; later ones win.').exactOptional(),
@@ -125,7 +137,8 @@ const fields = z.object({
   categoryRouting: categoryRouting.exactOptional(),
   canvas: canvas.meta({ description: 'Where it is drawn. Drawing only: nothing else follows.' }).exactOptional(),
   updateRing: z.enum(['production', 'canary']).default('production').meta({
-    description: 'canary workspaces get plugin updates first.',
+    description:
+      'canary workspaces get new images and plugins first; production ones follow once those have proved good.',
   }),
   adopt: adopt.meta({ description: 'Take over what exists already. Only at creation.' }).exactOptional(),
 })
@@ -185,6 +198,19 @@ const image = z.object({
   current: z.boolean().meta({ description: 'Whether it is the one the Runtime asks for.' }).exactOptional(),
 })
 
+const lastFailure = z.object({
+  reason: f.bounded(128).meta({ description: 'Why, as one CamelCase word.' }),
+  exitCode: z.int().meta({ description: 'Exit code of the instance, where it ended.' }).exactOptional(),
+  at: f.time('When.'),
+  logTail: f.bounded(8192).meta({ description: 'The last lines it wrote, secrets taken out.' }).exactOptional(),
+})
+
+const limits = z.object({
+  memory: f.bounded(32).meta({ description: 'Memory: 2Gi.' }),
+  cpus: z.number().meta({ description: 'CPUs.' }),
+  pids: z.int().meta({ description: 'Processes and threads.' }),
+})
+
 const template = z.object({
   identity: f.bounded(253).meta({ description: 'The template the instance was made from.' }).exactOptional(),
   revision: f.bounded(253).meta({ description: 'Its revision.' }).exactOptional(),
@@ -203,6 +229,10 @@ const workspaceStatus = z.object({
   image: image.meta({ description: 'The image of the instance.' }).exactOptional(),
   template: template.meta({ description: 'The template of the instance.' }).exactOptional(),
   agent: agent.meta({ description: 'What the agent says of itself.' }).exactOptional(),
+  limits: limits.meta({ description: 'Hard limits of the instance, as its tier gives them.' }).exactOptional(),
+  lastFailure: lastFailure
+    .meta({ description: 'The last time the instance failed, and its last words.' })
+    .exactOptional(),
   children: counts({ total: 'Children.', ready: 'Children that are Ready.' }, 'Its direct children.').exactOptional(),
 })
 
@@ -211,20 +241,12 @@ export type WorkspaceStatus = f.Frozen<z.output<typeof workspaceStatus>>
 export type Workspace = KubeObject<WorkspaceSpec, WorkspaceStatus>
 
 const unsupported: readonly f.Unsupported<WorkspaceSpec>[] = [
-  { field: 'template', when: (spec) => spec.template !== undefined },
-  { field: 'hibernation', when: (spec) => spec.hibernation !== undefined },
-  { field: 'lifetime', when: (spec) => spec.lifetime !== undefined },
-  { field: 'updateStrategy', value: 'Immediate', when: (spec) => spec.updateStrategy === 'Immediate' },
-  { field: 'updateStrategy', value: 'OnRestart', when: (spec) => spec.updateStrategy === 'OnRestart' },
-  { field: 'childrenPolicy', value: 'Cascade', when: (spec) => spec.childrenPolicy === 'Cascade' },
-  { field: 'workspaceAccess', value: 'read_only', when: (spec) => spec.workspaceAccess === 'read_only' },
-  { field: 'workspaceAccess', value: 'read_write', when: (spec) => spec.workspaceAccess === 'read_write' },
   { field: 'compute', when: (spec) => spec.compute !== undefined },
   { field: 'schedules', when: (spec) => (spec.schedules ?? []).length > 0 },
   { field: 'channels', when: (spec) => (spec.channels ?? []).length > 0 },
   { field: 'memories', when: (spec) => (spec.memories ?? []).length > 0 },
   { field: 'categoryRouting', when: (spec) => spec.categoryRouting !== undefined },
-  { field: 'adopt', when: (spec) => spec.adopt !== undefined },
+  { field: 'adopt.instanceID', when: (spec) => spec.adopt?.instanceID !== undefined },
 ]
 
 /** Fields this spec asks for that no controller acts on yet, as `spec.adopt`. */

@@ -4,7 +4,9 @@ import { cells, steps, wishes, type Sight, type Step, type Wish } from '../contr
 const wishWords: Record<Wish, string> = {
   running: 'to run',
   holding: 'to run, but the next launch must wait',
+  keeping: 'to run, but what runs may not be replaced yet',
   stopped: 'to be paused',
+  asleep: 'to sleep, by the claim in the row',
   deleted: 'to be deleted',
 }
 
@@ -15,9 +17,11 @@ const sightWords: Record<Sight, string> = {
   starting: 'it is on its way',
   booting: 'it runs, the agent has not registered yet',
   overdue: 'as booting, and the boot deadline is over',
-  silent: 'as overdue, and recorded as failed',
+  silent: 'it runs, and is recorded as failed',
   serving: 'it runs and the agent has registered',
-  outdated: 'it was made from another desired state',
+  mute: 'as serving, but the agent was silent at two looks',
+  outdated: 'it runs, made from another desired state',
+  leftover: 'it does not run, and was made from another desired state',
   stopping: 'it is on its way out',
   crashed: 'it ended by itself',
   ended: 'it ended by itself, and that is recorded',
@@ -29,6 +33,7 @@ const stepWords: Record<Step, string> = {
   launch: 'mint a token, record the launch, make and start the instance',
   fail: 'record the failure with the last words of the instance; nothing is taken away yet',
   remove: 'stop and remove the instance, keep its volumes',
+  replace: 'make sure that what follows can start, then remove',
   erase: 'remove the instance and what deletionPolicy gives up; once that is proved gone, let the object go',
 }
 

@@ -110,10 +110,10 @@ describe('on the way up', () => {
   })
 
   test('what no controller acts on yet is named, and the rest works', async () => {
-    await apply('eager', { hibernation: { idleAfter: '30m' } })
+    await apply('eager', { adopt: { instanceID: 'i-0123456789abcdef0', policy: 'AdoptOrCreate' } })
     const eager = await settles('eager', 'Ready', 'True Settled')
     expect(conditionOf(eager.status, 'Unsupported')).toBe('True NotActedOnYet')
-    expect(messageOf(eager.status, 'Unsupported')).toContain('spec.hibernation')
+    expect(messageOf(eager.status, 'Unsupported')).toContain('spec.adopt.instanceID')
   })
 })
 

@@ -7,8 +7,12 @@ import type { ConditionDraft, Context, Outcome, Reconciler, Verdict } from '../.
 /** Who uses a Runtime, by what their statuses say. */
 export interface Usage {
   readonly current: number
-  readonly stale: number
+  /** Keys of those that run an older image. */
+  readonly stale: readonly string[]
 }
+
+const countsOf = ({ current, stale }: Usage) => ({ current, stale: stale.length })
+const usersOf = ({ current, stale }: Usage) => current + stale.length
 
 export interface RuntimeCollaborators {
   readonly usage: (runtime: Runtime) => Usage
@@ -25,7 +29,7 @@ export class RuntimeReconciler implements Reconciler<Runtime> {
 
   async reconcile(runtime: Runtime, ctx: Context): Promise<Verdict<RuntimeStatus>> {
     const usage = this.#with.usage(runtime)
-    const users = usage.current + usage.stale
+    const users = usersOf(usage)
     if (runtime.metadata.deletionTimestamp !== undefined) {
       // Like a volume in use: taking the image away from under its workspaces would stall every one of them.
       if (users > 0) return inUse(usage)
@@ -47,8 +51,8 @@ type Draft = ConditionDraft & { readonly type: RuntimeCondition; readonly reason
 function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], outcome: Outcome): Verdict<RuntimeStatus> {
   const { spec } = runtime
   const digest = spec.digest ?? /@(sha256:[0-9a-f]{64})$/.exec(spec.image)?.[1]
-  const users = usage.current + usage.stale
-  const stale = usage.stale === 0 ? '' : `, ${usage.stale} of them with an older image`
+  const users = usersOf(usage)
+  const stale = usage.stale.length === 0 ? '' : `, ${usage.stale.length} of them with an older image`
   const summary = spec.suspend
     ? 'Suspended: spec.suspend is true'
     : `Resolved to ${digest === undefined ? spec.image : digest.slice(0, 19)}; used by ${users}${stale}`
@@ -69,6 +73,7 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
       message: digest ?? `${spec.image}, not pinned by a digest`,
     },
   ]
+  if (users > 0) conditions.push(imageCondition(usage))
   if (fields.length > 0)
     conditions.push({
       type: 'Unsupported',
@@ -79,7 +84,7 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
   return {
     status: {
       ...(digest !== undefined && { resolvedDigest: digest }),
-      workspaces: usage,
+      workspaces: countsOf(usage),
       summary: outcome.kind === 'blocked' ? `Stalled: ${outcome.message}` : summary,
       conditions,
       transition: { to: spec.suspend ? 'suspended' : 'resolved', reason: 'Resolved', actor: 'user' },
@@ -88,12 +93,28 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
   }
 }
 
+/** How many names a condition spells out. */
+const shown = 10
+
+function imageCondition({ current, stale }: Usage): Draft {
+  if (stale.length === 0)
+    return {
+      type: 'ImageCurrent',
+      status: 'True',
+      reason: 'ImageCurrent',
+      message: `no workspace of ${current} runs another image`,
+    }
+  const more = stale.length > shown ? ` and ${stale.length - shown} more` : ''
+  const message = `${stale.length} run another image: ${stale.slice(0, shown).join(', ')}${more}`
+  return { type: 'ImageCurrent', status: 'False', reason: 'ImageStale', message }
+}
+
 function inUse(usage: Usage): Verdict<RuntimeStatus> {
-  const users = usage.current + usage.stale
+  const users = usersOf(usage)
   const message = `Deleting: waits for ${users} workspace${users === 1 ? '' : 's'} that still use${users === 1 ? 's' : ''} it`
   return {
     status: {
-      workspaces: usage,
+      workspaces: countsOf(usage),
       summary: message,
       conditions: [{ type: 'Ready', status: 'False', reason: 'InUse', message }],
       transition: { to: 'deleting', reason: 'InUse', actor: 'user' },

@@ -4,15 +4,17 @@ import type { Runtime } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { Backend } from '../../backends/backend.ts'
 import { seconds } from '../../duration.ts'
-import type { Change } from '../../kube/client.ts'
+import type { Cache, Change } from '../../kube/client.ts'
 import type { Controller } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
 import type { WorkspaceStore } from '../../store/workspace-store.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
 import { referencesOf } from './environment.ts'
+import { canaryIndex, downIndex } from './fleet.ts'
 import type { WorkspaceCollaborators } from './reconcile.ts'
 import type { Surroundings } from './resolve.ts'
+import { Rollout } from './rollout.ts'
 
 const namespaceOf = ({ metadata }: Workspace) => metadata.namespace ?? ''
 const siblingIndex = (ws: Workspace) =>
@@ -26,6 +28,10 @@ export const workspaceIndexes = {
   runtime: (ws: Workspace) => [ws.spec.runtime ?? ''],
   reference: (ws: Workspace) =>
     [...referencesOf(ws.spec)].map((reference) => reference.replace('/', `/${namespaceOf(ws)}/`)),
+  down: downIndex,
+  canary: canaryIndex,
+  /** The Runtime in use, defaults applied. */
+  fleet: (ws: Workspace) => (ws.status?.runtime === undefined ? [] : [ws.status.runtime]),
   /** `Secret/namespace`: who has to look again when a namespace is opened. */
   referring: (ws: Workspace) => [
     ...new Set([...referencesOf(ws.spec)].map((reference) => `${reference.split('/')[0] ?? ''}/${namespaceOf(ws)}`)),
@@ -39,12 +45,15 @@ interface Sources {
   readonly references: References
 }
 
-/** The reconciler's view of caches. `wake` is called for children that may be waiting for their parent's row. */
-export function workspaceViews(
-  { workspaces, runtimes, references }: Sources,
-  wake: (key: Key) => void,
-): Pick<WorkspaceCollaborators, 'surroundings' | 'children' | 'onRecorded'> {
-  const childrenOf = (ws: Workspace) => workspaces.cache.byIndex('parent', keyOf(ws))
+type Views = Pick<
+  WorkspaceCollaborators,
+  'surroundings' | 'children' | 'onRecorded' | 'descendants' | 'rollout' | 'peers' | 'canaries'
+>
+
+/** The reconciler's view of caches. `wake` is called for those that may be waiting for what another has just done. */
+export function workspaceViews({ workspaces, runtimes, references }: Sources, wake: (key: Key) => void): Views {
+  const { cache } = workspaces
+  const childrenOf = (ws: Workspace) => cache.byIndex('parent', keyOf(ws))
   return {
     surroundings: (ws): Surroundings => ({
       runtimes: new Map([...runtimes.cache.values()].map((runtime) => [runtime.metadata.name, runtime])),
@@ -58,6 +67,39 @@ export function workspaceViews(
     onRecorded: (ws) => {
       for (const child of childrenOf(ws)) wake(keyOf(child))
     },
+    descendants: (ws) => below(cache, ws),
+    rollout: new Rollout(wake),
+    peers: (runtime) => ({
+      total: cache.byIndex('fleet', runtime).length,
+      down: new Set(cache.byIndex('down', runtime).map(keyOf)),
+    }),
+    canaries: (runtime) => cache.byIndex('canary', runtime),
+  }
+}
+
+/** All below one, at any depth; a cycle is walked once. */
+function below(cache: Cache<Workspace>, top: Workspace): Workspace[] {
+  const found = new Map<Key, Workspace>()
+  const walk = (ws: Workspace) => {
+    for (const child of cache.byIndex('parent', keyOf(ws))) {
+      if (child === top || found.has(keyOf(child))) continue
+      found.set(keyOf(child), child)
+      walk(child)
+    }
+  }
+  walk(top)
+  return [...found.values()]
+}
+
+/** Those above one that are on their way out: a cascade waits for its leaves. */
+function* endingAbove(cache: Cache<Workspace>, ws: Workspace): Iterable<Key> {
+  const seen = new Set<Key>()
+  for (let name = ws.spec.parentRef?.name; name !== undefined;) {
+    const key: Key = `${namespaceOf(ws)}/${name}`
+    const above = seen.has(key) ? undefined : cache.get(key)
+    seen.add(key)
+    if (above?.metadata.deletionTimestamp !== undefined) yield key
+    name = above?.spec.parentRef?.name
   }
 }
 
@@ -72,7 +114,12 @@ export function watchAround(controller: Controller<Workspace>, { workspaces, run
   controller.watch(workspaces, ({ key, before, after }) => {
     const freed = before !== undefined && (after === undefined || siblingIndex(before) !== siblingIndex(after))
     const cameOrWent = before?.metadata.uid !== after?.metadata.uid
-    return [...(freed ? keys('sibling', siblingIndex(before)) : []), ...(cameOrWent ? keys('parent', key) : [])]
+    const concerned = freed ? keys('sibling', siblingIndex(before)) : []
+    // Children follow what their parent became; all below follow what is asked of it.
+    if (cameOrWent || effective(before) !== effective(after)) concerned.push(...keys('parent', key))
+    if (after !== undefined && asked(before) !== asked(after)) concerned.push(...below(cache, after).map(keyOf))
+    if (before !== undefined && after === undefined) concerned.push(...endingAbove(cache, before))
+    return concerned
   })
   workspaces.onChange((change) => {
     for (const parent of parentsToRecount(change)) controller.enqueueAfter(parent, seconds(1))
@@ -89,6 +136,11 @@ export function watchAround(controller: Controller<Workspace>, { workspaces, run
     })
   }
 }
+
+const effective = (ws: Workspace | undefined) => ws?.status?.effectivePower?.state
+/** All of a spec that the power of descendants rests on. */
+const asked = (ws: Workspace | undefined) =>
+  ws && `${ws.spec.power} ${JSON.stringify(ws.spec.lifetime ?? {})} ${ws.spec.parentRef?.name ?? ''}`
 
 /** A parent shows how many of its children are ready: it is told a second later, once for many. */
 function parentsToRecount({ before, after }: Change<Workspace>): Set<Key> {

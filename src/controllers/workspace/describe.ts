@@ -1,15 +1,19 @@
 /**
  * From the facts of a pass to what people read. Pure. Owns the conditions RuntimeResolved, ParentFound, Recorded,
- * Launched, Connected, ImageCurrent, Unsupported and Ready; Reconciling and Stalled follow from the outcome.
+ * Launched, Connected, ImageCurrent, TemplateKnown, Expiring, Downgraded, BusyTooLong, Unsupported and Ready; Reconciling
+ * and Stalled follow from the outcome, but for a replacement that waits: the agent serves meanwhile, and says so.
  */
 import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
 import { unsupportedFields, type Workspace, type WorkspaceStatus } from '../../api/workspace.ts'
-import type { Observation } from '../../backends/backend.ts'
+import { hostAccesses, type Limits, type Observation } from '../../backends/backend.ts'
+import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
 import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } from './judge.ts'
-import type { Sight } from './plan.ts'
+import { hashOf, type Sight } from './plan.ts'
+import { notice } from './power.ts'
 import type { Obstacle } from './resolve.ts'
+import { changedParts } from './spec-hash.ts'
 
 type Draft = StatusDraft<WorkspaceStatus>
 
@@ -20,7 +24,7 @@ const condition = (
   message: string,
 ): ConditionDraft => ({ type, status: holds === 'Unknown' ? holds : holds ? 'True' : 'False', reason, message })
 
-export function describe(facts: Facts, outcome: Outcome): Verdict<WorkspaceStatus> {
+export function describe(facts: Facts, outcome: Outcome, now: Date): Verdict<WorkspaceStatus> {
   const { workspace, desired, row, seen } = facts
   const { intent } = desired
   const launched = judgeLaunched(facts)
@@ -29,13 +33,13 @@ export function describe(facts: Facts, outcome: Outcome): Verdict<WorkspaceStatu
   const conditions: ConditionDraft[] = [
     condition('Ready', ready.holds, ready.reason, ready.message),
     condition('RuntimeResolved', true, 'RuntimeFound', `runtime "${intent.runtime}", model "${intent.model}"`),
-    ...(workspace.spec.parentRef
-      ? [condition('ParentFound', true, 'Found', `reports to "${workspace.spec.parentRef.name}"`)]
-      : []),
+    ...parentCondition(facts),
     condition('Recorded', true, 'Recorded', `row ${row.id}`),
     condition('Launched', launched.holds, launched.reason, launched.message),
     condition('Connected', connected.holds, connected.reason, connected.message),
     ...imageConditions(facts),
+    ...waitingConditions(facts),
+    ...timelyConditions(facts, now),
     ...unsupportedCondition(workspace),
   ]
   const status: Draft = {
@@ -44,11 +48,13 @@ export function describe(facts: Facts, outcome: Outcome): Verdict<WorkspaceStatu
     runtime: intent.runtime,
     model: intent.model,
     tier: intent.tier,
-    effectivePower:
-      desired.power === 'stopped' ? { state: 'Paused', reason: 'AsAsked' } : { state: 'Running', reason: 'AsAsked' },
+    effectivePower: effectivePowerOf(facts),
     instance: instanceOf(row, seen),
-    ...(row.backend !== 'external' && { image: imageOf(facts) }),
+    ...(desired.image !== undefined && { image: imageOf(facts, desired.image) }),
+    ...(row.template !== undefined && row.template !== '' && { template: { identity: row.template } }),
+    ...(row.backend !== 'external' && { limits: limitsShown(desired.instance.limits) }),
     ...agentOf(workspace, row),
+    ...failureOf(row),
     ...(facts.children.total > 0 && { children: facts.children }),
     summary: outcome.kind === 'blocked' ? `Stalled: ${outcome.message}` : ready.message,
     conditions,
@@ -104,14 +110,122 @@ export function describeDeleting(workspace: Workspace, waitingFor: string, outco
   return { status, outcome }
 }
 
-function imageConditions({ row, sight, desired }: Facts): ConditionDraft[] {
-  if (row.backend === 'external' || row.backend === 'process') return []
-  const current = sight === 'serving' || sight === 'booting'
-  return [
-    current
-      ? condition('ImageCurrent', true, 'ImageCurrent', `runs ${desired.image.ref}`)
-      : condition('ImageCurrent', 'Unknown', 'ImageUnknown', 'nothing runs that could be compared'),
-  ]
+function parentCondition({ workspace, desired }: Facts): ConditionDraft[] {
+  const name = workspace.spec.parentRef?.name
+  if (name === undefined) return []
+  if (desired.parentFound === true) return [condition('ParentFound', true, 'Found', `reports to "${name}"`)]
+  const message = `its parent "${name}" is gone: it goes on by itself; name another in spec.parentRef`
+  return [condition('ParentFound', false, 'ParentMissing', message)]
+}
+
+/** Whether what runs was made from the image that is wanted; undefined: nothing runs that could be compared. */
+function imageCurrent({ seen, row, desired }: Facts): boolean | undefined {
+  if (seen.state !== 'running') return undefined
+  return !changedParts(hashOf(seen.specHash, row), desired.intent.specHash).has('image')
+}
+
+function imageConditions(facts: Facts): ConditionDraft[] {
+  const { desired, turn } = facts
+  if (desired.image === undefined) return []
+  switch (imageCurrent(facts)) {
+    case true:
+      return [condition('ImageCurrent', true, 'ImageCurrent', `runs ${desired.image}`)]
+    case false: {
+      const why = turn.kind === 'wait' ? `: ${turn.message}` : ''
+      const reason = turn.kind === 'wait' && turn.reason === 'ImageUnavailable' ? turn.reason : 'ImageStale'
+      return [condition('ImageCurrent', false, reason, `runs another image than ${desired.image}${why}`)]
+    }
+    case undefined:
+      return [condition('ImageCurrent', 'Unknown', 'ImageUnknown', 'nothing runs that could be compared')]
+  }
+}
+
+/** An agent that serves from yesterday's spec is ready, and yet not what was asked for: kstatus calls that reconciling. */
+function waitingConditions({ turn, wish, row }: Facts): ConditionDraft[] {
+  const conditions: ConditionDraft[] = []
+  if (wish === 'keeping' && turn.kind === 'wait' && turn.reason !== 'WaitsForRestart')
+    conditions.push({
+      type: 'Reconciling',
+      status: 'True',
+      reason: turn.reason,
+      message: `Waiting to be replaced: ${turn.message}`,
+    })
+  if (row.template === undefined)
+    conditions.push(
+      condition(
+        'TemplateKnown',
+        false,
+        'TemplateUnknown',
+        'nobody knows from which template the adopted row was made, so it is not replaced: name it in spec.template.ref',
+      ),
+    )
+  return conditions
+}
+
+/** How long tasks may be at work without a message coming or going before somebody should look. */
+const longBusy = minutes(10)
+
+function timelyConditions({ power, row, desired }: Facts, now: Date): ConditionDraft[] {
+  const conditions: ConditionDraft[] = []
+  const { end } = power
+  if (end !== undefined && !end.over && end.at.getTime() - now.getTime() <= notice)
+    conditions.push(
+      condition(
+        'Expiring',
+        true,
+        'LifetimeEnds',
+        `its lifetime ends at ${rfc3339(end.at)}: it is then ${end.action === 'Pause' ? 'paused' : 'deleted'}`,
+      ),
+    )
+  const refused =
+    desired.intent.tier === 4 && row.backend === 'docker' ? hostAccessRefused(desired.instance.limits) : []
+  if (refused.length > 0) {
+    const message = `tier 4 stands for access to the host, which this operator's configuration does not give: it runs without ${refused.join(', ')}`
+    conditions.push(condition('Downgraded', true, 'HostAccessRefused', message))
+  }
+  const heard = Math.max(row.lastTrafficAt?.getTime() ?? 0, row.registeredAt?.getTime() ?? now.getTime())
+  if (row.activeTasks > 0 && now.getTime() - heard > longBusy)
+    conditions.push(
+      condition(
+        'BusyTooLong',
+        true,
+        'NoTraffic',
+        'the agent says it is at work, but no message has come or gone for ten minutes: see what it does',
+      ),
+    )
+  return conditions
+}
+
+const hostAccessRefused = ({ hostAccess }: Limits) => hostAccesses.filter((access) => !hostAccess.includes(access))
+
+function effectivePowerOf({ power: { power }, row, wish }: Facts): NonNullable<WorkspaceStatus['effectivePower']> {
+  if (wish === 'asleep') return { state: 'Hibernated', reason: 'Idle', since: rfc3339(row.statusSince) }
+  if (power.state === 'Running') return { state: 'Running', reason: 'AsAsked' }
+  return {
+    state: 'Paused',
+    reason: power.reason,
+    ...(row.status === 'paused' && { since: rfc3339(row.statusSince) }),
+    ...(power.by !== undefined && { by: power.by }),
+  }
+}
+
+const limitsShown = ({ memoryBytes, cpus, pids }: Limits): NonNullable<WorkspaceStatus['limits']> => ({
+  memory: memoryBytes % 2 ** 30 === 0 ? `${memoryBytes / 2 ** 30}Gi` : `${Math.round(memoryBytes / 2 ** 20)}Mi`,
+  cpus,
+  pids,
+})
+
+function failureOf({ lastFailure }: WorkspaceRow): Pick<WorkspaceStatus, 'lastFailure'> {
+  if (lastFailure === undefined) return {}
+  const { reason, exitCode, at, logTail } = lastFailure
+  return {
+    lastFailure: {
+      reason,
+      ...(exitCode !== undefined && { exitCode }),
+      at: rfc3339(at),
+      ...(logTail !== '' && { logTail }),
+    },
+  }
 }
 
 function unsupportedCondition({ spec }: Workspace): ConditionDraft[] {
@@ -123,9 +237,11 @@ function unsupportedCondition({ spec }: Workspace): ConditionDraft[] {
 
 function instanceOf(row: WorkspaceRow, seen: Observation): NonNullable<WorkspaceStatus['instance']> {
   const { backend } = row
-  if (seen.state !== 'running') return { backend }
+  const restarts = row.restarts > 0 ? { restarts: row.restarts } : {}
+  if (seen.state !== 'running') return { backend, ...restarts }
   return {
     backend,
+    ...restarts,
     id: seen.id,
     ...(seen.address !== '' && { address: seen.address }),
     specHash: seen.specHash,
@@ -133,12 +249,9 @@ function instanceOf(row: WorkspaceRow, seen: Observation): NonNullable<Workspace
   }
 }
 
-function imageOf({ desired, row, sight }: Facts): NonNullable<WorkspaceStatus['image']> {
-  return {
-    ref: desired.image.ref,
-    ...(row.imageDigest !== undefined && { digest: row.imageDigest }),
-    current: sight === 'serving' || sight === 'booting',
-  }
+function imageOf(facts: Facts, ref: string): NonNullable<WorkspaceStatus['image']> {
+  const { imageDigest } = facts.row
+  return { ref, ...(imageDigest !== undefined && { digest: imageDigest }), current: imageCurrent(facts) ?? false }
 }
 
 /**
@@ -161,6 +274,7 @@ function agentOf(workspace: Workspace, row: WorkspaceRow): Pick<WorkspaceStatus,
 
 function actorOf(row: WorkspaceRow, sight: Sight): string {
   if (row.status === 'online' || row.status === 'degraded' || row.status === 'offline') return 'agent'
+  if (row.status === 'paused') return 'user'
   return sight === 'crashed' || sight === 'ended' ? 'backend' : 'operator'
 }
 

@@ -8,7 +8,8 @@ export type Look = (kind: DataKind, name: string) => Found
 
 /** Why something referred to cannot be had. `Waiting` is the operator's own matter and passes by itself. */
 export interface Lack {
-  readonly reason: WorkspaceReason & (`${DataKind}${'Missing' | 'Forbidden'}` | 'KeyMissing' | 'Waiting')
+  readonly reason: WorkspaceReason &
+    (`${DataKind}${'Missing' | 'Forbidden'}` | 'KeyMissing' | 'ForbiddenKey' | 'Waiting')
   readonly message: string
 }
 
@@ -18,6 +19,18 @@ export interface Gathered {
   /** Values that came from Secrets: never to be shown. */
   readonly secrets: ReadonlySet<string>
 }
+
+/** Credentials of code hosts: an agent gets one only where its author named it, never with a whole Secret. */
+const codeHostTokens: ReadonlySet<string> = new Set([
+  'GITEA_TOKEN',
+  'GITHUB_TOKEN',
+  'GH_TOKEN',
+  'GITLAB_TOKEN',
+  'GL_TOKEN',
+  'BITBUCKET_TOKEN',
+])
+/** Credentials of those who run the platform: a Secret with one of them was not meant for agents (lifecycle §3.5). */
+const operatorScope = /(_PAT$|^CP_ADMIN_(API_)?TOKEN$|^(INFISICAL|RAILWAY|HETZNER|MOLECULE_OPERATOR)_)/
 
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
@@ -77,6 +90,14 @@ class Gatherer {
     const object = this.#open(kind, ref.name, ref.optional, where)
     for (const key of object?.keys ?? []) {
       const name = `${prefix}${key}`
+      if (codeHostTokens.has(name)) continue
+      if (operatorScope.test(name)) {
+        this.lacks.push({
+          reason: 'ForbiddenKey',
+          message: `${where}: key "${key}" of ${kind} "${ref.name}" is a credential of the platform's operators: take it out, or give it by name in spec.env if the agent is meant to have it`,
+        })
+        continue
+      }
       const value = object?.value(key)
       if (value !== undefined && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) this.#set(name, value, kind)
     }

@@ -5,7 +5,9 @@ import type { Observation } from '../../backends/backend.ts'
 import { formatDuration, type Duration } from '../../duration.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
 import type { Sight, Wish } from './plan.ts'
+import type { PowerVerdict } from './power.ts'
 import type { Desired } from './resolve.ts'
+import type { Turn } from './turn.ts'
 
 /** All that a pass learned once the row was recorded. */
 export interface Facts {
@@ -15,8 +17,11 @@ export interface Facts {
   readonly seen: Observation
   readonly sight: Sight
   readonly wish: Wish
+  readonly power: PowerVerdict
   /** Until the next launch may happen. */
   readonly hold: Duration
+  /** What the replacement of an outdated instance waits for. */
+  readonly turn: Turn
   /** What only the user can mend, found while acting. */
   readonly refusal?: { readonly reason: string; readonly message: string }
   /** What the launch has to wait for, as the backend said: an image that is being pulled. */
@@ -36,6 +41,7 @@ export function judgeLaunched({
   sight,
   wish,
   hold,
+  power,
   desired,
   refusal,
 }: Facts): Judgement & { holds: boolean | 'Unknown' } {
@@ -53,23 +59,21 @@ export function judgeLaunched({
       }
     case 'booting':
     case 'serving':
-      return { holds: true, reason: 'Running', message: `instance ${shortId(row.instanceId)} on ${row.backend}` }
-    case 'overdue':
+      return { holds: true, reason: 'Running', message: runningOn(row) }
     case 'silent':
-      return {
-        holds: false,
-        reason: 'BootDeadlineExceeded',
-        message: `the agent did not register within ${formatDuration(desired.bootDeadline)}: ${failure}`,
-      }
+      if (row.registeredAt !== undefined) return { holds: false, reason: 'HeartbeatLost', message: failure }
+      return overdue(desired, failure)
+    case 'overdue':
+      return overdue(desired, failure)
     case 'crashed':
     case 'ended':
       return { holds: false, reason: 'InstanceExited', message: failure }
+    case 'mute':
+      return { holds: false, reason: 'HeartbeatLost', message: 'the agent has fallen silent: it is started anew' }
     case 'outdated':
-      return {
-        holds: false,
-        reason: 'Replacing',
-        message: 'the instance is being replaced: what it was started with changed',
-      }
+      return wish === 'keeping' ? { holds: true, reason: 'Running', message: runningOn(row) } : replacing
+    case 'leftover':
+      return replacing
     case 'stopping':
       return { holds: false, reason: 'Stopping', message: 'the instance is stopping' }
     case 'created':
@@ -77,6 +81,9 @@ export function judgeLaunched({
       return { holds: false, reason: 'Starting', message: `the instance is starting on ${row.backend}` }
     case 'absent':
       if (wish === 'stopped') return { holds: false, reason: 'Paused', message: 'paused: there is no instance' }
+      if (wish === 'asleep') return { holds: false, reason: 'Hibernated', message: 'asleep: there is no instance' }
+      if (power.awaitsParent)
+        return { holds: false, reason: 'Waiting', message: 'starts as soon as its parent is resumed' }
       if (hold > 0 && row.lastError !== undefined) return { holds: false, reason: 'BackingOff', message: failure }
       return { holds: false, reason: 'Starting', message: `the instance is starting on ${row.backend}` }
   }
@@ -84,7 +91,9 @@ export function judgeLaunched({
 
 export function judgeConnected({ row, wish, sight }: Facts): Judgement & { holds: boolean } {
   if (wish === 'stopped') return { holds: false, reason: 'Paused', message: 'paused: no agent is expected' }
-  const running = row.backend === 'external' || sight === 'serving'
+  if (wish === 'asleep') return { holds: false, reason: 'Hibernated', message: 'asleep: no agent is expected' }
+  const kept = sight === 'outdated' && wish === 'keeping' && row.registeredAt !== undefined
+  const running = row.backend === 'external' || sight === 'serving' || kept
   switch (row.status) {
     case 'online':
       if (running) return { holds: true, reason: 'Registered', message: 'the agent is registered and beats' }
@@ -112,14 +121,18 @@ export function judgeConnected({ row, wish, sight }: Facts): Judgement & { holds
 }
 
 export function judgeReady(
-  { wish, sight, row, hold }: Facts,
+  { wish, sight, row, hold, power }: Facts,
   launched: Judgement & { holds: boolean | 'Unknown' },
   connected: Judgement & { holds: boolean },
 ): Judgement & { holds: boolean } {
   if (wish === 'stopped')
     return sight === 'absent'
-      ? { holds: true, reason: 'Paused', message: 'Paused: there is no instance, its configuration is kept' }
+      ? { holds: true, reason: 'Paused', message: pausedWhy(power) }
       : { holds: false, reason: 'Stopping', message: 'Pausing: the instance is being stopped' }
+  if (wish === 'asleep')
+    return sight === 'absent'
+      ? { holds: true, reason: 'Hibernated', message: 'Hibernated: idle, wakes on a message or a schedule' }
+      : { holds: false, reason: 'Stopping', message: 'Falling asleep: the instance is being stopped' }
   if (launched.holds !== true) {
     const retry =
       hold > 0 && launched.reason !== 'Starting'
@@ -133,5 +146,27 @@ export function judgeReady(
   return { holds: true, reason: 'Settled', message: 'Online: the agent is registered and beats' }
 }
 
+const replacing = {
+  holds: false,
+  reason: 'Replacing',
+  message: 'the instance is being replaced: what it was started with changed',
+} as const
+
+const overdue = ({ bootDeadline }: Desired, failure: string) =>
+  ({
+    holds: false,
+    reason: 'BootDeadlineExceeded',
+    message: `the agent did not register within ${formatDuration(bootDeadline)}: ${failure}`,
+  }) as const
+
+function pausedWhy({ power }: PowerVerdict): string {
+  const kept = 'there is no instance, its configuration is kept'
+  if (power.state === 'Running' || power.reason === 'AsAsked') return `Paused: ${kept}`
+  return power.reason === 'Expired'
+    ? `Paused: its lifetime is over; ${kept}`
+    : `Paused with its ancestor "${power.by ?? ''}": ${kept}`
+}
+
+const runningOn = ({ instanceId, backend }: WorkspaceRow) => `instance ${shortId(instanceId)} on ${backend}`
 const shortId = (id: string | undefined) => (id ?? 'unknown').slice(0, 12)
 export const capitalise = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)

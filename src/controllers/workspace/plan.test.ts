@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { InstanceId, Observation } from '../../backends/backend.ts'
-import { minutes } from '../../duration.ts'
+import { milliseconds, minutes } from '../../duration.ts'
 import { cells, holdOf, plan, sightOf, sights, wishes, type Memory } from './plan.ts'
 
 const now = new Date('2026-01-01T00:00:00Z')
@@ -28,22 +28,44 @@ const memory = (part: Partial<Memory> = {}): Memory => ({
   launchedAt: ago(1),
   launchAttempts: 1,
   registeredAt: undefined,
+  statusSince: ago(3600),
+  wantedSince: ago(3600),
   ...part,
 })
-const look = (seen: Observation, part: Partial<Memory> = {}) => sightOf(seen, memory(part), 'h', minutes(10), now)
+const look = (seen: Observation, part: Partial<Memory> = {}) => {
+  const age = seen.state === 'running' ? now.getTime() - seen.startedAt.getTime() : 0
+  return sightOf(seen, memory(part), 'h', minutes(10), milliseconds(age), now)
+}
 
 describe('the table', () => {
   test('unknown never leads to anything but waiting', () => {
-    expect(wishes.map((wish) => plan('unknown', wish))).toEqual(['wait', 'wait', 'wait', 'wait'])
+    expect(wishes.map((wish) => plan('unknown', wish))).toEqual(wishes.map(() => 'wait'))
   })
 
   test('only a running wish launches, and only where nothing was ever started', () => {
     const launching = cells().filter(({ step }) => step === 'launch')
-    expect(launching.map(({ sight, wish }) => `${sight} ${wish}`)).toEqual(['absent running', 'created running'])
+    expect(launching.map(({ sight, wish }) => `${sight} ${wish}`)).toEqual([
+      'absent running',
+      'absent keeping',
+      'created running',
+      'created keeping',
+    ])
   })
 
   test('a serving instance is touched only when it is not wanted', () => {
-    expect(wishes.map((wish) => plan('serving', wish))).toEqual(['nothing', 'nothing', 'remove', 'erase'])
+    expect(wishes.map((wish) => plan('serving', wish))).toEqual([
+      'nothing',
+      'nothing',
+      'nothing',
+      'remove',
+      'remove',
+      'erase',
+    ])
+  })
+
+  test('an outdated instance that may not be replaced yet is left alone', () => {
+    expect(plan('outdated', 'keeping')).toBe('nothing')
+    expect(plan('outdated', 'running')).toBe('replace')
   })
 
   test('erase belongs to deletion alone, and deletion ends in nothing else once the backend answers', () => {
@@ -52,7 +74,7 @@ describe('the table', () => {
   })
 
   test('every sight but a serving one has a way back to a running instance', () => {
-    const leadsTo: Record<string, string> = { remove: 'absent', fail: 'ended', launch: 'serving' }
+    const leadsTo: Record<string, string> = { remove: 'absent', replace: 'absent', fail: 'ended', launch: 'serving' }
     for (const start of sights) {
       let sight: string = start
       for (let i = 0; i < 5 && sight !== 'serving'; i++) {
@@ -67,9 +89,22 @@ describe('the table', () => {
 })
 
 describe('what a look means', () => {
-  test('an instance of another desired state is outdated, whatever it does', () => {
-    for (const seen of [running('old', now), exited('old')]) expect(look(seen)).toBe('outdated')
-    expect(look({ state: 'created', id, specHash: 'old' })).toBe('outdated')
+  test('an instance of another desired state is outdated while it runs, and a leftover else', () => {
+    expect(look(running('old', now))).toBe('outdated')
+    expect(look(exited('old'))).toBe('leftover')
+    expect(look({ state: 'created', id, specHash: 'old' })).toBe('leftover')
+  })
+
+  test('an adopted instance stands for what the row says it does', () => {
+    expect(look(running('adopted', now), { registeredAt: now })).toBe('serving')
+    expect(look(running('adopted', now), { registeredAt: now, launchedHash: 'older' })).toBe('outdated')
+  })
+
+  test('a silent agent is mute at the second look, and never before it had time to settle', () => {
+    const silent = { registeredAt: ago(600), status: 'offline', statusSince: ago(31) } as const
+    expect(look(running('h', ago(600)), silent)).toBe('mute')
+    expect(look(running('h', ago(600)), { ...silent, statusSince: ago(29) })).toBe('serving')
+    expect(look(running('h', ago(59)), silent)).toBe('serving')
   })
 
   test('a running instance boots, serves, or is overdue by the deadline of its runtime', () => {
@@ -87,9 +122,15 @@ describe('what a look means', () => {
 })
 
 describe('holding back', () => {
-  test('a desired state never launched is not held back', () => {
-    expect(holdOf(memory({ launchedHash: 'other' }), 'h', now)).toBe(0)
+  test('a desired state never launched is not held back, but for the quiet that makes ten changes one', () => {
     expect(holdOf(memory({ launchedAt: undefined }), 'h', now)).toBe(0)
+    expect(holdOf(memory({ launchedHash: 'other', wantedSince: ago(1) }), 'h', now)).toBe(0)
+    expect(holdOf(memory({ launchedHash: 'other', wantedSince: ago(0.2) }), 'h', now)).toBe(300)
+  })
+
+  test('a clock that was set back an hour holds nothing back for an hour', () => {
+    expect(holdOf(memory({ launchedHash: 'other', wantedSince: ago(-3600) }), 'h', now)).toBe(500)
+    expect(holdOf(memory({ launchedAt: ago(-3600), launchAttempts: 1 }), 'h', now)).toBe(5000)
   })
 
   test('failed boots double the wait up to five minutes', () => {

@@ -3,17 +3,26 @@
  * `docs/states.md`, which is printed from the same table.
  *
  *              launch           agent registers
- *   absent ───────────► booting ───────────────► serving
- *     ▲                    │ deadline, exit         │ exit
- *     │ remove             ▼                        ▼
- *     └──────────────── failed ◄──────────────── crashed
+ *   absent ───────────► booting ───────────────► serving ──┐ silent for long
+ *     ▲                    │ deadline, exit         │ exit │
+ *     │ remove             ▼                        ▼      ▼
+ *     └──────────────── failed ◄────────────── crashed · mute
  */
-import type { Observation } from '../../backends/backend.ts'
+import { adoptedHash, type Observation } from '../../backends/backend.ts'
 import { milliseconds, minutes, seconds, type Duration } from '../../duration.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
+import { sameWish } from './spec-hash.ts'
 
-/** What the spec asks for now. `holding`: an instance is wanted, but the next launch has to wait its turn. */
-export const wishes = ['running', 'holding', 'stopped', 'deleted'] as const
+/**
+ * What is wanted now: the spec, and the claims in flight that stand in the row.
+ *   running   an instance
+ *   holding   an instance, but the next launch has to wait its turn
+ *   keeping   an instance, but the one that is there may not be replaced yet
+ *   stopped   no instance: paused, or by an ancestor's pause
+ *   asleep    no instance: the claim of an idle agent's sleep stands (hibernating, hibernated)
+ *   deleted   nothing
+ */
+export const wishes = ['running', 'holding', 'keeping', 'stopped', 'asleep', 'deleted'] as const
 export type Wish = (typeof wishes)[number]
 
 /** What a look at the instance means, given what was recorded of it. */
@@ -24,45 +33,73 @@ export const sights = [
   'starting', // on its way
   'booting', // runs as wanted, the agent has not registered yet
   'overdue', // as booting, and the boot deadline is over
-  'silent', // overdue, and recorded as failed
+  'silent', // runs, and is recorded as failed
   'serving', // runs as wanted, the agent has registered
-  'outdated', // exists, made from another desired state
+  'mute', // as serving, but the agent has been silent at two looks
+  'outdated', // runs, made from another desired state
+  'leftover', // does not run, made from another desired state
   'stopping', // on its way out
   'crashed', // ended by itself, not recorded yet
   'ended', // ended by itself, and recorded
 ] as const
 export type Sight = (typeof sights)[number]
 
-export const steps = ['nothing', 'wait', 'launch', 'fail', 'remove', 'erase'] as const
+export const steps = ['nothing', 'wait', 'launch', 'fail', 'remove', 'replace', 'erase'] as const
 /**
  * `fail` records the failure with the last words of the instance; `remove` takes the instance and keeps its volumes;
- * `erase` takes all that deletionPolicy gives up, and ends the deletion once that is proved gone.
+ * `replace` is a remove that first makes sure of what comes after; `erase` takes all that deletionPolicy gives up, and
+ * ends the deletion once that is proved gone.
  */
 export type Step = (typeof steps)[number]
 
 /** Total by construction: the compiler refuses a missing cell. `unknown` never leads to anything destructive. */
 const table: Record<Sight, Record<Wish, Step>> = {
-  absent: { running: 'launch', holding: 'wait', stopped: 'nothing', deleted: 'erase' },
-  unknown: { running: 'wait', holding: 'wait', stopped: 'wait', deleted: 'wait' },
-  created: { running: 'launch', holding: 'wait', stopped: 'remove', deleted: 'erase' },
-  starting: { running: 'wait', holding: 'wait', stopped: 'remove', deleted: 'erase' },
-  booting: { running: 'wait', holding: 'wait', stopped: 'remove', deleted: 'erase' },
-  overdue: { running: 'fail', holding: 'fail', stopped: 'remove', deleted: 'erase' },
-  silent: { running: 'remove', holding: 'remove', stopped: 'remove', deleted: 'erase' },
-  serving: { running: 'nothing', holding: 'nothing', stopped: 'remove', deleted: 'erase' },
-  outdated: { running: 'remove', holding: 'remove', stopped: 'remove', deleted: 'erase' },
-  stopping: { running: 'wait', holding: 'wait', stopped: 'wait', deleted: 'erase' },
-  crashed: { running: 'fail', holding: 'fail', stopped: 'remove', deleted: 'erase' },
-  ended: { running: 'remove', holding: 'wait', stopped: 'remove', deleted: 'erase' },
+  absent: row('launch', 'wait', 'launch', 'nothing'),
+  unknown: { ...row('wait', 'wait', 'wait', 'wait'), deleted: 'wait' },
+  created: row('launch', 'wait', 'launch', 'remove'),
+  starting: row('wait', 'wait', 'wait', 'remove'),
+  booting: row('wait', 'wait', 'wait', 'remove'),
+  overdue: row('fail', 'fail', 'fail', 'remove'),
+  silent: row('remove', 'remove', 'remove', 'remove'),
+  serving: row('nothing', 'nothing', 'nothing', 'remove'),
+  mute: row('fail', 'fail', 'fail', 'remove'),
+  outdated: row('replace', 'replace', 'nothing', 'remove'),
+  leftover: row('remove', 'remove', 'remove', 'remove'),
+  stopping: row('wait', 'wait', 'wait', 'wait'),
+  crashed: row('fail', 'fail', 'fail', 'remove'),
+  ended: row('remove', 'wait', 'remove', 'remove'),
+}
+
+/** Pausing and sleeping end an instance alike; a deletion erases whatever a look can tell of. */
+function row(running: Step, holding: Step, keeping: Step, stopped: Step): Record<Wish, Step> {
+  return { running, holding, keeping, stopped, asleep: stopped, deleted: 'erase' }
 }
 
 export const plan = (sight: Sight, wish: Wish): Step => table[sight][wish]
 
 /** What of the row a plan may rest on. */
-export type Memory = Pick<WorkspaceRow, 'status' | 'launchedHash' | 'launchedAt' | 'launchAttempts' | 'registeredAt'>
+export type Memory = Pick<
+  WorkspaceRow,
+  'status' | 'statusSince' | 'launchedHash' | 'launchedAt' | 'launchAttempts' | 'registeredAt' | 'wantedSince'
+>
 
-/** Reads an observation in the light of the row. `hash` is the desired state's digest. */
-export function sightOf(seen: Observation, memory: Memory, hash: string, bootDeadline: Duration, now: Date): Sight {
+/** A silent agent is looked at a second time this long after the first, and never before it had this long to settle. */
+const secondLook = seconds(30)
+const settled = seconds(60)
+
+/** The hash that an instance stands for: an adopted one carries none of its own. */
+export const hashOf = (specHash: string, memory: Pick<Memory, 'launchedHash'>): string =>
+  specHash === adoptedHash ? (memory.launchedHash ?? '') : specHash
+
+/** Reads an observation in the light of the row. `age`: how long the instance has run, by a clock that does not jump. */
+export function sightOf(
+  seen: Observation,
+  memory: Memory,
+  hash: string,
+  bootDeadline: Duration,
+  age: Duration,
+  now: Date,
+): Sight {
   switch (seen.state) {
     case 'absent':
     case 'unknown':
@@ -70,33 +107,47 @@ export function sightOf(seen: Observation, memory: Memory, hash: string, bootDea
       return seen.state
     case 'created':
     case 'starting':
-      return seen.specHash === hash ? seen.state : 'outdated'
+      return sameWish(seen.specHash, hash) ? seen.state : 'leftover'
     case 'exited':
-      if (seen.specHash !== hash) return 'outdated'
+      if (!sameWish(hashOf(seen.specHash, memory), hash)) return 'leftover'
       return memory.status === 'failed' || memory.status === 'offline' ? 'ended' : 'crashed'
-    case 'running': {
-      if (seen.specHash !== hash) return 'outdated'
-      if (memory.registeredAt !== undefined) return 'serving'
-      if (now.getTime() - seen.startedAt.getTime() < bootDeadline) return 'booting'
-      return memory.status === 'failed' ? 'silent' : 'overdue'
-    }
+    case 'running':
+      if (!sameWish(hashOf(seen.specHash, memory), hash)) return 'outdated'
+      if (memory.status === 'failed') return 'silent'
+      if (memory.registeredAt === undefined) return age < bootDeadline ? 'booting' : 'overdue'
+      return memory.status === 'offline' && age >= settled && lasted(memory.statusSince, now) >= secondLook
+        ? 'mute'
+        : 'serving'
   }
 }
+
+const lasted = (since: Date, now: Date): number => now.getTime() - since.getTime()
 
 /** An instance that served this long may be launched again at once when it ends. */
 const settle = seconds(5)
 const longestHold = minutes(5)
+/** Changes that come within this time of each other are one replacement. */
+const quiet = milliseconds(500)
 
 /**
- * How long the next launch has to wait: nothing for a desired state never launched, five seconds after a launch that
- * served, then doubling with each launch that did not come to register, up to five minutes.
+ * How long the next launch has to wait. A desired state never launched waits for quiet, when it follows another; one
+ * that was: five seconds after a launch that served, then doubling with each launch that did not come to register, up
+ * to five minutes. Never longer than that, however the clock was set.
  */
 export function holdOf(memory: Memory, hash: string, now: Date): Duration {
-  if (memory.launchedAt === undefined || memory.launchedHash !== hash) return milliseconds(0)
+  const { launchedAt, launchedHash, wantedSince } = memory
+  if (launchedAt === undefined || launchedHash === undefined) return milliseconds(0)
+  if (!sameWish(launchedHash, hash)) return remaining(wantedSince, quiet, now)
   const failures = memory.registeredAt === undefined ? Math.max(0, memory.launchAttempts - 1) : 0
-  const hold = Math.min(settle * 2 ** Math.min(failures, 10), longestHold)
-  return milliseconds(Math.max(0, memory.launchedAt.getTime() + hold - now.getTime()))
+  return remaining(launchedAt, milliseconds(Math.min(settle * 2 ** Math.min(failures, 10), longestHold)), now)
 }
+
+const remaining = (since: Date, span: Duration, now: Date): Duration =>
+  milliseconds(Math.min(span, Math.max(0, since.getTime() + span - now.getTime())))
+
+/** How long until a look at a silent agent may call it mute. */
+export const untilSecondLook = (statusSince: Date, age: Duration, now: Date): Duration =>
+  milliseconds(Math.max(1000, secondLook - lasted(statusSince, now), settled - age))
 
 /** Every cell, for the page of states. */
 export const cells = (): readonly { sight: Sight; wish: Wish; step: Step }[] =>

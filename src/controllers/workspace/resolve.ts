@@ -1,15 +1,17 @@
 /** From a spec and its surroundings to what is wanted, defaults applied; or to what stands in the way. Pure. */
-import { createHash } from 'node:crypto'
 import { restartedAt } from '../../api/meta.ts'
 import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
 import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import type { InstanceRef, InstanceSpec } from '../../backends/backend.ts'
+import type { InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
 import { parseDuration, type Duration } from '../../duration.ts'
-import { workspaceId, type WorkspaceIntent } from '../../store/workspace-store.ts'
-import { renderAgentConfig } from './agent-config.ts'
-import { defaultTier, limitsOf, modelOf, type DeploymentMode } from './defaults.ts'
+import { workspaceId, type WorkspaceId, type WorkspaceIntent } from '../../store/workspace-store.ts'
+import { renderAgentConfig, type AgentConfig } from './agent-config.ts'
+import { defaultTier, limitsOf, modelOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
+import { gitIdentity } from './git-identity.ts'
+import { declaredRuntime, seedFault } from './seed.ts'
+import { specHashOf } from './spec-hash.ts'
 
 export interface Settings {
   readonly deploymentMode: DeploymentMode
@@ -18,6 +20,8 @@ export interface Settings {
   readonly backends: ReadonlySet<string>
   /** By which agents reach the operator. */
   readonly platformUrl: string
+  /** The hard limits of each tier. */
+  readonly tiers: Tiers
 }
 
 /** What a workspace can see around it. */
@@ -32,9 +36,12 @@ export interface Surroundings {
 /** Everything that a pass needs to know of the wish: the row's content, and the instance (absent for `external`). */
 export interface Desired {
   readonly intent: WorkspaceIntent
-  readonly power: 'running' | 'stopped'
+  readonly runtime: RuntimeSpec | undefined
   readonly bootDeadline: Duration
-  readonly image: { readonly ref: string; readonly digest: string | undefined }
+  /** Undefined where the backend runs no images. */
+  readonly image: string | undefined
+  /** Whether the object that spec.parentRef names exists; undefined for a root. */
+  readonly parentFound: boolean | undefined
   readonly instance: Omit<InstanceSpec, 'token'>
   readonly secrets: ReadonlySet<string>
 }
@@ -58,6 +65,8 @@ export const refOf = ({ metadata }: Workspace): InstanceRef => ({
 export function resolve(workspace: Workspace, around: Surroundings, settings: Settings): Desired | Obstacle {
   const parent = parentOf(workspace, around.sibling)
   if ('condition' in parent) return parent
+  const unsound = seedFault(workspace.spec)
+  if (unsound !== undefined) return unsound
   const backend = workspace.spec.backend ?? settings.defaultBackend
   const runtime = runtimeOf(workspace, around.runtimes, backend)
   if ('condition' in runtime) return runtime
@@ -73,6 +82,15 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
   const gathered = gather(workspace.spec, workspace.metadata.namespace ?? '', around.look)
   const lack = 'lacks' in gathered ? lacking(gathered.lacks) : missingVariables(runtime, model, gathered, backend)
   if (lack !== undefined || 'lacks' in gathered) return lack ?? lacking([])
+  const seed = gathered.files.find(({ path }) => path === 'config.yaml')
+  const declared = seed && declaredRuntime(Buffer.from(seed.content).toString())
+  if (declared !== undefined && declared !== runtime.name)
+    return {
+      condition: 'Launched',
+      reason: 'SeedMismatch',
+      message: `spec.files[config.yaml] is for runtime "${declared}", but the runtime is "${runtime.name}": change one of them`,
+      waits: false,
+    }
   if (!settings.backends.has(backend))
     return {
       condition: 'Launched',
@@ -80,20 +98,27 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
       message: `spec.backend "${backend}" is not turned on in this operator: it has ${[...settings.backends].join(', ')}`,
       waits: false,
     }
-  return desire(workspace, { parent: parent.uid, runtime, backend, model, gathered }, settings)
+  return desire(workspace, { parent, runtime, backend, model, gathered }, settings)
 }
 
 /** The Runtime in use, by name. */
 interface Chosen {
   readonly name: string
-  readonly spec: Pick<RuntimeSpec, 'image' | 'digest' | 'defaultModel' | 'models' | 'requiredEnv' | 'bootDeadline'>
+  readonly spec: Pick<
+    RuntimeSpec,
+    'image' | 'digest' | 'defaultModel' | 'models' | 'requiredEnv' | 'bootDeadline' | 'platform' | 'template'
+  >
+  readonly whole?: RuntimeSpec
 }
 
 /** An external agent that names no runtime brings whatever it is: there is no image to choose. */
 const ownRuntime: Chosen = { name: 'external', spec: { image: '', bootDeadline: '10m' } }
 
+type Parent =
+  { readonly kind: 'none' } | { readonly kind: 'found'; readonly id: WorkspaceId } | { readonly kind: 'gone' }
+
 interface Choices {
-  readonly parent: string | undefined
+  readonly parent: Parent
   readonly runtime: Chosen
   readonly backend: string
   readonly model: string
@@ -106,32 +131,42 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   const displayName = spec.displayName ?? metadata.name
   const role = spec.role?.trim()
   const tier = spec.tier ?? defaultTier(settings.deploymentMode)
-  const image = { ref: pinned(runtime), digest: runtime.spec.digest }
-  const limits = limitsOf(tier)
+  const image = imageless.has(backend) ? undefined : pinned(runtime)
+  const limits = limitsOf(settings.tiers, tier)
   const agent = { name: displayName, description: role ?? '', tier, runtime: runtime.name, model }
   const asked = { ...(role !== undefined && role !== '' && { MOLECULE_AGENT_ROLE: role }), ...gathered.env }
+  const template = spec.template?.ref ?? runtime.spec.template?.ref ?? ''
+  const { workspaceDir, workspaceAccess: access } = spec
+  const hostFolder = workspaceDir !== undefined && access !== 'none' ? { path: workspaceDir, access } : undefined
+  const platform = runtime.spec.platform
   // What a rename, a move or a new address of the operator changes is left out: those do not restart an agent.
-  const specHash = digest([
-    { runtime: agent.runtime, model, tier, image: image.ref, limits, restartedAt: metadata.annotations?.[restartedAt] },
-    Object.entries(asked).sort(byFirst),
-    gathered.files
-      .map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode] as const)
-      .sort(byFirst),
-  ])
+  const specHash = specHashOf({
+    content: [
+      { runtime: agent.runtime, model, tier, limits, template, hostFolder },
+      Object.entries(asked).sort(byFirst),
+      gathered.files
+        .map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode] as const)
+        .sort(byFirst),
+    ],
+    image: image === undefined ? undefined : `${image} ${platform ?? ''}`,
+    restart: metadata.annotations?.[restartedAt],
+  })
+  const id = rowId(workspace)
   const intent: WorkspaceIntent = {
-    id: workspaceId(metadata.uid),
+    id,
     ownerUid: metadata.uid,
     namespace: metadata.namespace ?? '',
     resourceName: metadata.name,
     generation: metadata.generation,
     displayName,
     role: role === '' ? undefined : role,
-    parentId: parent === undefined ? undefined : workspaceId(parent),
+    parentId: parent.kind === 'found' ? parent.id : undefined,
+    keepsParent: parent.kind === 'gone',
     tier,
     runtime: agent.runtime,
     model,
     backend,
-    template: spec.template?.ref ?? '',
+    template,
     specHash,
     workspaceDir: spec.workspaceDir,
     workspaceAccess: spec.workspaceAccess,
@@ -140,26 +175,37 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
     updateTier: spec.updateRing,
     canvas: spec.canvas,
     initialPhase: backend === 'external' ? 'awaiting_agent' : 'provisioning',
+    deletionPolicy: spec.deletionPolicy,
+    claim: claimOf(spec.adopt),
   }
   return {
     intent,
-    power: spec.power === 'Paused' ? 'stopped' : 'running',
+    runtime: runtime.whole,
     bootDeadline: parseDuration(runtime.spec.bootDeadline),
     image,
+    parentFound: parent.kind === 'none' ? undefined : parent.kind === 'found',
     secrets: gathered.secrets,
     instance: {
       ref: refOf(workspace),
       specHash,
-      image: image.ref,
+      image: image ?? '',
       runtime: agent.runtime,
       limits,
-      files: [...gathered.files, { path: 'config.yaml', content: renderAgentConfig(agent) }],
+      ...(hostFolder !== undefined && { hostFolder }),
+      ...(platform !== undefined && { platform }),
+      files: [...withConfig(gathered.files, agent)],
       env: {
+        PLUGINS_DIR: '/plugins',
+        PYTHONPATH: '/app',
         MODEL: model,
+        MOLECULE_MODEL: model,
+        ...(agent.runtime === 'hermes' && { HERMES_DEFAULT_MODEL: model }),
+        ...gitIdentity(displayName, metadata.name),
         ...asked,
         // Last, so that no spec can make an agent speak for another or to another operator.
-        WORKSPACE_ID: metadata.uid,
+        WORKSPACE_ID: id,
         WORKSPACE_NAME: displayName,
+        ...(parent.kind === 'found' && { PARENT_ID: parent.id }),
         TIER: String(tier),
         PLATFORM_URL: settings.platformUrl,
         MOLECULE_URL: settings.platformUrl,
@@ -170,7 +216,24 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
 
 const byFirst = ([a]: readonly [string, ...unknown[]], [b]: readonly [string, ...unknown[]]) => (a < b ? -1 : 1)
 
-const digest = (parts: unknown): string => createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
+/** Backends that run no images: a new one changes nothing there. */
+const imageless: ReadonlySet<string> = new Set(['process', 'external'])
+
+/** The row of a Workspace: the one it adopted, or its own. */
+export const rowId = ({ spec, metadata }: Workspace): WorkspaceId =>
+  workspaceId(spec.adopt?.workspaceID ?? metadata.uid)
+
+function claimOf(adopt: Workspace['spec']['adopt']): WorkspaceIntent['claim'] {
+  if (adopt?.workspaceID === undefined) return 'create'
+  return adopt.policy === 'AdoptOnly' ? 'adopt' : 'adoptOrCreate'
+}
+
+/** The agent's configuration as the spec gives it, else as generated. */
+function* withConfig(files: readonly InstanceFile[], agent: AgentConfig): Iterable<InstanceFile> {
+  yield* files
+  if (!files.some(({ path }) => path === 'config.yaml'))
+    yield { path: 'config.yaml', content: renderAgentConfig(agent) }
+}
 
 /** The image by digest where one is pinned. */
 function pinned({ spec }: Chosen): string {
@@ -180,11 +243,11 @@ function pinned({ spec }: Chosen): string {
   return `${tag < 0 ? spec.image : spec.image.slice(0, tag)}@${spec.digest}`
 }
 
-/** The parent's UID (undefined for a root), once it exists and no cycle leads back here. */
-function parentOf(workspace: Workspace, sibling: Surroundings['sibling']): { uid: string | undefined } | Obstacle {
+/** The parent, once no cycle leads back here. One that is gone is no obstacle to a child that it once had. */
+function parentOf(workspace: Workspace, sibling: Surroundings['sibling']): Parent | Obstacle {
   const own = workspace.metadata.name
   const above = workspace.spec.parentRef?.name
-  if (above === undefined) return { uid: undefined }
+  if (above === undefined) return { kind: 'none' }
   const chain = [own]
   for (let name: string | undefined = above; name !== undefined; name = sibling(name)?.spec.parentRef?.name) {
     chain.push(name)
@@ -198,13 +261,7 @@ function parentOf(workspace: Workspace, sibling: Surroundings['sibling']): { uid
     if (chain.indexOf(name) < chain.length - 1) break // a cycle further up: its members say so
   }
   const parent = sibling(above)
-  if (parent !== undefined) return { uid: parent.metadata.uid }
-  return {
-    condition: 'ParentFound',
-    reason: 'ParentMissing',
-    message: `waits for its parent: Workspace "${above}" does not exist in namespace ${workspace.metadata.namespace ?? ''}`,
-    waits: true,
-  }
+  return parent === undefined ? { kind: 'gone' } : { kind: 'found', id: rowId(parent) }
 }
 
 function runtimeOf(workspace: Workspace, runtimes: Surroundings['runtimes'], backend: string): Chosen | Obstacle {
@@ -218,13 +275,14 @@ function runtimeOf(workspace: Workspace, runtimes: Surroundings['runtimes'], bac
   const name = workspace.spec.runtime
   if (name !== undefined) {
     const runtime = runtimes.get(name)
-    if (runtime !== undefined) return { name, spec: runtime.spec }
+    if (runtime !== undefined) return { name, spec: runtime.spec, whole: runtime.spec }
     return obstacle('RuntimeUnknown', `runtime "${name}" is not in the catalog: it has ${known}`)
   }
   if (backend === 'external') return ownRuntime
   const defaults = [...runtimes.values()].filter(({ spec }) => spec.default)
   const [only] = defaults
-  if (only !== undefined && defaults.length === 1) return { name: only.metadata.name, spec: only.spec }
+  if (only !== undefined && defaults.length === 1)
+    return { name: only.metadata.name, spec: only.spec, whole: only.spec }
   return only === undefined
     ? obstacle('NoDefaultRuntime', `spec.runtime is empty and no Runtime is the default: name one of ${known}`)
     : obstacle(

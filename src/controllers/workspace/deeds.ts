@@ -1,0 +1,183 @@
+/** What a pass does: the one step, recorded as it happens. Each may be cut off anywhere; the next pass begins with a look. */
+import { keyOf } from '../../api/meta.ts'
+import type { Backend } from '../../backends/backend.ts'
+import { minutes } from '../../duration.ts'
+import { RetryAfter, Terminal } from '../../errors.ts'
+import { failpoint } from '../../failpoint.ts'
+import type { Context } from '../../kube/reconciler.ts'
+import {
+  phases,
+  type Failure,
+  type Phase,
+  type PhaseChange,
+  type WorkspaceRow,
+  type WorkspaceStore,
+} from '../../store/workspace-store.ts'
+import type { Facts } from './judge.ts'
+import { hashOf, type Step } from './plan.ts'
+import { lastWords, logTail } from './redact.ts'
+import type { Rollout } from './rollout.ts'
+import { digestOf, type Look } from './sense.ts'
+import { changedParts } from './spec-hash.ts'
+import { mintToken } from './token.ts'
+
+const live: readonly Phase[] = phases.filter((phase) => phase !== 'removed')
+
+export interface DeedCollaborators {
+  readonly rows: WorkspaceStore
+  /** Throws `Terminal` for a backend that this operator does not have. */
+  readonly backend: (name: string) => Backend
+  readonly rollout: Rollout
+  /** Reads facts anew after one of them changed. */
+  readonly read: (look: Look, ctx: Context) => Facts
+}
+
+export class Deeds {
+  readonly #with: DeedCollaborators
+
+  constructor(collaborators: DeedCollaborators) {
+    this.#with = collaborators
+  }
+
+  /** Does the one step, records what came of it, and gives the facts as they are then. */
+  async act(step: Step, facts: Facts, ctx: Context): Promise<Facts> {
+    ctx.fence.check()
+    switch (step) {
+      case 'launch':
+        return await this.#launch(facts, ctx)
+      case 'fail':
+        return await this.#fail(facts, ctx)
+      case 'replace':
+        return await this.#replace(facts, ctx)
+      case 'remove':
+        return await this.#remove(facts, ctx)
+      case 'nothing':
+        return facts.wish === 'stopped' || facts.wish === 'asleep'
+          ? await this.#rest(facts, ctx)
+          : await this.#note(facts, ctx)
+      case 'wait':
+        return await this.#note(facts, ctx)
+      case 'erase':
+        throw new Error('erase is planned for a deletion alone')
+    }
+  }
+
+  async #launch(facts: Facts, ctx: Context): Promise<Facts> {
+    const { desired, row } = facts
+    const { id, specHash } = desired.intent
+    const token = mintToken()
+    const launched = await this.#with.rows.launch(
+      { id, specHash, tokenHash: token.hash, tokenPrefix: token.prefix, at: ctx.now() },
+      ctx.fence,
+    )
+    failpoint('launching')
+    ctx.fence.check()
+    try {
+      const seen = await this.#with.backend(row.backend).ensure({ ...desired.instance, token: token.text }, ctx.signal)
+      failpoint('ensured')
+      return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
+    } catch (error) {
+      const read = this.#with.read({ ...facts, row: launched }, ctx)
+      if (error instanceof RetryAfter) return { ...read, delay: { after: error.after, why: error.message } }
+      if (!(error instanceof Terminal)) throw error
+      const { reason, message } = error
+      const failure = { reason, exitCode: undefined, at: ctx.now(), logTail: '' }
+      const failed = await this.#change(
+        facts,
+        { to: 'failed', event: 'WORKSPACE_PROVISION_FAILED', reason, error: message, failure },
+        ctx,
+      )
+      return { ...this.#with.read({ ...facts, row: failed }, ctx), refusal: { reason, message } }
+    }
+  }
+
+  /** Says why it ended, with its last words, before anything is taken away. */
+  async #fail(facts: Facts, ctx: Context): Promise<Facts> {
+    const { desired, row, seen, sight } = facts
+    const log = await this.#with.backend(row.backend).logs(desired.instance.ref, 8192, ctx.signal)
+    const words = lastWords(log, desired.secrets)
+    const what = seen.state === 'exited' ? seen.detail : 'it is running, but silent'
+    const error = words === '' ? what : `${what}; last output: ${words}`
+    const reason = sight === 'mute' ? 'HeartbeatLost' : sight === 'crashed' ? 'InstanceExited' : 'BootDeadlineExceeded'
+    const failure: Failure = {
+      reason,
+      exitCode: seen.state === 'exited' ? seen.exitCode : undefined,
+      at: ctx.now(),
+      logTail: logTail(log, desired.secrets),
+    }
+    const served = row.registeredAt !== undefined && sight !== 'mute'
+    const failed = await this.#change(
+      facts,
+      served
+        ? { to: 'offline', event: 'WORKSPACE_OFFLINE', reason, error, failure }
+        : { to: 'failed', event: 'WORKSPACE_PROVISION_FAILED', reason, error, failure },
+      ctx,
+    )
+    failpoint('failed')
+    ctx.event('Warning', reason, error)
+    return this.#with.read({ ...facts, row: failed }, ctx)
+  }
+
+  /** Takes away what serves, once it is sure that what follows can start. */
+  async #replace(facts: Facts, ctx: Context): Promise<Facts> {
+    const { desired, row, seen, workspace } = facts
+    const changed = changedParts(seen.state === 'running' ? hashOf(seen.specHash, row) : '', desired.intent.specHash)
+    try {
+      if (changed.has('image')) await this.#with.backend(row.backend).prepare(desired.instance, ctx.signal)
+    } catch (error) {
+      const after = error instanceof RetryAfter ? error.after : minutes(1)
+      if (!(error instanceof RetryAfter || error instanceof Terminal)) throw error
+      this.#with.rollout.leave(desired.intent.runtime, keyOf(workspace))
+      return {
+        ...facts,
+        wish: 'keeping',
+        turn: { kind: 'wait', reason: 'ImageUnavailable', message: error.message, after },
+      }
+    }
+    failpoint('prepared')
+    return await this.#remove(facts, ctx)
+  }
+
+  async #remove(facts: Facts, ctx: Context): Promise<Facts> {
+    const { desired, row } = facts
+    ctx.log.info({ backend: row.backend, sight: facts.sight }, 'removing instance')
+    const done = await this.#with.backend(row.backend).remove(desired.instance.ref, 'keep', ctx.signal)
+    failpoint('removed')
+    return this.#with.read({ ...facts, seen: done === 'gone' ? { state: 'absent' } : facts.seen }, ctx)
+  }
+
+  /** Paused or asleep, and nothing is there any more. */
+  async #rest(facts: Facts, ctx: Context): Promise<Facts> {
+    const [to, event] =
+      facts.wish === 'asleep'
+        ? (['hibernated', 'WORKSPACE_HIBERNATED'] as const)
+        : (['paused', 'WORKSPACE_PAUSED'] as const)
+    if (facts.row.status === to) return facts
+    const row = await this.#change(facts, { to, event, reason: to === 'paused' ? 'Paused' : 'Idle' }, ctx)
+    failpoint('rested')
+    return this.#with.read({ ...facts, row }, ctx)
+  }
+
+  /** Records the facts of a running instance where the row does not have them yet. */
+  async #note(facts: Facts, ctx: Context): Promise<Facts> {
+    const { seen, row } = facts
+    if (row.backend === 'external' && row.status === 'paused') {
+      const back = await this.#change(
+        facts,
+        { to: 'awaiting_agent', event: 'WORKSPACE_AWAITING_AGENT', reason: 'Resumed' },
+        ctx,
+      )
+      return this.#with.read({ ...facts, row: back }, ctx)
+    }
+    if (seen.state !== 'running') return facts
+    const [url, imageDigest] = [seen.address, digestOf(seen)]
+    if (row.instanceId === seen.id && row.url === url && row.imageDigest === imageDigest) return facts
+    const noted = await this.#with.rows.observed({ id: row.id, instanceId: seen.id, url, imageDigest }, ctx.fence)
+    failpoint('observed')
+    return this.#with.read({ ...facts, row: noted }, ctx)
+  }
+
+  async #change(facts: Facts, change: Omit<PhaseChange, 'id' | 'from'>, ctx: Context): Promise<WorkspaceRow> {
+    return await this.#with.rows.change({ id: facts.row.id, from: live, ...change }, ctx.fence)
+  }
+}

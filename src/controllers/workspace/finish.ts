@@ -1,0 +1,123 @@
+/** The end of a Workspace: the row, the descendants where they go with it, the instance, the finalizer. */
+import type { Workspace, WorkspaceStatus } from '../../api/workspace.ts'
+import type { Backend } from '../../backends/backend.ts'
+import { milliseconds, parseDuration, seconds, type Duration } from '../../duration.ts'
+import { RetryAfter } from '../../errors.ts'
+import { failpoint } from '../../failpoint.ts'
+import type { Context, Verdict } from '../../kube/reconciler.ts'
+import type { WorkspaceStore } from '../../store/workspace-store.ts'
+import { describeDeleting } from './describe.ts'
+import { again, settled } from './outcome.ts'
+import { plan } from './plan.ts'
+import { refOf, rowId } from './resolve.ts'
+
+export interface FinishCollaborators {
+  readonly rows: WorkspaceStore
+  /** Throws `Terminal` for a backend that this operator does not have. */
+  readonly backend: (name: string) => Backend
+  /** All below it, at any depth, as the cache has them. */
+  readonly descendants: (workspace: Workspace) => readonly Workspace[]
+  /** Deletes that very object. */
+  readonly destroy: (workspace: Workspace, signal: AbortSignal) => Promise<void>
+}
+
+/** Deletion: the row first, so that no late heartbeat revives it; the instance proved gone; then the finalizer. */
+export async function finish(
+  workspace: Workspace,
+  ctx: Context,
+  { rows, backend, descendants, destroy }: FinishCollaborators,
+): Promise<Verdict<WorkspaceStatus>> {
+  const { uid } = workspace.metadata
+  const { backend: name } = await rows.remove(rowId(workspace), uid, ctx.fence, workspace.spec.deletionPolicy)
+  failpoint('tombstoned')
+  const below = workspace.spec.childrenPolicy === 'Cascade' ? descendants(workspace) : []
+  if (below.length > 0) {
+    await prune(below, destroy, ctx)
+    failpoint('cascaded')
+    return waiting(workspace, `${below.length} of its descendants to be gone`, seconds(5))
+  }
+  if (name !== undefined && workspace.spec.deletionPolicy === 'Delete') {
+    ctx.fence.check()
+    const rest = await erase(workspace, () => backend(name), ctx)
+    if (rest !== undefined) {
+      const left = patienceLeft(workspace, ctx.now())
+      if (left === undefined || left > 0 || !rest.unreachable)
+        return waiting(workspace, rest.waitingFor, milliseconds(Math.min(rest.after, left || rest.after)))
+      await rows.leak(
+        {
+          id: rowId(workspace),
+          ownerUid: uid,
+          backend: name,
+          instanceId: workspace.status?.instance?.id,
+          cause: rest.waitingFor,
+        },
+        ctx.fence,
+      )
+      failpoint('leaked')
+      ctx.event(
+        'Warning',
+        'InstanceLeaked',
+        `given up after ${workspace.spec.deletion?.giveUpAfter ?? ''}: waited for ${rest.waitingFor}; it may live on`,
+      )
+    } else failpoint('erased')
+  }
+  await ctx.release()
+  return describeDeleting(workspace, 'nothing', settled)
+}
+
+const waiting = (workspace: Workspace, waitingFor: string, after: Duration) =>
+  describeDeleting(workspace, waitingFor, again(after, waitingFor))
+
+/** From the leaves up: who has nobody below goes now, the others when their turn comes. */
+async function prune(
+  below: readonly Workspace[],
+  destroy: FinishCollaborators['destroy'],
+  ctx: Context,
+): Promise<void> {
+  const parents = new Set(below.map(({ spec }) => spec.parentRef?.name))
+  for (const leaf of below) {
+    if (parents.has(leaf.metadata.name) || leaf.metadata.deletionTimestamp !== undefined) continue
+    ctx.fence.check()
+    await destroy(leaf, ctx.signal)
+  }
+}
+
+/** How long a deletion still waits for a backend that does not answer; undefined: for ever. */
+function patienceLeft({ spec, metadata }: Workspace, now: Date): number | undefined {
+  const bound = spec.deletion?.giveUpAfter
+  if (bound === undefined) return undefined
+  return Math.max(0, Date.parse(metadata.deletionTimestamp ?? '') + parseDuration(bound) - now.getTime())
+}
+
+/** What is still to be waited for; undefined: proved gone. `unreachable`: the backend does not answer or is not there. */
+interface Rest {
+  readonly after: Duration
+  readonly waitingFor: string
+  readonly unreachable: boolean
+}
+
+async function erase(workspace: Workspace, choose: () => Backend, ctx: Context): Promise<Rest | undefined> {
+  let backend: Backend
+  try {
+    backend = choose()
+  } catch (error) {
+    if (workspace.spec.deletion === undefined || !(error instanceof Error)) throw error
+    return { after: seconds(15), waitingFor: error.message, unreachable: true }
+  }
+  const ref = refOf(workspace)
+  const seen = await backend.observe(ref, ctx.signal)
+  if (
+    plan(seen.state === 'unknown' ? 'unknown' : seen.state === 'absent' ? 'absent' : 'leftover', 'deleted') === 'wait'
+  ) {
+    const cause = seen.state === 'unknown' ? ` (${seen.cause})` : ''
+    return { after: seconds(15), waitingFor: `backend ${backend.name} to answer${cause}`, unreachable: true }
+  }
+  try {
+    const done = await backend.remove(ref, 'delete', ctx.signal)
+    if (done === 'gone') return undefined
+    return { after: milliseconds(500), waitingFor: 'the instance to be gone', unreachable: false }
+  } catch (error) {
+    if (!(error instanceof RetryAfter)) throw error
+    return { after: error.after, waitingFor: `backend ${backend.name}: ${error.message}`, unreachable: true }
+  }
+}

@@ -1,0 +1,23 @@
+/** Files that a spec may not seed an agent with (lifecycle §10.4). Pure. */
+import type { WorkspaceSpec } from '../../api/workspace.ts'
+import type { Obstacle } from './resolve.ts'
+
+/** What an agent writes about itself: whatever brought it once must not bring it again. */
+const owned = /^(MEMORY\.md|USER\.md|CLAUDE\.md|\.claude(\/.*)?|\.auth_token)$/
+
+/** Refused before any side effect, since a delivery would overwrite what the agent has learned. */
+export function seedFault(spec: Pick<WorkspaceSpec, 'files'>): Obstacle | undefined {
+  const taken = (spec.files ?? []).map(({ path }) => path).filter((path) => owned.test(path))
+  if (taken.length === 0) return undefined
+  return {
+    condition: 'Launched',
+    reason: 'AgentOwnedPath',
+    message: `spec.files has ${taken.join(', ')}, which the agent writes itself: leave it out`,
+    waits: false,
+  }
+}
+
+/** The runtime that a delivered config.yaml declares, where it does. One line of YAML is all that is looked at. */
+export function declaredRuntime(config: string): string | undefined {
+  return /^runtime:[ \t]*["']?([A-Za-z0-9._-]+)["']?[ \t]*(?:#.*)?$/m.exec(config)?.[1]
+}

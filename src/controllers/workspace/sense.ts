@@ -1,0 +1,151 @@
+/** What a pass knows: the look at the instance, read in the light of the row, and what may be done about it now. */
+import { keyOf } from '../../api/meta.ts'
+import type { Workspace } from '../../api/workspace.ts'
+import type { Backend, Observation } from '../../backends/backend.ts'
+import { milliseconds, parseDuration, seconds, type Duration } from '../../duration.ts'
+import { Terminal } from '../../errors.ts'
+import { failpoint } from '../../failpoint.ts'
+import type { Context } from '../../kube/reconciler.ts'
+import type { WorkspaceRow, WorkspaceStore } from '../../store/workspace-store.ts'
+import { canaryVerdict } from './fleet.ts'
+import { InstanceAges } from './instance-age.ts'
+import type { Facts } from './judge.ts'
+import { sleepyAt, wakeTime } from './outcome.ts'
+import { hashOf, holdOf, sightOf, type Sight, type Wish } from './plan.ts'
+import type { Desired } from './resolve.ts'
+import { allowance, type Peers, type Rollout } from './rollout.ts'
+import { changedParts } from './spec-hash.ts'
+import { turnOf, type Turn } from './turn.ts'
+
+/** Facts before they are read: what a pass was given and what it saw. */
+export type Look = Omit<Facts, 'sight' | 'wish' | 'hold' | 'turn'>
+
+export interface SenseCollaborators {
+  readonly rows: WorkspaceStore
+  /** Throws `Terminal` for a backend that this operator does not have. */
+  readonly backend: (name: string) => Backend
+  /** Places in the rollout of a Runtime, and who else has it. */
+  readonly rollout: Rollout
+  readonly peers: (runtime: string) => Peers
+  readonly canaries: (runtime: string) => readonly Workspace[]
+}
+
+const now: Turn = { kind: 'now' }
+
+export class Senses {
+  readonly #with: SenseCollaborators
+  readonly #ages = new InstanceAges()
+
+  constructor(collaborators: SenseCollaborators) {
+    this.#with = collaborators
+  }
+
+  /** Looks; and takes over the container that the spec names, where none was ever launched. */
+  async observe(workspace: Workspace, { instance, intent }: Desired, row: WorkspaceRow, ctx: Context) {
+    const backend = this.#with.backend(row.backend)
+    const seen = await backend.observe(instance.ref, ctx.signal)
+    const named = workspace.spec.adopt?.containerID ?? (intent.claim === 'create' ? undefined : row.instanceId)
+    if (named === undefined || seen.state !== 'absent' || row.launchedHash !== undefined) return { row, seen }
+    try {
+      ctx.fence.check()
+      const adopted = await backend.adopt(instance.ref, named, ctx.signal)
+      failpoint('adopted')
+      const facts = { id: row.id, instanceId: named, url: addressOf(adopted), imageDigest: digestOf(adopted) }
+      const taken = await this.#with.rows.adopted({ ...facts, specHash: intent.specHash }, ctx.fence)
+      ctx.event('Normal', 'InstanceAdopted', `took over ${named.slice(0, 12)} without a restart`)
+      return { row: taken, seen: adopted }
+    } catch (error) {
+      const orCreate = error instanceof Terminal && workspace.spec.adopt?.policy === 'AdoptOrCreate'
+      if (!orCreate) throw error
+      ctx.event('Warning', error.reason, `${error.message}; a new instance is made instead`)
+      return { row, seen }
+    }
+  }
+
+  /** Reads observation and row together, and takes a place in the rollout where one is needed. */
+  read(look: Look, ctx: Context): Facts {
+    const { desired, row, seen, power, workspace } = look
+    const hash = desired.intent.specHash
+    const hold = holdOf(row, hash, ctx.now())
+    const age = this.ageOf(seen, ctx.now())
+    const sight = sightHere(look, age, ctx.now())
+    const read = { ...look, hold, sight }
+    if (power.power.state === 'Paused') return { ...read, wish: 'stopped', turn: now }
+    if (isAsleep(workspace, row, hash, ctx.now())) return { ...read, wish: 'asleep', turn: now }
+    if (sight === 'outdated') {
+      const turn = this.#turn(look, hash, ctx.now())
+      return { ...read, wish: turn.kind === 'wait' ? 'keeping' : 'running', turn }
+    }
+    const wish: Wish = hold > 0 || power.awaitsParent ? 'holding' : 'running'
+    return { ...read, wish, turn: now }
+  }
+
+  #turn({ workspace, desired, row, seen }: Look, hash: string, at: Date): Turn {
+    const { rollout, peers, canaries } = this.#with
+    const { runtime, image, intent } = desired
+    const changed = changedParts(seen.state === 'running' ? hashOf(seen.specHash, row) : '', hash)
+    const proved =
+      image === undefined || runtime === undefined || !changed.has('image') || workspace.spec.updateRing === 'canary'
+        ? ({ kind: 'good' } as const)
+        : canaryVerdict(canaries(intent.runtime), image, parseDuration(runtime.soak), at)
+    const turn = turnOf({
+      changed,
+      spec: workspace.spec,
+      rollout: runtime?.rollout ?? 'WhenIdle',
+      row,
+      canaries: proved,
+      now: at,
+    })
+    const serves = row.status === 'online' || row.status === 'degraded'
+    if (turn.kind === 'wait' || !serves) return turn
+    const others = peers(intent.runtime)
+    // A restart that was asked for by name waits for nobody, but takes its place: others wait for it.
+    const limit = changed.has('restart') ? Number.POSITIVE_INFINITY : allowance(runtime?.maxUnavailable, others.total)
+    if (rollout.enter(intent.runtime, keyOf(workspace), limit, others)) return turn
+    const message = `${limit} of the workspaces of runtime "${intent.runtime}" may be down at once`
+    return { kind: 'wait', reason: 'WaitsForOthers', message, after: seconds(15) }
+  }
+
+  /** Puts an idle agent to sleep: a claim in the row, which whoever speaks to the agent in the same instant wins. */
+  async rouse(facts: Facts, ctx: Context): Promise<Facts> {
+    const { workspace, row, sight, wish } = facts
+    if (wish !== 'running' || sight !== 'serving' || row.backend === 'external' || row.activeTasks > 0) return facts
+    const at = sleepyAt(workspace, row)
+    const idleAfter = workspace.spec.hibernation?.idleAfter
+    if (at === undefined || idleAfter === undefined || at > ctx.now()) return facts
+    const since = new Date(ctx.now().getTime() - parseDuration(idleAfter))
+    const claimed = await this.#with.rows.hibernate(row.id, since, ctx.fence)
+    failpoint('hibernating')
+    return this.read({ ...facts, row: claimed }, ctx)
+  }
+
+  /** How long the instance has run, by a clock that does not jump. */
+  ageOf(seen: Observation, at: Date): Duration {
+    return seen.state === 'running' ? this.#ages.of(seen.id, seen.startedAt, at) : milliseconds(0)
+  }
+
+  /** Its age matters no more: it serves. */
+  forget(seen: Observation): void {
+    if (seen.state === 'running') this.#ages.forget(seen.id)
+  }
+}
+
+/** An external agent is always where it is: there is nothing to launch or to take away. */
+function sightHere({ desired, row, seen, power }: Look, age: Duration, at: Date): Sight {
+  if (row.backend === 'external') return power.power.state === 'Paused' ? 'absent' : 'serving'
+  return sightOf(seen, row, desired.intent.specHash, desired.bootDeadline, age, at)
+}
+
+/** Asleep, or on the way there, and nobody has asked it to wake. A claim once made is seen through first. */
+function isAsleep(workspace: Workspace, row: WorkspaceRow, hash: string, at: Date): boolean {
+  if (row.status === 'hibernating') return true
+  if (row.status !== 'hibernated' || row.wakeRequestedAt !== undefined) return false
+  if (workspace.spec.hibernation === undefined || changedParts(row.launchedHash ?? '', hash).has('restart'))
+    return false
+  const [asked, fellAsleep] = [wakeTime(workspace), sleepyAt(workspace, row)]
+  return asked === undefined || asked > at || (fellAsleep !== undefined && asked < fellAsleep)
+}
+
+export const digestOf = (seen: Observation): string | undefined =>
+  seen.state === 'running' && seen.imageDigest !== '' ? seen.imageDigest : undefined
+const addressOf = (seen: Observation): string | undefined => (seen.state === 'running' ? seen.address : undefined)

@@ -1,0 +1,55 @@
+/** What to say when the database refused the intent: nothing was written. Pure. */
+import type { Workspace, WorkspaceStatus } from '../../api/workspace.ts'
+import { seconds } from '../../duration.ts'
+import type { Verdict } from '../../kube/reconciler.ts'
+import type { Recorded } from '../../store/workspace-store.ts'
+import { describeObstacle } from './describe.ts'
+import { again } from './outcome.ts'
+import type { Desired, Obstacle } from './resolve.ts'
+
+export function unrecorded(
+  workspace: Workspace,
+  desired: Desired,
+  recorded: Exclude<Recorded, { kind: 'recorded' }>,
+): Verdict<WorkspaceStatus> {
+  const waits = (obstacle: Omit<Obstacle, 'waits'>, waitingFor: string) =>
+    describeObstacle(workspace, { ...obstacle, waits: true }, again(seconds(5), waitingFor))
+  const blocks = (obstacle: Omit<Obstacle, 'waits'>) =>
+    describeObstacle(workspace, { ...obstacle, waits: false }, { kind: 'blocked', ...obstacle })
+  const adopted = workspace.spec.adopt?.workspaceID ?? ''
+  switch (recorded.kind) {
+    case 'parentMissing': {
+      const name = workspace.spec.parentRef?.name ?? ''
+      if (desired.parentFound === true)
+        return waits(
+          { condition: 'ParentFound', reason: 'Waiting', message: `waits for the row of its parent "${name}"` },
+          'the row of the parent',
+        )
+      const message = `waits for its parent: Workspace "${name}" does not exist in namespace ${workspace.metadata.namespace ?? ''}`
+      return waits({ condition: 'ParentFound', reason: 'ParentMissing', message }, `parent "${name}" to exist`)
+    }
+    case 'siblingTaken': {
+      const name = workspace.spec.displayName ?? workspace.metadata.name
+      const message = `the name "${name}" is taken among its siblings by Workspace "${recorded.by.resourceName}": give one of them another displayName`
+      return blocks({ condition: 'Recorded', reason: 'SiblingNameTaken', message })
+    }
+    case 'stale': {
+      const message = 'the row carries a newer generation or belongs to another resource: this pass is out of date'
+      return waits({ condition: 'Recorded', reason: 'OutOfDate', message }, 'a newer version of this object')
+    }
+    case 'nothingToAdopt': {
+      const message = `spec.adopt.workspaceID: there is no row ${adopted}; with policy AdoptOrCreate one would be made`
+      return waits({ condition: 'Recorded', reason: 'NothingToAdopt', message }, `row ${adopted} to exist`)
+    }
+    case 'owned': {
+      const { namespace, resourceName } = recorded.by
+      const message = `spec.adopt.workspaceID: row ${adopted} belongs to Workspace "${resourceName}" of namespace ${namespace}: delete that one with deletionPolicy Retain first`
+      return blocks({ condition: 'Recorded', reason: 'AdoptionRefused', message })
+    }
+    case 'contradicts': {
+      const { field, row, spec } = recorded
+      const message = `spec.adopt.workspaceID: the row says ${field} "${row}", the spec "${spec}": make the spec say the same`
+      return blocks({ condition: 'Recorded', reason: 'AdoptionRefused', message })
+    }
+  }
+}
