@@ -3,6 +3,8 @@
  * are the same setting; the flag wins. This is the only reader of process.env.
  */
 import { z } from 'zod'
+import { folderFault } from './backends/host-folder.ts'
+import { defaultTiers, tiersFromJson } from './backends/tiers.ts'
 import { durationPattern, parseDuration } from './duration.ts'
 
 const port = z.coerce.number().int().min(0).max(65_535)
@@ -23,6 +25,21 @@ const argv = z.string().transform((text, ctx) => {
   }
 })
 
+/** Decoded leniently by Node.js: what does not encode to the same text again was no base64. */
+const sealingKey = z.string().transform((text, ctx) => {
+  const key = Buffer.from(text, 'base64')
+  if (key.length === 32 && key.toString('base64') === text) return key
+  ctx.addIssue({ code: 'custom', message: 'is 32 bytes in base64: openssl rand -base64 32' })
+  return z.NEVER
+})
+
+const folders = list.superRefine((paths, ctx) => {
+  for (const path of paths) {
+    const fault = folderFault(path)
+    if (fault !== undefined) ctx.addIssue({ code: 'custom', message: `"${path}" ${fault}` })
+  }
+})
+
 const backendNames = ['docker', 'process', 'external', 'fake'] as const
 const backends = list.pipe(z.array(z.enum(backendNames)).min(1))
 
@@ -39,12 +56,21 @@ const settings = {
     .min(32, 'has at least 32 characters')
     .optional()
     .describe('Bearer token of admins; without it the admin routes refuse everyone'),
+  SECRETS_KEY: sealingKey
+    .optional()
+    .describe('Key of credentials in rows, 32 bytes in base64; without it they are refused'),
   DEPLOYMENT_MODE: z.enum(['self-hosted', 'saas']).default('self-hosted').describe('Decides the default tier (3 or 4)'),
   BACKENDS: backends.default(['external']).describe('Backends that are on: docker, process, external, fake'),
   DEFAULT_BACKEND: z
     .enum(backendNames)
     .optional()
     .describe('Backend of a workspace that names none; the first of BACKENDS'),
+  TIERS: tiersFromJson
+    .default(defaultTiers)
+    .describe('Changes to the limits of tiers, JSON: {"4":{"memory":"8Gi","cpus":4,"pids":2048,"hostAccess":[]}}'),
+  WORKSPACE_ROOTS: folders
+    .default([])
+    .describe('Folders of the Docker host in which a workspaceDir may be; none unless given'),
   PLATFORM_HOST: z.string().default('0.0.0.0').describe('Address on which agents reach the operator'),
   PLATFORM_PORT: port.default(8080).describe('Port on which agents reach the operator'),
   PLATFORM_URL: z

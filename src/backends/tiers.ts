@@ -1,0 +1,55 @@
+/** What each tier may use: the numbers of the operator's configuration, over those it ships with. */
+import { z } from 'zod'
+import { hostAccesses, type Limits } from './backend.ts'
+
+export type Tier = '1' | '2' | '3' | '4'
+export type Tiers = Readonly<Record<Tier, Limits>>
+
+const mebibyte = 1024 * 1024
+
+/** No way onto the host in any of them: that is for a configuration to say, aloud. */
+export const defaultTiers: Tiers = {
+  1: { memoryBytes: 512 * mebibyte, cpus: 0.5, pids: 256, readOnlyRoot: true, hostAccess: [] },
+  2: { memoryBytes: 512 * mebibyte, cpus: 1, pids: 512, readOnlyRoot: false, hostAccess: [] },
+  3: { memoryBytes: 2048 * mebibyte, cpus: 2, pids: 1024, readOnlyRoot: false, hostAccess: [] },
+  4: { memoryBytes: 4096 * mebibyte, cpus: 4, pids: 2048, readOnlyRoot: false, hostAccess: [] },
+}
+
+const units: Readonly<Record<string, number>> = { Mi: mebibyte, Gi: 1024 * mebibyte }
+
+const memory = z
+  .string('is a string like "512Mi" or "2Gi"')
+  .regex(/^[1-9][0-9]{0,6}(Mi|Gi)$/, 'is a whole number of Mi or Gi, like 512Mi or 2Gi')
+  .transform((text) => Number(text.slice(0, -2)) * (units[text.slice(-2)] ?? mebibyte))
+  .refine((bytes) => bytes >= 16 * mebibyte, 'is at least 16Mi')
+
+const change = z.strictObject({
+  memory: memory.exactOptional(),
+  cpus: z.number('is a number of CPUs').min(0.01, 'is at least 0.01').max(1024, 'is at most 1024').exactOptional(),
+  pids: z.int('is a whole number').min(16, 'is at least 16').max(1_000_000, 'is at most 1000000').exactOptional(),
+  readOnlyRoot: z.boolean('is true or false').exactOptional(),
+  hostAccess: z
+    .array(z.enum(hostAccesses, `is one of ${hostAccesses.join(', ')}`), 'is an array of words')
+    .transform((words) => hostAccesses.filter((word) => words.includes(word)))
+    .exactOptional(),
+})
+
+/** Changes by tier, as JSON: `{"4":{"memory":"8Gi","hostAccess":["EngineSocket"]}}`. What is left out stays as it is. */
+export const tiersFromJson = z
+  .string()
+  .transform((text, ctx): unknown => {
+    try {
+      return JSON.parse(text) as unknown
+    } catch {
+      ctx.addIssue({ code: 'custom', message: 'is JSON by tier, {"4":{"memory":"8Gi","cpus":4}}' })
+      return z.NEVER
+    }
+  })
+  .pipe(z.strictObject({ 1: change, 2: change, 3: change, 4: change }).partial())
+  .transform((changes): Tiers => {
+    const tier = (name: Tier): Limits => {
+      const { memory: memoryBytes, ...rest } = changes[name] ?? {}
+      return { ...defaultTiers[name], ...rest, ...(memoryBytes !== undefined && { memoryBytes }) }
+    }
+    return { 1: tier('1'), 2: tier('2'), 3: tier('3'), 4: tier('4') }
+  })
