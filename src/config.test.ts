@@ -24,6 +24,16 @@ test('settings that contradict each other are refused', () => {
   expect(() => readConfig(['--workers'], base)).toThrow(/--workers needs a value/)
 })
 
+test('the key of credentials is 32 bytes in base64, and never echoed', () => {
+  const key = Buffer.alloc(32, 7)
+  expect(readConfig([], { ...base, SECRETS_KEY: key.toString('base64') }).SECRETS_KEY).toEqual(key)
+  for (const wrong of ['hunter2', key.toString('hex'), Buffer.alloc(31).toString('base64')]) {
+    const read = () => readConfig([], { ...base, SECRETS_KEY: wrong })
+    expect(read).toThrow(/SECRETS_KEY is 32 bytes in base64/)
+    expect(read).not.toThrow(wrong)
+  }
+})
+
 test('help names every setting', () => {
   expect(helpText()).toMatch(/--database-url\s+DATABASE_URL\s+PostgreSQL/)
 })

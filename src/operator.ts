@@ -21,16 +21,21 @@ import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/run
 import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
 import { followOutside, watchAround, workspaceIndexes, workspaceViews } from './controllers/workspace/controller.ts'
 import { WorkspaceReconciler } from './controllers/workspace/reconcile.ts'
+import { minutes } from './duration.ts'
 import { Controller } from './kube/controller.ts'
 import { Events } from './kube/events.ts'
 import { createKube, type Kube } from './kube/kube.ts'
 import { Leader } from './kube/leader.ts'
 import { Manager } from './kube/manager.ts'
 import { Probes } from './kube/probes.ts'
+import { addressRule, resolveByDns } from './outbound.ts'
+import { createForward } from './platform/forward.ts'
+import { createPrompts } from './platform/prompt.ts'
 import { createPlatform } from './platform/server.ts'
 import { migrate } from './store/postgres/migrate.ts'
 import { openStore, type Store } from './store/postgres/open.ts'
 import { livenessSweeper } from './sweepers/liveness.ts'
+import { scheduler } from './sweepers/scheduler.ts'
 import type { Logger } from './telemetry/log.ts'
 import { giveMemoryBack } from './telemetry/memory.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -50,7 +55,8 @@ export async function runOperator(
     const applied = await migrate(config.DATABASE_URL)
     if (applied.length > 0) log.info({ applied }, 'database migrated')
   }
-  const store = openStore({ databaseUrl: config.DATABASE_URL, lease: config.LEASE_NAME, metrics, log })
+  const { DATABASE_URL: databaseUrl, LEASE_NAME: lease, SECRETS_KEY: secretsKey } = config
+  const store = openStore({ databaseUrl, lease, secretsKey, metrics, log })
   try {
     const kube = await connect(config, log, metrics)
     const leader = elect(config, kube, store, log, metrics)
@@ -59,6 +65,7 @@ export async function runOperator(
     const backends = given ?? (await openBackends(config, await store.leaders.instance()))
     addControllers(manager, { config, kube, leader, store, backends, log, metrics })
     addPlatform(manager, { config, store, log, metrics })
+    addScheduler(manager, { config, leader, store, log, metrics })
     manager.add({ name: 'memory', leaderOnly: false, start: (ending) => giveMemoryBack(log, ending) })
     await manager.run(signal)
   } finally {
@@ -207,6 +214,31 @@ function addControllers(manager: Manager, parts: Parts): void {
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
   const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
   manager.add({ name: 'outside', leaderOnly: true, start: outside })
+}
+
+/** A way to agents of its own, and a patient one: an agent may answer only once it is done. */
+function addScheduler(
+  manager: Manager,
+  { config, leader, store, log, metrics }: Omit<Parts, 'kube' | 'backends'>,
+): void {
+  const { agents, schedules } = store
+  const rule = addressRule(config.DEPLOYMENT_MODE)
+  const forward = createForward(rule, resolveByDns, { head: minutes(5), whole: minutes(5) })
+  const sweeper = scheduler({
+    schedules,
+    deliver: createPrompts({ agents, forward }),
+    wake: (id) => agents.beginMessage(id),
+    fence: leader.fence,
+    log,
+    metrics,
+  })
+  manager.add({
+    ...sweeper,
+    async start(signal) {
+      await sweeper.start(signal)
+      await forward.close()
+    },
+  })
 }
 
 function addPlatform(

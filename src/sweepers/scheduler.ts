@@ -16,8 +16,8 @@ import type { DueSchedule, OpenRun, RunEnd, ScheduleStore } from '../store/sched
 import type { WorkspaceId } from '../store/workspace-store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { Sweeper } from './sweeper.ts'
 import { turnOf } from './schedule-turn.ts'
+import { createSweeper, type Sweeper } from './sweeper.ts'
 
 /** A prompt as it is delivered. `id` is the same however often it is sent. */
 export interface DuePrompt {
@@ -61,69 +61,61 @@ const limits = {
 }
 
 /** Between two ticks of which the first could not take all. */
-const breath = milliseconds(100)
+const breath = milliseconds(250)
 
 export function scheduler(options: SchedulerOptions): Sweeper {
+  const { log, every = seconds(5) } = options
   return {
     name: 'scheduler',
     leaderOnly: true,
-    start: (signal) => new Scheduler(options, signal).run(),
+    async start(signal) {
+      const rounds = new Scheduler({ ...options, every }, signal)
+      await createSweeper({ name: 'scheduler', every, log, sweep: () => rounds.sweep() }).start(signal)
+      await rounds.settled()
+    },
   }
 }
 
 class Scheduler {
-  readonly #options: SchedulerOptions
+  readonly #options: SchedulerOptions & { readonly every: Duration }
   readonly #limits: typeof limits
   readonly #signal: AbortSignal
   /** Runs on their way, and whose they are. */
   readonly #underWay = new Map<string, WorkspaceId>()
   readonly #work = new Set<Promise<void>>()
-  #failing = false
-  /** Ends the pause between two ticks. */
-  #nudge = () => {}
+  /** A run had to be left for want of room. */
+  #crowded = false
 
-  constructor(options: SchedulerOptions, signal: AbortSignal) {
+  constructor(options: SchedulerOptions & { readonly every: Duration }, signal: AbortSignal) {
     this.#options = options
     this.#limits = { ...limits, ...options.limits }
     this.#signal = signal
   }
 
-  async run(): Promise<void> {
-    const { every = seconds(5) } = this.#options
-    while (!this.#signal.aborted) {
-      const more = await this.#attempt()
-      await this.#pause(more ? breath : every)
+  async sweep(): Promise<void> {
+    for (let more = true; more && !this.#signal.aborted;) {
+      more = await this.#tick()
+      if (more) await this.#sleep(breath)
     }
-    await Promise.all(this.#work)
   }
 
-  /** A database that is away is expected to come back: said once when it goes and once when it is there again. */
-  async #attempt(): Promise<boolean> {
-    const { log } = this.#options
-    try {
-      const more = await this.#tick()
-      if (this.#failing) log.info('scheduler works again')
-      this.#failing = false
-      return more
-    } catch (error) {
-      if (error instanceof Fenced) throw error
-      if (!this.#failing) log.warn({ err: reasonOf(error) }, 'scheduler failed')
-      this.#failing = true
-      return false
-    }
+  /** What is on its way was told to stop by the signal, and has. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#work)
   }
 
   /** True when there was more than one tick takes. */
   async #tick(): Promise<boolean> {
     const { schedules } = this.#options
     const { dueAtOnce, openAtOnce } = this.#limits
+    this.#crowded = false
     const due = await this.#bounded(schedules.due(dueAtOnce))
     const advanced = await this.#bounded(Promise.allSettled(due.map((schedule) => this.#advance(schedule))))
     const open = await this.#bounded(schedules.open(openAtOnce))
     const taken = await this.#bounded(Promise.allSettled(open.map((run) => this.#take(run))))
     // Last, so that what cannot be moved holds up nothing else.
     for (const result of [...advanced, ...taken]) if (result.status === 'rejected') throw result.reason
-    return due.length === dueAtOnce
+    return due.length === dueAtOnce || this.#crowded
   }
 
   async #advance({ id, cron, timezone, seen, due, from }: DueSchedule): Promise<void> {
@@ -155,6 +147,7 @@ class Scheduler {
         return await this.#finish({ runId: run.id, outcome: 'skipped', detail: turn.why })
       case 'deliver':
         if (this.#underWay.size < this.#limits.deliveries) this.#send(run)
+        else this.#crowded = true
     }
   }
 
@@ -167,8 +160,6 @@ class Scheduler {
       .finally(() => {
         this.#underWay.delete(run.id)
         this.#work.delete(work)
-        // Somebody may be waiting for the room.
-        if (this.#underWay.size === this.#limits.deliveries - 1) this.#nudge()
       })
     this.#work.add(work)
   }
@@ -188,7 +179,7 @@ class Scheduler {
 
   /** What was delivered must not be delivered again because the database is away: tries until it is told. */
   async #settle(end: RunEnd): Promise<void> {
-    const { log, every = seconds(5) } = this.#options
+    const { log, every } = this.#options
     for (let told = false; ;) {
       try {
         return await this.#finish(end)
@@ -210,12 +201,6 @@ class Scheduler {
   #bounded<T>(work: Promise<T>): Promise<T> {
     const { statement } = this.#limits
     return within(work, statement)
-  }
-
-  async #pause(every: Duration): Promise<void> {
-    const nudged = Promise.withResolvers<void>()
-    this.#nudge = () => nudged.resolve()
-    await Promise.race([this.#sleep(every), nudged.promise])
   }
 
   async #sleep(span: Duration): Promise<void> {
