@@ -17,7 +17,7 @@ import { type RpcRequest, rpcRequest } from './json-rpc.ts'
 import { Refusal } from './refusal.ts'
 
 export interface A2aOptions {
-  readonly agents: Pick<AgentStore, 'address' | 'mayTalk' | 'logMessage'>
+  readonly agents: Pick<AgentStore, 'beginMessage' | 'mayTalk' | 'logMessage'>
   readonly forward: Forward
   readonly log: Logger
 }
@@ -38,9 +38,9 @@ const notFound = new Refusal(404, 'workspace_not_found', 'there is no such works
 export function a2aRoute(app: FastifyInstance, { agents, forward, log }: A2aOptions): void {
   const bodyLimit = 1024 * 1024
   app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: mayTalk }, async (request, reply) => {
-    const to = await fromStore(agents.address(pathId(request.params)))
-    if (!to || to.status === 'removed') throw notFound
     const rpc = rpcRequest(request.body)
+    const to = await fromStore(agents.beginMessage(pathId(request.params)))
+    if (!to || to.status === 'removed') throw notFound
     const from = senderOf(request)
     return to.deliveryMode === 'poll' ? queue(to, rpc, from) : deliver(to, rpc, from, reply)
   })
@@ -60,7 +60,7 @@ export function a2aRoute(app: FastifyInstance, { agents, forward, log }: A2aOpti
   }
 
   async function deliver(to: AgentAddress, rpc: RpcRequest, from: WorkspaceId | undefined, reply: FastifyReply) {
-    requireReady(to.status)
+    requireReady(to)
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort())
     const message = { from, to: to.id, method: rpc.method } as const
@@ -87,9 +87,11 @@ function senderOf(request: FastifyRequest): WorkspaceId | undefined {
   return caller.kind === 'workspace' ? caller.id : undefined
 }
 
-function requireReady(status: Phase): void {
+function requireReady({ status, reason }: AgentAddress): void {
   if (status === 'online' || status === 'degraded') return
   if (status === 'removed') throw notFound
-  const retryAfter = comeAgain[status]
-  throw new Refusal(503, `workspace_${status}`, `the workspace is ${status.replace('_', ' ')}`, { retryAfter })
+  const waking = status === 'hibernating' || status === 'hibernated'
+  const why = waking ? ', and is waking' : reason === undefined ? '' : ` (${reason})`
+  const message = `the workspace is ${status.replace('_', ' ')}${why}`
+  throw new Refusal(503, `workspace_${status}`, message, { retryAfter: comeAgain[status], waking })
 }

@@ -11,7 +11,8 @@ import { fromStore } from './errors.ts'
 import { type Rate, rateLimit } from './rate-limit.ts'
 import { Refusal } from './refusal.ts'
 
-export type Caller = { readonly kind: 'admin' } | { readonly kind: 'workspace'; readonly id: WorkspaceId }
+export type Caller =
+  { readonly kind: 'admin' } | { readonly kind: 'workspace'; readonly id: WorkspaceId; readonly tokenHash: Buffer }
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -41,35 +42,82 @@ export interface AuthOptions {
   readonly refusedRate: Rate
 }
 
-/** Makes the hook that finds the caller. */
+/** Makes the hooks that find the caller. */
 export function authentication({ agents, adminToken, callerRate, refusedRate }: AuthOptions) {
   const adminHash = adminToken === undefined ? undefined : tokenHash(adminToken)
   const callers = rateLimit(callerRate)
   const refused = rateLimit(refusedRate, 1 << 12)
+  const met = knownTokens()
 
-  async function identify(token: string): Promise<Caller | undefined> {
-    const hash = tokenHash(token)
+  async function identify(hash: Buffer): Promise<Caller | undefined> {
     // Hashes have one length, so the comparison takes one time whatever the guess.
     if (adminHash !== undefined && timingSafeEqual(hash, adminHash)) return { kind: 'admin' }
     const id = await fromStore(agents.authenticate(hash))
-    return id === undefined ? undefined : { kind: 'workspace', id }
+    if (id === undefined) return undefined
+    met.remember(hash, id)
+    return { kind: 'workspace', id, tokenHash: hash }
   }
 
-  async function authenticate(request: FastifyRequest): Promise<void> {
+  /** The hash of the token that a request brings. An address that only guesses waits before anybody is asked. */
+  function broughtBy(request: FastifyRequest): Buffer {
     const wait = refused.wait(request.ip)
     if (wait > 0) throw tooMany(wait)
     const token = bearer.exec(request.headers.authorization ?? '')?.[1]
-    const caller = token === undefined ? undefined : await identify(token)
-    if (caller === undefined) {
-      refused.charge(request.ip)
-      throw unauthorized
-    }
+    return token === undefined ? refuse(request) : tokenHash(token)
+  }
+
+  function refuse(request: FastifyRequest): never {
+    refused.charge(request.ip)
+    throw unauthorized
+  }
+
+  function admit(request: FastifyRequest, caller: Caller): void {
     const pause = callers.take(caller.kind === 'admin' ? 'admin' : caller.id)
     if (pause > 0) throw tooMany(pause)
     request.caller = caller
   }
 
-  return { authenticate }
+  async function authenticate(request: FastifyRequest): Promise<void> {
+    admit(request, (await identify(broughtBy(request))) ?? refuse(request))
+  }
+
+  /**
+   * The hook of a route whose own statement looks at the token (`Caller.tokenHash`) where it writes, so that what was
+   * revoked is refused at once, on every replica: here it is enough that the token was a live one some time.
+   */
+  async function recognize(request: FastifyRequest): Promise<void> {
+    const hash = broughtBy(request)
+    const id = met.find(hash)
+    const caller: Caller | undefined =
+      id === undefined ? await identify(hash) : { kind: 'workspace', id, tokenHash: hash }
+    admit(request, caller ?? refuse(request))
+  }
+
+  /** For such a route when its statement found no live token with a live row: throws unless the token is a live one. */
+  async function recheck(request: FastifyRequest): Promise<void> {
+    const caller = callerOf(request)
+    if (caller.kind === 'admin') return
+    met.forget(caller.tokenHash)
+    if ((await identify(caller.tokenHash)) === undefined) refuse(request)
+  }
+
+  return { authenticate, recognize, recheck }
+}
+
+/** Tokens kept in memory, by their hashes: a bounded number, the ones longest known go first. */
+const mostKnown = 1 << 15
+
+function knownTokens() {
+  const known = new Map<string, WorkspaceId>()
+  const keyOf = (hash: Buffer): string => hash.toString('latin1')
+  return {
+    find: (hash: Buffer) => known.get(keyOf(hash)),
+    forget: (hash: Buffer) => known.delete(keyOf(hash)),
+    remember(hash: Buffer, id: WorkspaceId): void {
+      if (known.size >= mostKnown) for (const oldest of known.keys().take(1)) known.delete(oldest)
+      known.set(keyOf(hash), id)
+    },
+  }
 }
 
 /** The caller that the hook found. */
@@ -78,10 +126,10 @@ export function callerOf(request: FastifyRequest): Caller {
   return request.caller
 }
 
-/** Throws a 403 unless the caller is this very workspace. */
-export function requireSelf(request: FastifyRequest, id: WorkspaceId): void {
+/** Throws a 403 unless the caller is this very workspace. Gives the hash of its token. */
+export function requireSelf(request: FastifyRequest, id: WorkspaceId): Buffer {
   const caller = callerOf(request)
-  if (caller.kind === 'workspace' && caller.id === id) return
+  if (caller.kind === 'workspace' && caller.id === id) return caller.tokenHash
   throw new Refusal(403, 'forbidden', 'the token belongs to another workspace')
 }
 

@@ -39,7 +39,8 @@ function refusalOf(error: FastifyError | Error): Refusal {
 export function send(reply: FastifyReply, refusal: Refusal): FastifyReply {
   if (refusal.retryAfter !== undefined) reply.header('retry-after', Math.ceil(refusal.retryAfter / 1000))
   if (refusal.status === 401) reply.header('www-authenticate', 'Bearer')
-  return reply.code(refusal.status).send(errorBody(refusal.code, refusal.message))
+  const body = errorBody(refusal.code, refusal.message)
+  return reply.code(refusal.status).send(refusal.waking ? { ...body, waking: true } : body)
 }
 
 /**

@@ -22,7 +22,7 @@ const beat = z.object({
   runtime_metadata: z.object({ capabilities: z.object({ status_mgmt: z.boolean().nullish() }).nullish() }).nullish(),
 })
 
-function heartbeatOf(said: z.output<typeof beat>): Heartbeat {
+function heartbeatOf(said: z.output<typeof beat>, tokenHash: Buffer): Heartbeat {
   return {
     id: said.workspace_id,
     errorRate: said.error_rate,
@@ -32,17 +32,25 @@ function heartbeatOf(said: z.output<typeof beat>): Heartbeat {
     currentTask: said.current_task,
     monthlySpend: Math.trunc(said.monthly_spend),
     state: said.runtime_state === 'wedged' ? 'wedged' : 'healthy',
+    tokenHash,
     ownsStatus: said.runtime_metadata?.capabilities?.status_mgmt === true,
   }
 }
 
-export function heartbeatRoute(app: FastifyInstance, agents: Pick<AgentStore, 'heartbeat'>): void {
+export interface HeartbeatOptions {
+  readonly agents: Pick<AgentStore, 'heartbeat'>
+  /** Throws unless the token of the request is a live one now. */
+  readonly recheck: (request: FastifyRequest) => Promise<void>
+}
+
+export function heartbeatRoute(app: FastifyInstance, { agents, recheck }: HeartbeatOptions): void {
   const handler = async (request: FastifyRequest) => {
     const body = parse(beat, request.body)
-    requireSelf(request, body.workspace_id)
-    const stored = await fromStore(agents.heartbeat(heartbeatOf(body)))
-    if (!stored) throw workspaceGone
-    return { status: 'ok' }
+    const tokenHash = requireSelf(request, body.workspace_id)
+    const stored = await fromStore(agents.heartbeat(heartbeatOf(body, tokenHash)))
+    if (stored) return { status: 'ok' }
+    await recheck(request)
+    throw workspaceGone
   }
   app.post('/registry/heartbeat', { handler })
 }

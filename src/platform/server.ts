@@ -11,19 +11,25 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { a2aRoute } from './a2a.ts'
 import { authentication } from './auth.ts'
 import { answerBrokenRequest, errorHandler } from './errors.ts'
+import { connectionRoutes } from './connection.ts'
+import { requestCount } from './count.ts'
 import { createForward, type limits as forwardLimits } from './forward.ts'
 import { heartbeatRoute } from './heartbeat.ts'
+import { inboxRoutes } from './inbox.ts'
 import { Refusal } from './refusal.ts'
 import { registerRoute } from './register.ts'
 import { addressRule, type DeploymentMode, type Resolve, resolveByDns } from '../outbound.ts'
 import { stateRoute } from './state.ts'
 import { tokenRoute } from './tokens.ts'
+import { updateCardRoute } from './update-card.ts'
 
 export interface PlatformOptions {
   readonly agents: AgentStore
   /** Without it nobody is an admin. */
   readonly adminToken: string | undefined
   readonly deploymentMode: DeploymentMode
+  /** By which agents reach us. */
+  readonly platformUrl: string
   /** CIDR networks where external agents may be in spite of the address rules. */
   readonly openNetworks?: readonly string[]
   readonly log: Logger
@@ -62,16 +68,23 @@ export function createPlatform(options: PlatformOptions): Platform {
   const resolve = options.resolve ?? resolveByDns
   const forward = createForward(rule, resolve, options.forwardLimits)
   const app = createApp(limits, options)
-  const { authenticate } = authentication({ ...limits, agents: options.agents, adminToken: options.adminToken })
+  const { agents, adminToken, platformUrl } = options
+  const { authenticate, recognize, recheck } = authentication({ ...limits, agents, adminToken })
 
   app.get('/health', () => ({ status: 'ok' }))
+  void app.register(async (beats) => {
+    beats.addHook('onRequest', recognize)
+    heartbeatRoute(beats, { agents, recheck })
+  })
   void app.register(async (secured) => {
     secured.addHook('onRequest', authenticate)
-    registerRoute(secured, { agents: options.agents, rule, resolve })
-    heartbeatRoute(secured, options.agents)
-    stateRoute(secured, options.agents)
-    a2aRoute(secured, { agents: options.agents, forward, log: options.log })
-    tokenRoute(secured, options.agents)
+    registerRoute(secured, { agents, rule, resolve })
+    updateCardRoute(secured, agents)
+    stateRoute(secured, agents)
+    a2aRoute(secured, { agents, forward, log: options.log })
+    inboxRoutes(secured, agents)
+    tokenRoute(secured, agents)
+    connectionRoutes(secured, { agents, platformUrl })
   })
 
   const closed = Promise.withResolvers<void>()
@@ -111,12 +124,12 @@ function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOption
     },
     clientErrorHandler: (error, socket) => {
       const status = answerBrokenRequest(error, socket)
-      if (status !== undefined) count('unmatched', status)
+      if (status !== undefined) count('unmatched', 'unmatched', status, 0)
     },
     // Bodies are read by zod and nothing is serialised by schema: ajv and its companion stay out of memory (10 MB).
     schemaController: { compilersFactory: { buildValidator: never, buildSerializer: never } },
   })
-  const count = (route: string, code: number) => metrics.httpRequests.inc({ route, code })
+  const count = requestCount(metrics)
   const server: Server = app.server
   server.maxConnections = limits.connections
   app.decorateRequest('caller', null)
@@ -125,7 +138,8 @@ function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOption
     throw new Refusal(404, 'not_found', 'there is no such route')
   })
   app.addHook('onResponse', async (request, reply) => {
-    count(request.is404 ? 'unmatched' : (request.routeOptions.url ?? 'unmatched'), reply.statusCode)
+    const path = request.is404 ? 'unmatched' : (request.routeOptions.url ?? 'unmatched')
+    count(request.method, path, reply.statusCode, reply.elapsedTime / 1000)
   })
   return app
 }

@@ -7,13 +7,18 @@ import { pathId } from './body.ts'
 import { fromStore } from './errors.ts'
 import { Refusal } from './refusal.ts'
 
+/** 256 bits, as an agent carries them and as they are kept. */
+export function newToken(): { readonly text: string; readonly hash: Buffer; readonly prefix: string } {
+  const text = randomBytes(32).toString('base64url')
+  return { text, hash: tokenHash(text), prefix: text.slice(0, 8) }
+}
+
 export function tokenRoute(app: FastifyInstance, agents: Pick<AgentStore, 'mintToken'>): void {
   app.post('/admin/workspaces/:id/tokens', async (request, reply) => {
     requireAdmin(request)
     const workspace = pathId(request.params)
-    const token = randomBytes(32).toString('base64url')
-    const prefix = token.slice(0, 8)
-    const minted = await fromStore(agents.mintToken(workspace, tokenHash(token), prefix))
+    const { text, hash, prefix } = newToken()
+    const minted = await fromStore(agents.mintToken(workspace, hash, prefix))
     switch (minted) {
       case 'absent':
         throw new Refusal(404, 'workspace_not_found', 'there is no such workspace')
@@ -21,7 +26,7 @@ export function tokenRoute(app: FastifyInstance, agents: Pick<AgentStore, 'mintT
         throw new Refusal(429, 'too_many_tokens', 'the workspace has 50 live tokens; revoke one first')
       case 'minted':
         // The only time it is shown: what is stored is its hash.
-        return reply.code(201).header('cache-control', 'no-store').send({ auth_token: token, prefix })
+        return reply.code(201).header('cache-control', 'no-store').send({ auth_token: text, prefix })
     }
   })
 }

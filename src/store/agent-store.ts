@@ -23,6 +23,8 @@ export interface Heartbeat {
   readonly state: 'healthy' | 'wedged'
   /** The agent judges its own health: error rates then change nothing. */
   readonly ownsStatus: boolean
+  /** SHA-256 of the token it came with: where given, a beat counts only while that is a live token of `id`. */
+  readonly tokenHash?: Buffer
 }
 
 /** How the A2A route reaches an agent, and who may speak to it. */
@@ -37,6 +39,8 @@ export interface AgentAddress {
 }
 
 export interface Message {
+  /** UUID of its row; a new one when not given. The same twice is one message. */
+  readonly id?: string
   /** Undefined: an admin. */
   readonly from: WorkspaceId | undefined
   readonly to: WorkspaceId
@@ -49,6 +53,16 @@ export interface Message {
   readonly body?: unknown
 }
 
+/** A message that waits for an agent to fetch it. */
+export interface QueuedMessage {
+  /** The same whenever it is handed out: who got it twice can tell. */
+  readonly id: string
+  readonly from: WorkspaceId | undefined
+  readonly method: string
+  readonly body: unknown
+  readonly at: Date
+}
+
 export interface AgentStore {
   /** The live workspace a token belongs to. Compared by hash; a removed row or revoked token is undefined. */
   authenticate(tokenHash: Buffer): Promise<WorkspaceId | undefined>
@@ -57,8 +71,13 @@ export interface AgentStore {
    * paused, hibernating or hibernated. Undefined when there is no live row. Batched.
    */
   register(registration: Registration): Promise<{ status: Phase } | undefined>
-  /** One beat: row facts, and the transitions of lifecycle §2.2. Undefined when there is no live row. Batched. */
+  /**
+   * One beat: row facts, and the transitions of lifecycle §2.2. Undefined when there is no live row, or the token is not
+   * one of its live ones. Batched.
+   */
   heartbeat(beat: Heartbeat): Promise<{ status: Phase } | undefined>
+  /** Keeps the card, with an event where it differs. False when there is no live row. */
+  updateCard(id: WorkspaceId, agentCard: unknown): Promise<boolean>
   address(id: WorkspaceId): Promise<AgentAddress | undefined>
   /**
    * As `address`, for a message that is about to be delivered: it counts as traffic of that instant, under the row's
@@ -70,9 +89,18 @@ export interface AgentStore {
   /** One activity row of a message forwarded or queued; also moves `last_outbound_at` of the sender. */
   logMessage(message: Message): Promise<void>
   /**
+   * Hands out queued messages, oldest first, at most `limit`. Whoever asks again within `lease` does not get them again;
+   * after that those come back that nobody acknowledged. So each arrives at least once, whatever crashes.
+   */
+  takeMessages(id: WorkspaceId, limit: number, lease: Duration): Promise<readonly QueuedMessage[]>
+  /** Ends the queueing of these messages of this workspace. Returns how many still were: again is no error. */
+  acknowledge(id: WorkspaceId, messages: readonly string[]): Promise<number>
+  /**
    * Adds a live token to a live workspace, beside those it has. `full`: it has 50 live ones; `absent`: no live row.
    */
   mintToken(id: WorkspaceId, tokenHash: Buffer, tokenPrefix: string): Promise<'minted' | 'full' | 'absent'>
+  /** Replaces all live tokens of an external agent by this one, at one instant. */
+  rotateToken(id: WorkspaceId, tokenHash: Buffer, tokenPrefix: string): Promise<'rotated' | 'notExternal' | 'absent'>
   /**
    * Rows online or degraded whose last heartbeat is older than `silence` become offline (awaiting_agent when external).
    * Returns how many.

@@ -49,6 +49,8 @@ export interface WorkspaceIntent {
   readonly canvas: { readonly x: number; readonly y: number; readonly collapsed: boolean } | undefined
   /** The status of a row that does not exist yet: `provisioning`, or `awaiting_agent` for an external agent. */
   readonly initialPhase: Phase
+  /** What is to become of instance and volumes, for whoever finds them without their resource. */
+  readonly deletionPolicy?: 'Delete' | 'Retain'
   /**
    * `create`: the row is this resource's own. `adopt`: a row of this id that nobody owns (left by the system before, or
    * by a Workspace deleted with Retain) becomes this resource's, with what it has; `adoptOrCreate`: it, or a new one.
@@ -172,7 +174,10 @@ export interface Leak {
 export interface WorkspaceStore {
   /** `urgent`: somebody waits for this one, so it is not held back (a few milliseconds) for company. */
   record(intent: WorkspaceIntent, fence: Fence, urgent?: boolean): Promise<Recorded>
-  /** Begins an incarnation: `provisioning`, url emptied, registeredAt cleared, attempts counted, token replaced. */
+  /**
+   * Begins an incarnation: `provisioning`, url emptied, registeredAt and wakeRequestedAt cleared, attempts and restarts
+   * counted, token replaced. An external agent keeps its url and its tokens: the given one is not issued.
+   */
   launch(launch: Launch, fence: Fence): Promise<WorkspaceRow>
   /** Records what was observed of the instance. */
   observed(facts: InstanceFacts, fence: Fence): Promise<WorkspaceRow>
@@ -190,9 +195,15 @@ export interface WorkspaceStore {
   /**
    * Marks the row `removed` and revokes its tokens, so that a late heartbeat cannot revive it. Fenced by owner: a row
    * of another resource is left alone. Returns the row's backend (undefined when there is no row), since that is
-   * where the instance lives, whatever the spec says today.
+   * where the instance lives, whatever the spec says today. `deletionPolicy` is the resource's last word, kept for the
+   * orphan collector; without it the one last recorded stands.
    */
-  remove(id: WorkspaceId, ownerUid: string, fence: Fence): Promise<{ backend: string | undefined }>
+  remove(
+    id: WorkspaceId,
+    ownerUid: string,
+    fence: Fence,
+    deletionPolicy?: 'Delete' | 'Retain',
+  ): Promise<{ backend: string | undefined }>
   /** Ids of rows that changed by what agents said or a sweeper found, from now on: NOTIFY, with a slow poll behind. */
   changes(signal: AbortSignal): AsyncIterable<{ readonly namespace: string; readonly resourceName: string }>
 }

@@ -275,7 +275,7 @@ describe('the rest', () => {
   })
 
   it('counts by the template of the route', async () => {
-    const counted = (await registry.metrics.httpRequests.get()).values.map(({ labels }) => labels.route)
+    const counted = (await registry.metrics.httpRequests.get()).values.map(({ labels }) => labels.path)
     const routes = '/registry/register /registry/heartbeat /workspaces/:id/state /workspaces/:id/a2a /health'
     expect(new Set(counted)).toEqual(new Set([...routes.split(' '), '/admin/workspaces/:id/tokens', 'unmatched']))
   })

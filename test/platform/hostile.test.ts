@@ -43,7 +43,7 @@ describe('a request that does not come to an end', () => {
   })
   it('is counted', async () => {
     const { values } = await registry.metrics.httpRequests.get()
-    expect(values.find(({ labels }) => labels.code === 408)?.value).toBeGreaterThan(0)
+    expect(values.find(({ labels }) => labels.status === 408)?.value).toBeGreaterThan(0)
   })
 })
 

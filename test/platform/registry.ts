@@ -42,6 +42,7 @@ export async function openRegistry(databaseUrl: string) {
     const token = randomBytes(32).toString('base64url')
     const tokenPrefix = token.slice(0, 8)
     await store.workspaces.launch({ id, specHash, tokenHash: hashOf(token), tokenPrefix, at: new Date() }, fence)
+    if (given.backend === 'external') await store.agents.mintToken(id, hashOf(token), tokenPrefix)
     await store.workspaces.observed({ id, instanceId: 'instance', url: url ?? '', imageDigest: undefined }, fence)
     return { id, token }
   }
@@ -74,6 +75,7 @@ export async function openRegistry(databaseUrl: string) {
         agents: store.agents,
         adminToken,
         deploymentMode: 'self-hosted',
+        platformUrl: 'https://molecule.test/',
         log,
         metrics,
         ...more,

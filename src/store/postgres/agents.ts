@@ -2,30 +2,14 @@ import { randomUUID } from 'node:crypto'
 import type { Duration } from '../../duration.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { AgentStore } from '../agent-store.ts'
-import { phases, type Phase, type WorkspaceId } from '../workspace-store.ts'
-import { heartbeat, register } from './beats.ts'
+import { phases, type Phase } from '../workspace-store.ts'
+import { heartbeat, register, updateCard } from './beats.ts'
 import { surfaced } from './faults.ts'
-import { address, beginMessage, traceMessage } from './messages.ts'
+import { acknowledge, address, beginMessage, messageOf, takeMessages, traceMessage, type TakenRow } from './messages.ts'
 import type { Database } from './pool.ts'
 import { notified, notifiedCount } from './signal.ts'
-import { batched, type Answer, type Statement } from './statement.ts'
-
-interface TokenRow extends Answer {
-  workspace_id: WorkspaceId | null
-}
-
-/** Many tokens at one look. The comparison is of SHA-256 hashes in an index: its timing tells nothing of a token. */
-const authenticate: Statement<Buffer, TokenRow, WorkspaceId | undefined> = {
-  name: 'authenticate',
-  key: (hash) => hash.toString('hex'),
-  columns: [['token_hash', 'bytea', (hash) => hash]],
-  sql: `
-  SELECT i.ord::int AS ord, t.workspace_id
-  FROM input i
-    JOIN workspace_auth_tokens t ON t.token_hash = i.token_hash AND t.revoked_at IS NULL
-    JOIN workspaces w ON w.id = t.workspace_id AND w.status <> 'removed'`,
-  result: (row) => row?.workspace_id ?? undefined,
-}
+import { batched } from './statement.ts'
+import { authenticate, mint, rotate } from './tokens.ts'
 
 /** The two chains of ancestors, each at most 32 long; one contains the other's end, or both ends are siblings. */
 const mayTalk = `
@@ -67,27 +51,12 @@ const expire = `
   )${notified}
   SELECT count(*)::int AS expired, ${notifiedCount} FROM signalled`
 
-/** Live tokens a workspace may have at once. */
-const mostTokens = 50
-/** Again with the same hash is once. Two at the same instant may both find the last room: the limit is no secret. */
-const mint = `
-  WITH target AS MATERIALIZED (
-    SELECT w.id, (SELECT count(*) FROM workspace_auth_tokens t
-      WHERE t.workspace_id = w.id AND t.revoked_at IS NULL AND t.token_hash <> $2) AS live
-    FROM workspaces w WHERE w.id = $1 AND w.status <> 'removed' FOR NO KEY UPDATE
-  ),
-  minted AS (
-    INSERT INTO workspace_auth_tokens (workspace_id, token_hash, prefix)
-    SELECT t.id, $2, $3 FROM target t WHERE t.live < ${mostTokens}
-    ON CONFLICT (token_hash) DO NOTHING
-  )
-  SELECT CASE WHEN t.live < ${mostTokens} THEN 'minted' ELSE 'full' END AS outcome FROM target t`
-
 /** The agents' side of the rows, for any replica. */
 export function openAgents(database: Database, metrics: Metrics): AgentStore & { close(): Promise<void> } {
   const tokens = batched(database, metrics, authenticate)
   const registrations = batched(database, metrics, register)
   const beats = batched(database, metrics, heartbeat)
+  const cards = batched(database, metrics, updateCard)
   const addresses = batched(database, metrics, address)
   const begun = batched(database, metrics, beginMessage)
   const traces = batched(database, metrics, traceMessage)
@@ -109,7 +78,8 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
     authenticate: (tokenHash) => tokens.add(tokenHash),
     register: (registration) => registrations.add(registration),
     heartbeat: (beat) => beats.add(beat),
-    logMessage: (message) => traces.add({ activityId: randomUUID(), turn: turn++, message }),
+    updateCard: (id, agentCard) => cards.add({ id, agentCard }),
+    logMessage: (message) => traces.add({ activityId: message.id ?? randomUUID(), turn: turn++, message }),
     address: (id) => addresses.add(id),
     beginMessage: (id) => begun.add(id, true),
     async mayTalk(from, to) {
@@ -119,6 +89,21 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
     async mintToken(id, tokenHash, tokenPrefix) {
       const [row] = await ask<{ outcome: 'minted' | 'full' }>('mint_token', mint, [id, tokenHash, tokenPrefix])
       return row?.outcome ?? 'absent'
+    },
+    async rotateToken(id, tokenHash, tokenPrefix) {
+      const [row] = await ask<{ outcome: 'rotated' | 'notExternal' }>('rotate_token', rotate, [
+        id,
+        tokenHash,
+        tokenPrefix,
+      ])
+      return row?.outcome ?? 'absent'
+    },
+    async takeMessages(id, limit, lease) {
+      return (await ask<TakenRow>('take_messages', takeMessages, [id, limit, lease / 1000])).map(messageOf)
+    },
+    async acknowledge(id, messages) {
+      const [row] = await ask<{ count: number }>('acknowledge', acknowledge, [id, messages])
+      return row?.count ?? 0
     },
     async expire(silence: Duration) {
       for (let total = 0; ;) {
@@ -138,7 +123,9 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
       return Object.fromEntries(phases.map((phase) => [phase, counted.get(phase) ?? 0])) as Record<Phase, number>
     },
     async close() {
-      await Promise.all([tokens, registrations, beats, addresses, begun, traces].map((batcher) => batcher.close()))
+      await Promise.all(
+        [tokens, registrations, beats, cards, addresses, begun, traces].map((batcher) => batcher.close()),
+      )
     },
   }
 }

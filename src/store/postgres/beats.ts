@@ -10,7 +10,7 @@
  * (another status, the first word of an incarnation) signals; a mere beat is but facts in unindexed columns.
  */
 import type { Heartbeat, Registration } from '../agent-store.ts'
-import type { Phase } from '../workspace-store.ts'
+import type { Phase, WorkspaceId } from '../workspace-store.ts'
 import { notified, notifiedCount } from './signal.ts'
 import type { Answer, Statement } from './statement.ts'
 
@@ -24,11 +24,11 @@ const phaseOf = (row: PhaseRow | undefined): { status: Phase } | undefined =>
  * Locks the live rows in the order of their ids and states what each becomes, as `become`; and whether it is to wake: it
  * was going to sleep while a task came in.
  */
-const judged = (become: string, waking = 'false'): string => `,
+const judged = (become: string, waking = 'false', admitted = 'true'): string => `,
   judged AS MATERIALIZED (
     SELECT i.*, w.status AS was, w.registered_at IS NULL AS first, ${become} AS become, ${waking} AS waking
     FROM workspaces w JOIN input i ON i.id = w.id
-    WHERE w.status <> 'removed'
+    WHERE w.status <> 'removed' AND ${admitted}
     ORDER BY w.id FOR NO KEY UPDATE OF w
   )`
 
@@ -56,7 +56,7 @@ const spoken = (payload: string): string => `,
     FROM signalled s WHERE s.become <> s.was
   )${notified}
   SELECT i.ord::int AS ord, j.become AS status, ${notifiedCount}
-  FROM input i LEFT JOIN judged j ON j.id = i.id`
+  FROM input i LEFT JOIN judged j ON j.ord = i.ord`
 
 export const register: Statement<Registration, PhaseRow, { status: Phase } | undefined> = {
   name: 'register',
@@ -85,9 +85,11 @@ export const register: Statement<Registration, PhaseRow, { status: Phase } | und
 
 export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undefined> = {
   name: 'heartbeat',
-  key: ({ id }) => id,
+  // By token, too: what one brings must not be answered with what another brought.
+  key: ({ id, tokenHash }) => (tokenHash === undefined ? id : id + tokenHash.toString('latin1')),
   columns: [
     ['id', 'uuid', (b) => b.id],
+    ['token_hash', 'bytea', (b) => b.tokenHash],
     ['error_rate', 'double precision', (b) => b.errorRate],
     ['sample_error', 'text', (b) => b.sampleError],
     ['active_tasks', 'integer', (b) => b.activeTasks],
@@ -104,6 +106,8 @@ export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undef
       WHEN w.status = 'degraded' AND NOT i.wedged AND (i.error_rate < 0.1 OR i.owns_status) THEN 'online'
       ELSE w.status END`,
     `w.status = 'hibernating' AND i.active_tasks > 0 AND w.wake_requested_at IS NULL`,
+    `(i.token_hash IS NULL OR EXISTS (SELECT FROM workspace_auth_tokens t
+        WHERE t.token_hash = i.token_hash AND t.workspace_id = w.id AND t.revoked_at IS NULL))`,
   )},
   written AS (
     UPDATE workspaces w SET ${arrived},
@@ -123,4 +127,34 @@ export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undef
       WHEN 'degraded' THEN jsonb_build_object('from', s.was, 'wedged', s.wedged, 'error_rate', s.error_rate)
       ELSE jsonb_build_object('recovered_from', s.was) END`)}`,
   result: phaseOf,
+}
+
+interface Card {
+  readonly id: WorkspaceId
+  readonly agentCard: unknown
+}
+
+export const updateCard: Statement<Card, Answer & { known: boolean }, boolean> = {
+  name: 'update_card',
+  key: ({ id }) => id,
+  columns: [
+    ['id', 'uuid', (c) => c.id],
+    ['agent_card', 'jsonb', (c) => JSON.stringify(c.agentCard)],
+  ],
+  sql: `,
+  met AS MATERIALIZED (
+    SELECT i.*, w.agent_card IS DISTINCT FROM i.agent_card AS differs
+    FROM workspaces w JOIN input i ON i.id = w.id
+    WHERE w.status <> 'removed'
+    ORDER BY w.id FOR NO KEY UPDATE OF w
+  ),
+  written AS (
+    UPDATE workspaces w SET agent_card = m.agent_card FROM met m WHERE w.id = m.id AND m.differs
+  ),
+  told AS (
+    INSERT INTO structure_events (event_type, workspace_id, payload)
+    SELECT 'AGENT_CARD_UPDATED', m.id, jsonb_build_object('agent_card', m.agent_card) FROM met m WHERE m.differs
+  )
+  SELECT i.ord::int AS ord, m.id IS NOT NULL AS known FROM input i LEFT JOIN met m ON m.id = i.id`,
+  result: (row) => row?.known === true,
 }

@@ -3,8 +3,8 @@
  * A message and the claim of an idle agent's sleep meet at the lock of the row: whoever comes second finds the mark of
  * the first.
  */
-import type { AgentAddress, Message } from '../agent-store.ts'
-import type { Phase, WorkspaceId } from '../workspace-store.ts'
+import type { AgentAddress, Message, QueuedMessage } from '../agent-store.ts'
+import { workspaceId, type Phase, type WorkspaceId } from '../workspace-store.ts'
 import { notified, notifiedCount } from './signal.ts'
 import type { Answer, Statement } from './statement.ts'
 
@@ -119,3 +119,53 @@ export const traceMessage: Statement<Trace, Answer, void> = {
   SELECT i.ord::int AS ord FROM input i`,
   result: () => {},
 }
+
+/** What one answer may carry: bodies are up to a megabyte each. */
+const mostBytes = 4 * 1024 * 1024
+
+/** The oldest that nobody has, or had and did not acknowledge in time. What does not fit waits for the next call. */
+export const takeMessages = `
+  WITH due AS MATERIALIZED (
+    SELECT a.id, a.seq, octet_length(a.request_body::text) AS bytes
+    FROM activity_logs a
+    WHERE a.workspace_id = $1 AND a.status = 'queued'
+      AND (a.handed_out_at IS NULL OR a.handed_out_at < now() - make_interval(secs => $3))
+    ORDER BY a.seq LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+  ),
+  fit AS (
+    SELECT d.id FROM (SELECT id, bytes, sum(bytes) OVER (ORDER BY seq) AS so_far FROM due) d
+    WHERE d.so_far <= ${mostBytes} OR d.so_far = d.bytes
+  ),
+  taken AS (
+    UPDATE activity_logs a SET handed_out_at = now() FROM fit f WHERE a.id = f.id
+    RETURNING a.id, a.seq, a.source_id, a.method, a.request_body, a.created_at
+  ),
+  fetched AS (
+    UPDATE workspaces w SET last_traffic_at = now() WHERE w.id = $1 AND EXISTS (SELECT FROM taken)
+  )
+  SELECT t.id, t.source_id, t.method, t.request_body, t.created_at FROM taken t ORDER BY t.seq`
+
+export interface TakenRow {
+  readonly id: string
+  readonly source_id: string | null
+  readonly method: string
+  readonly request_body: unknown
+  readonly created_at: Date
+}
+
+export const messageOf = (row: TakenRow): QueuedMessage => ({
+  id: row.id,
+  from: row.source_id === null ? undefined : workspaceId(row.source_id),
+  method: row.method,
+  body: row.request_body,
+  at: row.created_at,
+})
+
+/** The body was kept for the agent alone. */
+export const acknowledge = `
+  WITH done AS (
+    UPDATE activity_logs a SET status = 'ok', request_body = NULL
+    WHERE a.workspace_id = $1 AND a.id = ANY ($2::uuid[]) AND a.status = 'queued'
+    RETURNING 1
+  )
+  SELECT count(*)::int AS count FROM done`

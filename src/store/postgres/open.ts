@@ -1,13 +1,17 @@
 import type { Logger } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { AgentStore } from '../agent-store.ts'
+import type { HistoryStore } from '../history-store.ts'
 import type { LeaderStore } from '../leader-store.ts'
+import type { OrphanStore } from '../orphan-store.ts'
 import type { PartStore } from '../part-store.ts'
 import type { ScheduleStore } from '../schedule-store.ts'
 import type { WorkspaceStore } from '../workspace-store.ts'
 import { openAgents } from './agents.ts'
+import { openHistory } from './history.ts'
 import { openLeaders } from './leaders.ts'
 import { createListener } from './notify.ts'
+import { openOrphans } from './orphans.ts'
 import { openParts } from './parts.ts'
 import { openPool } from './pool.ts'
 import { openSchedules } from './schedules.ts'
@@ -32,8 +36,10 @@ export interface Store {
   readonly workspaces: WorkspaceStore
   readonly agents: AgentStore
   readonly leaders: LeaderStore
+  readonly history: HistoryStore
   readonly parts: PartStore
   readonly schedules: ScheduleStore
+  readonly orphans: OrphanStore
   /** Writes what waits, then closes the connections. End the iterations of `changes` by their own signal. */
   close(): Promise<void>
 }
@@ -50,8 +56,10 @@ export function openStore(options: StoreOptions): Store {
     workspaces,
     agents,
     leaders: openLeaders(database),
+    history: openHistory(database),
     parts,
     schedules,
+    orphans: openOrphans(database, lease),
     async close() {
       await Promise.all([workspaces, agents, parts, schedules].map((rows) => rows.close()))
       await database.close()

@@ -4,7 +4,10 @@ import { keptFailure, type SentRow } from './row.ts'
 import { locked, rowOr, standing } from './standing.ts'
 import type { Statement } from './statement.ts'
 
-/** A launch is known by its token: the same one again is the same launch. */
+/**
+ * A launch is known by its token: the same one again is the same launch. An external agent runs wherever it is and has
+ * the token that somebody gave it: it keeps that, and its address.
+ */
 export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
   name: 'launch',
   key: ({ id }) => id,
@@ -16,8 +19,9 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
     ['at', 'timestamptz', (l) => l.at],
   ],
   sql: `${locked(
-    ', w.status AS was, w.launched_at AS launched_before',
-    'NOT EXISTS (SELECT FROM workspace_auth_tokens t WHERE t.token_hash = i.token_hash)',
+    `, w.status AS was, w.launched_at AS launched_before, w.backend = 'external' AS outside`,
+    `NOT EXISTS (SELECT FROM workspace_auth_tokens t WHERE t.token_hash = i.token_hash)
+      AND NOT (w.backend = 'external' AND w.launched_at IS NOT DISTINCT FROM i.at)`,
   )},
   written AS (
     UPDATE workspaces w SET
@@ -26,7 +30,7 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
       launched_hash = l.spec_hash, launched_at = l.at,
       launch_attempts = CASE WHEN w.launched_hash = l.spec_hash THEN w.launch_attempts + 1 ELSE 1 END,
       restarts = CASE WHEN w.launched_at IS NULL THEN w.restarts ELSE w.restarts + 1 END,
-      url = '', registered_at = NULL, active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
+      url = CASE WHEN l.outside THEN w.url ELSE '' END, registered_at = NULL, active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
       wake_requested_at = NULL,
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
@@ -34,11 +38,11 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
   ),
   revoked AS (
     UPDATE workspace_auth_tokens t SET revoked_at = now()
-    FROM locked l WHERE t.workspace_id = l.id AND t.revoked_at IS NULL
+    FROM locked l WHERE NOT l.outside AND t.workspace_id = l.id AND t.revoked_at IS NULL
   ),
   issued AS (
     INSERT INTO workspace_auth_tokens (workspace_id, token_hash, prefix)
-    SELECT l.id, l.token_hash, l.prefix FROM locked l ORDER BY l.id
+    SELECT l.id, l.token_hash, l.prefix FROM locked l WHERE NOT l.outside ORDER BY l.id
   ),
   -- The birth of the row told of the first launch already.
   told AS (

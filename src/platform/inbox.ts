@@ -1,0 +1,44 @@
+/**
+ * What an agent that polls does with its messages:
+ *   POST /workspaces/{id}/messages/take   hands out the oldest, each again only when it was not acknowledged in time
+ *   POST /workspaces/{id}/messages/ack    ends them, once they were worked on
+ * An agent that crashes in between gets them again and knows them by their id.
+ */
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import { seconds } from '../duration.ts'
+import type { AgentStore } from '../store/agent-store.ts'
+import { requireSelf } from './auth.ts'
+import { parse, pathId } from './body.ts'
+import { fromStore } from './errors.ts'
+
+/** How long an agent has for what it took. */
+const lease = seconds(60)
+
+const take = z.object({ limit: z.int().min(1).max(100).default(50) })
+const ack = z.object({ ids: z.array(z.guid()).max(1000) })
+
+export function inboxRoutes(app: FastifyInstance, agents: Pick<AgentStore, 'takeMessages' | 'acknowledge'>): void {
+  app.post('/workspaces/:id/messages/take', async (request) => {
+    const workspace = pathId(request.params)
+    requireSelf(request, workspace)
+    const { limit } = parse(take, request.body ?? {})
+    const messages = await fromStore(agents.takeMessages(workspace, limit, lease))
+    return {
+      messages: messages.map(({ id, from, method, body, at }) => ({
+        id,
+        from: from ?? null,
+        method,
+        body,
+        queued_at: at.toISOString(),
+      })),
+      lease_seconds: lease / 1000,
+    }
+  })
+  app.post('/workspaces/:id/messages/ack', async (request) => {
+    const workspace = pathId(request.params)
+    requireSelf(request, workspace)
+    const { ids } = parse(ack, request.body)
+    return { acknowledged: await fromStore(agents.acknowledge(workspace, ids)) }
+  })
+}
