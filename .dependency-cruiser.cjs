@@ -26,7 +26,7 @@ module.exports = {
     only('orgs-are-pure', '^src/orgs/', '^src/api/'),
     only('sources-know-no-resource', '^src/sources/', '^src/telemetry/'),
     only('platform-makes-rows', '^src/platform/', '^src/api/', '^src/store/[^/]+\\.ts$', '^src/telemetry/'),
-    only('sweepers-make-rows', '^src/sweepers/', '^src/api/', '^src/store/[^/]+\\.ts$', '^src/telemetry/'),
+    only('sweepers-make-rows', '^src/sweepers/', '^src/backends/backend\\.ts$', '^src/api/', '^src/store/[^/]+\\.ts$', '^src/telemetry/'),
     only('telemetry-is-a-leaf', '^src/telemetry/'),
     ...['workspace', 'org-import', 'runtime', 'plugin-install'].map((x) =>
       only(

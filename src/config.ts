@@ -87,6 +87,19 @@ const settings = {
   HEALTH_PORT: port.default(8081).describe('Port of /healthz, /readyz and /metrics'),
   WORKERS: z.coerce.number().int().min(1).max(1024).default(256).describe('Workspaces reconciled at once'),
   LIVENESS_SILENCE: span.default(parseDuration('180s')).describe('A silent agent is offline after this long'),
+  ORPHANS: z
+    .enum(['auto', 'report', 'remove', 'off'])
+    .default('auto')
+    .describe('What is done with orphans: auto reports in the first run on a database and removes in later ones'),
+  ORPHAN_GRACE: span.default(parseDuration('10m')).describe('How long an orphan is held before anything is done'),
+  ORPHAN_SHARE: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.2)
+    .describe('With a larger share of workspaces missing, orphans are left alone; 1 never holds back'),
+  ACTIVITY_RETENTION: span.default(parseDuration('7d')).describe('Messages and what agents did are kept this long'),
+  EVENT_RETENTION: span.default(parseDuration('30d')).describe('What became of workspaces is kept this long'),
   FAILPOINT: z.string().optional().describe('For tests: die like kill -9 at this place, name or name:N'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
 } as const

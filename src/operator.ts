@@ -5,8 +5,8 @@ import { orgImportType, type OrgImport } from './api/org-import.ts'
 import { pluginInstallType, type PluginInstall } from './api/plugin-install.ts'
 import { runtimeType, type Runtime } from './api/runtime.ts'
 import { workspaceType, type Workspace } from './api/workspace.ts'
-import { keyOf } from './api/meta.ts'
-import type { Backend } from './backends/backend.ts'
+import { apiVersion, keyOf } from './api/meta.ts'
+import type { Backend, InstanceRef } from './backends/backend.ts'
 import type { Config } from './config.ts'
 import {
   importIndex,
@@ -22,8 +22,10 @@ import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
 import { followOutside, watchAround, workspaceIndexes, workspaceViews } from './controllers/workspace/controller.ts'
 import { WorkspaceReconciler } from './controllers/workspace/reconcile.ts'
 import { minutes } from './duration.ts'
+import type { Client } from './kube/client.ts'
 import { Controller } from './kube/controller.ts'
 import { Events } from './kube/events.ts'
+import type { Informer } from './kube/informer.ts'
 import { createKube, type Kube } from './kube/kube.ts'
 import { Leader } from './kube/leader.ts'
 import { Manager } from './kube/manager.ts'
@@ -35,7 +37,9 @@ import { createPlatform } from './platform/server.ts'
 import { migrate } from './store/postgres/migrate.ts'
 import { openStore, type Store } from './store/postgres/open.ts'
 import { livenessSweeper } from './sweepers/liveness.ts'
+import { retentionSweeper } from './sweepers/retention.ts'
 import { scheduler } from './sweepers/scheduler.ts'
+import { orphanSweeper, type OrphanOptions } from './sweepers/orphans/sweeper.ts'
 import type { Logger } from './telemetry/log.ts'
 import { giveMemoryBack } from './telemetry/memory.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -117,8 +121,8 @@ async function openBackends(config: Config, operatorInstance: string): Promise<M
     switch (name) {
       case 'docker': {
         const { DockerBackend } = await import('./backends/docker/backend.ts')
-        const host = config.DOCKER_HOST
-        backends.set(name, new DockerBackend({ operatorInstance, ...(host !== undefined && { host }) }))
+        const { DOCKER_HOST: host, WORKSPACE_ROOTS: workspaceRoots } = config
+        backends.set(name, new DockerBackend({ operatorInstance, workspaceRoots, ...(host !== undefined && { host }) }))
         break
       }
       case 'process': {
@@ -176,7 +180,7 @@ function addControllers(manager: Manager, parts: Parts): void {
         deploymentMode: config.DEPLOYMENT_MODE,
         defaultBackend: config.DEFAULT_BACKEND,
         backends: new Set(backends.keys()),
-        platformUrl: config.PLATFORM_URL ?? `http://127.0.0.1:${config.PLATFORM_PORT}`,
+        platformUrl: platformUrlOf(config),
         tiers: config.TIERS,
       },
       ...workspaceViews(sources, (key) => workspace.enqueue(key)),
@@ -210,6 +214,8 @@ function addControllers(manager: Manager, parts: Parts): void {
     reconciler: new PluginInstallReconciler(),
   })
 
+  if (config.ORPHANS !== 'off')
+    manager.add(orphanSweeper({ ...orphanParts(parts, workspaces, client, events), mode: config.ORPHANS }))
   for (const controller of [workspace, runtime, orgImport, pluginInstall])
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
   const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
@@ -241,13 +247,48 @@ function addScheduler(
   })
 }
 
+/** The three planes on which orphans are looked for, and a voice for what is no longer there to be told about. */
+function orphanParts(
+  { config, store, backends, leader, log, metrics }: Parts,
+  workspaces: Informer<Workspace>,
+  client: Client,
+  events: Events,
+): Omit<OrphanOptions, 'mode'> {
+  const key = ({ namespace, name }: InstanceRef) => keyOf({ metadata: { namespace, name } })
+  const isOf = (workspace: Workspace | undefined, { uid }: InstanceRef) => workspace?.metadata.uid === uid
+  const { cache } = workspaces
+  return {
+    resources: {
+      trouble: () =>
+        cache.hasSynced && workspaces.state === 'synced' ? undefined : `the cache of Workspaces is ${workspaces.state}`,
+      size: () => cache.size,
+      uids: () => [...cache.values()].map(({ metadata }) => metadata.uid),
+      has: (ref) => isOf(cache.get(key(ref)), ref),
+      exists: async (ref, signal) => isOf(await client.get(workspaceType, key(ref), signal), ref),
+    },
+    event: ({ uid, namespace, name }, type, reason, message, reconcileId) => {
+      const metadata = { name, namespace, uid, resourceVersion: '', generation: 0, creationTimestamp: '' }
+      events.emit({ apiVersion, kind: 'Workspace', metadata, spec: undefined }, type, reason, message, reconcileId)
+    },
+    rows: store.workspaces,
+    store: store.orphans,
+    backends,
+    fence: leader.fence,
+    grace: config.ORPHAN_GRACE,
+    share: config.ORPHAN_SHARE,
+    log,
+    metrics,
+  }
+}
+
 function addPlatform(
   manager: Manager,
   { config, store, log, metrics }: Omit<Parts, 'kube' | 'leader' | 'backends'>,
 ): void {
   const { agents } = store
   const { ADMIN_TOKEN: adminToken, DEPLOYMENT_MODE: deploymentMode } = config
-  const platform = createPlatform({ agents, adminToken, deploymentMode, log, metrics })
+  const platformUrl = platformUrlOf(config)
+  const platform = createPlatform({ agents, adminToken, deploymentMode, platformUrl, log, metrics })
   manager.add({
     name: 'platform',
     leaderOnly: false,
@@ -258,4 +299,9 @@ function addPlatform(
     },
   })
   manager.add(livenessSweeper({ agents, log, metrics, silence: config.LIVENESS_SILENCE }))
+  const keep = { activity: config.ACTIVITY_RETENTION, structure: config.EVENT_RETENTION }
+  manager.add(retentionSweeper({ history: store.history, keep, log }))
 }
+
+/** By which agents reach us. */
+const platformUrlOf = ({ PLATFORM_URL: url, PLATFORM_PORT: port }: Config): string => url ?? `http://127.0.0.1:${port}`

@@ -55,6 +55,8 @@ export interface Transition {
   readonly to: string
   readonly reason: string
   readonly actor: string
+  /** Of the pass that wrote it: finds its log lines and events. */
+  readonly reconcileId?: string
 }
 
 /** The part of `status` that all four kinds share, kstatus-exact. */
@@ -83,6 +85,8 @@ export const finalizer = `${group}/finalizer`
 
 /** Asks for a pass now; acknowledged in `status.lastHandledReconcileAt`. */
 export const reconcileRequestedAt = `${group}/reconcile-requested-at`
+/** On events: the pass that said it. */
+export const reconcileIdAnnotation = `${group}/reconcile-id`
 /** Asks for one restart, as `kubectl rollout restart` does it. */
 export const restartedAt = `${group}/restarted-at`
 /** Wakes a sleeping agent at this time (RFC 3339), or at once when it has passed since the agent fell asleep. */

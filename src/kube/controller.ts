@@ -140,7 +140,7 @@ export class Controller<T extends KubeObject> {
     try {
       const verdict = await this.#options.reconciler.reconcile(object, pass.context)
       if (pass.released) return this.#after(key, { kind: 'settled' })
-      const reported = await this.#reporter.report(object, verdict, new Date())
+      const reported = await this.#reporter.report(object, verdict, new Date(), pass.context.reconcileId)
       if (reported.kind === 'written') failpoint('reported')
       if (verdict.outcome.kind === 'blocked') pass.warn(reported, verdict.outcome)
       return this.#after(key, verdict.outcome, reported)
@@ -235,7 +235,7 @@ class Pass<T extends KubeObject> {
       now: () => new Date(),
       claim: () => this.#claim(),
       release: () => this.#release(),
-      event: (type, reason, message) => options.events.emit(object, type, reason, message),
+      event: (type, reason, message) => options.events.emit(object, type, reason, message, reconcileId),
     }
   }
 

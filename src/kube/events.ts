@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { KubeObject } from '../api/meta.ts'
+import { reconcileIdAnnotation, type KubeObject } from '../api/meta.ts'
 import { minutes, seconds } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
 import type { Fence } from '../fence.ts'
@@ -49,8 +49,8 @@ export class Events {
     this.#options = options
   }
 
-  /** Never throws and never waits. */
-  emit(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string): void {
+  /** Never throws and never waits. `reconcileId` joins the event with the log lines of the pass. */
+  emit(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string, reconcileId?: string): void {
     const now = performance.now()
     const note = message.length > 1024 ? `${message.slice(0, 1021)}...` : message
     const id = createHash('sha256')
@@ -70,23 +70,31 @@ export class Events {
     this.#told.delete(id)
     this.#told.set(id, told)
     this.#bound()
-    this.#send(this.#first(told, object, type, reason, note))
+    this.#send(this.#first(told, object, { type, reason, note }, reconcileId))
   }
 
-  async #first(told: Told, object: KubeObject, type: string, reason: string, note: string): Promise<void> {
+  async #first(
+    told: Told,
+    object: KubeObject,
+    news: { readonly type: string; readonly reason: string; readonly note: string },
+    reconcileId: string | undefined,
+  ): Promise<void> {
     const { controller, instance, transport, fence } = this.#options
     const { name, namespace, uid, resourceVersion } = object.metadata
     const body = {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
-      metadata: { name: told.name, namespace: told.namespace },
+      metadata: {
+        name: told.name,
+        namespace: told.namespace,
+        // Of the pass that said it first: a series goes on under the same event.
+        ...(reconcileId !== undefined && { annotations: { [reconcileIdAnnotation]: reconcileId } }),
+      },
       eventTime: microTime(new Date()),
       reportingController: controller,
       reportingInstance: instance,
       action: 'Reconcile',
-      type,
-      reason,
-      note,
+      ...news,
       regarding: {
         apiVersion: object.apiVersion,
         kind: object.kind,

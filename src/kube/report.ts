@@ -35,8 +35,8 @@ export class Reporter<T extends KubeObject> {
   }
 
   /** Reports how a pass on this very object ended. */
-  async report(object: T, verdict: Verdict<StatusOf<T>>, now: Date): Promise<Reported> {
-    const status = statusOf(object, verdict.status, verdict.outcome, now)
+  async report(object: T, verdict: Verdict<StatusOf<T>>, now: Date, reconcileId?: string): Promise<Reported> {
+    const status = statusOf(object, verdict.status, verdict.outcome, now, reconcileId)
     const patch = patchBetween(object.status, status)
     const key = keyOf(object)
     if (verdict.outcome.kind !== 'again') this.#underway.delete(key)

@@ -17,10 +17,11 @@ export function statusOf<S extends CommonStatus>(
   draft: StatusDraft<S>,
   outcome: Outcome,
   now: Date,
+  reconcileId?: string,
 ): Json {
   const { conditions, transition, ...rest } = draft
   const previous = previousOf(object)
-  const line = historyLine(previous.history ?? [], transition, now)
+  const line = historyLine(previous.history ?? [], transition, now, reconcileId)
   return {
     ...rest,
     observedGeneration: object.metadata.generation,
@@ -122,10 +123,12 @@ function historyLine(
   history: readonly Transition[],
   { to, reason, actor }: { readonly to: string; readonly reason: string; readonly actor: string },
   now: Date,
+  reconcileId: string | undefined,
 ): readonly Transition[] {
   const last = history.at(-1)
   if (last?.to === to) return history
-  return [...history, { time: rfc3339(now), from: last?.to ?? '', to, reason, actor }].slice(-historyLength)
+  const line = { time: rfc3339(now), from: last?.to ?? '', to, reason, actor }
+  return [...history, reconcileId === undefined ? line : { ...line, reconcileId }].slice(-historyLength)
 }
 
 const previousOf = (object: KubeObject): CommonStatus => object.status ?? {}

@@ -70,6 +70,8 @@ export const adopted: Statement<Adoption, SentRow, WorkspaceRow> = {
 export interface Removal {
   readonly id: WorkspaceId
   readonly ownerUid: string
+  /** The resource's last word; undefined leaves what it said before. */
+  readonly deletionPolicy: 'Delete' | 'Retain' | undefined
 }
 
 export const remove: Statement<Removal, Answer & { backend: string | null }, { backend: string | undefined }> = {
@@ -78,12 +80,31 @@ export const remove: Statement<Removal, Answer & { backend: string | null }, { b
   columns: [
     ['id', 'uuid', (r) => r.id],
     ['owner_uid', 'text', (r) => r.ownerUid],
+    ['deletion_policy', 'text', (r) => r.deletionPolicy],
   ],
   sql: `${locked(', w.status AS before', 'w.owner_uid = i.owner_uid')},
   written AS (
     UPDATE workspaces w SET
-      status = 'removed', status_since = now(), url = '', leader_epoch = l.epoch, updated_at = now()
+      status = 'removed', status_since = now(), url = '', leader_epoch = l.epoch, updated_at = now(),
+      deletion_policy = COALESCE(l.deletion_policy, w.deletion_policy)
     FROM locked l WHERE w.id = l.id
+  ),
+  -- People may change their mind while a deletion waits.
+  reconsidered AS (
+    UPDATE workspaces w SET deletion_policy = i.deletion_policy FROM input i
+    WHERE w.id = i.id AND w.owner_uid = i.owner_uid AND w.status = 'removed'
+      AND w.deletion_policy IS DISTINCT FROM i.deletion_policy AND i.deletion_policy IS NOT NULL
+  ),
+  -- Outlives the row, which another resource may adopt: what was retained is nobody's to collect.
+  retained AS (
+    INSERT INTO retained_instances (owner_uid, backend, namespace, resource_name)
+    SELECT w.owner_uid, w.backend, w.namespace, w.resource_name
+    FROM input i JOIN workspaces w ON w.id = i.id AND w.owner_uid = i.owner_uid
+    WHERE COALESCE(i.deletion_policy, w.deletion_policy) = 'Retain'
+    ORDER BY w.owner_uid ON CONFLICT (owner_uid) DO NOTHING
+  ),
+  given_up AS (
+    DELETE FROM retained_instances r USING input i WHERE r.owner_uid = i.owner_uid AND i.deletion_policy = 'Delete'
   ),
   revoked AS (
     UPDATE workspace_auth_tokens t SET revoked_at = now()

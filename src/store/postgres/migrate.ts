@@ -13,6 +13,7 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
   '0002_workspaces': () => import('../../../migrations/0002_workspaces.ts'),
   '0003_agents': () => import('../../../migrations/0003_agents.ts'),
   '0004_lifecycle': () => import('../../../migrations/0004_lifecycle.ts'),
+  '0005_orphans': () => import('../../../migrations/0005_orphans.ts'),
   '0006_parts': () => import('../../../migrations/0006_parts.ts'),
 }
 

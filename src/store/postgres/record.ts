@@ -22,6 +22,7 @@ const intended: readonly Column<WorkspaceIntent>[] = [
   ['workspace_access', 'text', (i) => i.workspaceAccess],
   ['max_concurrent_tasks', 'integer', (i) => i.maxConcurrentTasks],
   ['update_tier', 'text', (i) => i.updateTier],
+  ['deletion_policy', 'text', (i) => i.deletionPolicy],
 ]
 const born: readonly Column<WorkspaceIntent>[] = [
   ['id', 'uuid', (i) => i.id],

@@ -36,7 +36,8 @@ export function openWorkspaces(
     hibernate: (id, idleSince, fence) => sleeps.add({ item: { id, idleSince }, fence }),
     adopted: (item, fence) => adoptions.add({ item, fence }),
     leak: (item, fence) => leaks.add({ item, fence }),
-    remove: (id, ownerUid, fence) => removals.add({ item: { id, ownerUid }, fence }, true),
+    remove: (id, ownerUid, fence, deletionPolicy) =>
+      removals.add({ item: { id, ownerUid, deletionPolicy }, fence }, true),
     changes: (signal) => listener.changes(signal),
     async close() {
       await Promise.all(batchers.map((batcher) => batcher.close()))

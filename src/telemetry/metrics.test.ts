@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { planes } from '../store/orphan-store.ts'
+import { phases } from '../store/workspace-store.ts'
+import { holds } from '../sweepers/orphans/plan.ts'
+import { createMetrics, labelValues } from './metrics.ts'
+
+const text = await createMetrics().registry.metrics()
+
+test('the closed sets are those of the rooms that own them', () => {
+  expect(labelValues.phase).toEqual(phases)
+  expect(labelValues.plane).toEqual(planes)
+  expect(labelValues.hold).toEqual(holds)
+})
+
+test('every metric is there before anything has happened', async () => {
+  const metrics = createMetrics()
+  const declared = (await metrics.registry.getMetricsAsJSON()).map(({ name }) => name)
+  for (const name of declared) expect(text).toContain(`# TYPE ${name} `)
+  expect(Object.keys(metrics)).toHaveLength(declared.length + 1)
+})
+
+test.each([
+  'molecule_phantom_busy_resets_total 0',
+  'molecule_pending_uploads_swept_total{outcome="acked"} 0',
+  'molecule_pending_uploads_swept_total{outcome="expired"} 0',
+  'molecule_pending_uploads_swept_total{outcome="error"} 0',
+  'molecule_operator_orphans_removed_total{plane="volume"} 0',
+  'molecule_operator_stop_retry_exhausted_total{backend="docker"} 0',
+  'molecule_operator_duplicate_instances{backend="docker"} 0',
+  'molecule_operator_workspaces{phase="hibernated"} 0',
+  'molecule_operator_reconcile_total{controller="workspace",outcome="error"} 0',
+  'molecule_operator_reconcile_seconds_count{controller="workspace"} 0',
+  'molecule_operator_wake_seconds_count 0',
+])('%s', (line) => {
+  expect(text.split('\n')).toContain(line)
+})
+
+test('no label could grow with the installation', async () => {
+  const all = await createMetrics().registry.getMetricsAsJSON()
+  const labels = new Set(all.flatMap(({ values }) => values.flatMap((value) => Object.keys(value.labels))))
+  for (const name of ['name', 'namespace', 'uid', 'id', 'key', 'workspace']) expect(labels).not.toContain(name)
+})

@@ -1,0 +1,66 @@
+/**
+ * The structured lines of provisioning that people and scripts have grepped for since the system before: the names are
+ * a contract, byte for byte; fields are appended, never renamed.
+ */
+import type { Logger } from './log.ts'
+
+/** What each of the five tells. Ids and words alone: never a value of an environment, a token or an address. */
+export interface ProvlogFields {
+  /** An instance is about to be made. `sync`: whoever asked waits for it; a controller never does. */
+  'provision.start': {
+    readonly workspace_id: string
+    readonly name: string
+    readonly tier: number
+    readonly runtime: string
+    readonly template: string
+    readonly sync: boolean
+    readonly reconcile_id?: string
+  }
+  /** An import found the workspace that it would have made. */
+  'provision.skip_existing': {
+    readonly workspace_id: string
+    readonly name: string
+    readonly import?: string
+    readonly reconcile_id?: string
+  }
+  /** The cloud has accepted an instance. */
+  'provision.ec2_started': {
+    readonly workspace_id: string
+    readonly instance_id: string
+    readonly state: string
+    readonly tier: number
+    readonly runtime: string
+    readonly reconcile_id?: string
+  }
+  /** The cloud has accepted its end. */
+  'provision.ec2_stopped': {
+    readonly workspace_id: string
+    readonly instance_id: string
+    readonly reconcile_id?: string
+  }
+  /** An instance is about to be taken away for the next one. `cp`: ec2, through the control plane of the cloud. */
+  'restart.pre_stop': {
+    readonly workspace_id: string
+    readonly backend: 'docker' | 'cp' | 'none' | 'process' | 'fake'
+    readonly reconcile_id?: string
+  }
+}
+export type ProvlogEvent = keyof ProvlogFields
+
+/** One line, `evt: <name> <json>`, as the message of a log line of its own. Never throws: the boundary is always told. */
+export function provlog<Event extends ProvlogEvent>(
+  log: Logger,
+  event: Event,
+  fields: Readonly<ProvlogFields[Event]>,
+): void {
+  log.info(`evt: ${event} ${marshal(fields)}`)
+}
+
+/** JSON escapes line breaks, so that one event is one line whatever a name contains. */
+function marshal(fields: object): string {
+  try {
+    return JSON.stringify(fields)
+  } catch (error) {
+    return JSON.stringify({ _marshal_err: error instanceof Error ? error.message : String(error) })
+  }
+}
