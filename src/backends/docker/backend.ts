@@ -8,17 +8,20 @@ import { assertContained } from './containment.ts'
 import { connect, Engine, socketOf } from './engine.ts'
 import { failureOf, throwLaunchFailure } from './errors.ts'
 import { containerChanges } from './events.ts'
+import { allowedRoot, assertFolder } from './host-folder.ts'
 import { Images } from './images.ts'
 import { observationOf } from './observation.ts'
-import { adoptedName, adoptionRefused, assertAdoptable, networkName, refOf } from './ownership.ts'
+import { adoptedName, adoptionRefused, assertAdoptable, label, networkName, refOf } from './ownership.ts'
 import { tarOf } from './tar.ts'
-import { archiveOf, createBody } from './translate.ts'
+import { archiveOf, createBody, type Place } from './translate.ts'
 
 interface DockerOptions {
   /** `unix:///var/run/docker.sock` or `tcp://host:2375`; the client's default when not given. */
   readonly host?: string
   /** Everything made here carries it as a label, and nothing without it is ever touched. */
   readonly operatorInstance: string
+  /** Folders of the engine's host in which an instance may have its `/workspace`; none unless given. */
+  readonly workspaceRoots?: readonly string[]
 }
 
 /** Instances as containers of one Docker engine: create, files and token by archive, start. Found again by their marks. */
@@ -26,15 +29,17 @@ export class DockerBackend implements Backend {
   readonly name = 'docker'
   readonly #engine: Engine
   readonly #images: Images
+  readonly #roots: readonly string[]
   readonly #socket: string
-  #network: Promise<string> | undefined
+  #place: Promise<Place> | undefined
   #adoptions: Promise<unknown> = Promise.resolve()
   /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
   readonly #looked = new Set<string>()
 
-  constructor({ host, operatorInstance }: DockerOptions) {
+  constructor({ host, operatorInstance, workspaceRoots = [] }: DockerOptions) {
     this.#engine = new Engine(connect(host), operatorInstance)
     this.#images = new Images(this.#engine)
+    this.#roots = workspaceRoots
     this.#socket = socketOf(host)
   }
 
@@ -117,7 +122,7 @@ export class DockerBackend implements Backend {
 
   /** Takes the operator's own network away, for one that leaves nothing behind. It must have no container left. */
   async removeNetwork(signal: AbortSignal): Promise<void> {
-    this.#network = undefined
+    this.#place = undefined
     const id = await this.#engine.network(signal)
     if (id !== undefined) await this.#engine.removeNetwork(id, signal)
   }
@@ -126,7 +131,8 @@ export class DockerBackend implements Backend {
   async #find(ref: InstanceRef, signal: AbortSignal) {
     const named = await this.#engine.inspect(instanceName(ref.uid), signal)
     if (named !== undefined && this.#isOf(named, ref.uid)) return named
-    const [found] = await this.#engine.containers(ref.uid, signal)
+    const ours = await this.#engine.containers(ref.uid, signal)
+    const found = ours.find(({ Labels }) => Labels[label.helper] === undefined)
     return found && this.#engine.inspect(found.Id, signal)
   }
 
@@ -137,10 +143,15 @@ export class DockerBackend implements Backend {
   /** The id of a container that waits for its files, or what an instance that is there already shows. */
   async #create(spec: InstanceSpec, signal: AbortSignal): Promise<string | Observation> {
     const name = instanceName(spec.ref.uid)
-    const network = await this.#ensureNetwork(signal)
-    const body = createBody(spec, { operator: this.#engine.operator, network, socket: this.#socket })
+    const { ref, image, hostFolder: folder } = spec
+    const root = folder && allowedRoot(folder, this.#roots)
+    const body = createBody(spec, await this.#found(signal))
     assertContained(body, spec, this.#socket)
-    const create = () => this.#engine.create(name, body, spec.platform, signal)
+    const create = async () => {
+      if (folder !== undefined && root !== undefined)
+        await assertFolder(this.#engine, root, { ref, folder, image }, signal)
+      return this.#engine.create(name, body, spec.platform, signal)
+    }
     try {
       return await create()
     } catch (error) {
@@ -174,27 +185,38 @@ export class DockerBackend implements Backend {
     return adopted === undefined ? { state: 'absent' } : observationOf(adopted)
   }
 
-  /** A container knows its network by id, so one whose network was taken away can never start: it is made anew. */
+  /**
+   * A container knows its network by id, so one whose network was taken away can never start; nor can one whose start
+   * the engine has kept half of, when it was stopped in the middle. Either is made anew.
+   */
   async #start(id: string, signal: AbortSignal): Promise<void> {
     try {
       await this.#engine.start(id, signal)
     } catch (error) {
-      if (failureOf(error) !== 'no-network') throw error
-      this.#network = undefined
+      const failure = failureOf(error)
+      if (failure !== 'no-network' && failure !== 'stuck') throw error
+      if (failure === 'no-network') this.#place = undefined
       await this.#engine.removeContainer(id, signal)
-      throw new RetryAfter(seconds(1), 'the network of the instances was removed and is made again', { cause: error })
+      const what =
+        failure === 'stuck' ? 'a container that cannot start' : 'the network of the instances was removed and'
+      throw new RetryAfter(seconds(1), `${what} is made again`, { cause: error })
     }
   }
 
   /** One look a process: concurrent launches share it, and a failed one is forgotten. */
-  async #ensureNetwork(signal: AbortSignal): Promise<string> {
-    this.#network ??= this.#findOrMakeNetwork(signal)
+  async #found(signal: AbortSignal): Promise<Place> {
+    this.#place ??= this.#findPlace(signal)
     try {
-      return await this.#network
+      return await this.#place
     } catch (error) {
-      this.#network = undefined
+      this.#place = undefined
       throw error
     }
+  }
+
+  async #findPlace(signal: AbortSignal): Promise<Place> {
+    const [network, cpus] = await Promise.all([this.#findOrMakeNetwork(signal), this.#engine.cpus(signal)])
+    return { operator: this.#engine.operator, network, socket: this.#socket, cpus }
   }
 
   async #findOrMakeNetwork(signal: AbortSignal): Promise<string> {

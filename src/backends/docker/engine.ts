@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import Dockerode from 'dockerode'
 import type { ContainerCreateOptions, ContainerInfo, ContainerInspectInfo } from 'dockerode'
 import { seconds, type Duration } from '../../duration.ts'
@@ -151,6 +152,34 @@ export class Engine {
   async logs(id: string, lines: number, signal: AbortSignal): Promise<Buffer> {
     const options = { stdout: true, stderr: true, follow: false as const, tail: lines }
     return this.#docker.getContainer(id).logs({ ...options, abortSignal: within(forLooks, signal) })
+  }
+
+  /** What a path in a container is, links not followed. The container need not run. */
+  async kindOf(
+    id: string,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<'folder' | 'a link' | 'something else' | 'absent'> {
+    try {
+      const asked = { path, abortSignal: within(forLooks, signal) }
+      const answer = (await this.#docker.getContainer(id).infoArchive(asked)) as IncomingMessage
+      answer.resume()
+      const stat = answer.headers['x-docker-container-path-stat']
+      const { mode } = JSON.parse(Buffer.from(String(stat), 'base64').toString()) as { mode: number }
+      // Bits of Go's FileMode, which need more than the 32 of an operator.
+      const has = (bit: number) => Math.floor(mode / 2 ** bit) % 2 === 1
+      return has(31) ? 'folder' : has(27) ? 'a link' : 'something else'
+    } catch (error) {
+      if (error instanceof Error && 'statusCode' in error && error.statusCode === 404) return 'absent'
+      throw error
+    }
+  }
+
+  /** CPUs of the engine's machine. */
+  async cpus(signal: AbortSignal): Promise<number> {
+    // The types know no options, the client does.
+    const info = this.#docker.info.bind(this.#docker) as (options: object) => Promise<{ readonly NCPU: number }>
+    return (await info({ abortSignal: within(forLooks, signal) })).NCPU
   }
 
   /** `os/architecture[/variant]` of an image that is there; undefined when it is not. */

@@ -21,6 +21,10 @@ test.each([
   [400, 'OCI runtime create failed: exec: "x": executable file not found in $PATH', 'refused'],
   [500, 'No such container: ws-1', 'unknown'],
   [503, 'overloaded', 'unknown'],
+  [500, 'mkdir /var/lib/docker/overlay2/ab: no space left on device', 'disk-full'],
+  [500, 'task 3f2a already exists: unknown', 'stuck'],
+  [500, 'failed to create task for container: AlreadyExists: task 3f2a: already exists', 'stuck'],
+  [500, 'OCI runtime create failed: container with given ID already exists: unknown', 'stuck'],
 ])('%i "%s" is %s', (code, message, failure) => {
   expect(failureOf(answer(code, message))).toBe(failure)
 })
@@ -31,8 +35,9 @@ test('what is no answer of the engine proves nothing', () => {
 })
 
 test('a launch that the engine could not do for reasons of its own may be tried again', () => {
-  expect(() => throwLaunchFailure(answer(500, 'disk full'), 'a', 'r')).toThrow('the Docker engine did not start')
-  expect(() => throwLaunchFailure(answer(500, 'disk full'), 'a', 'r')).not.toThrow(Terminal)
+  expect(() => throwLaunchFailure(answer(500, 'hiccup'), 'a', 'r')).toThrow('the Docker engine did not start')
+  expect(() => throwLaunchFailure(answer(500, 'hiccup'), 'a', 'r')).not.toThrow(Terminal)
+  expect(() => throwLaunchFailure(answer(500, 'no space left on device'), 'a', 'r')).toThrow(RetryAfter)
   expect(() => throwLaunchFailure(answer(400, 'No command specified'), 'a', 'r')).toThrow(Terminal)
 })
 

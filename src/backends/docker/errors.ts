@@ -1,12 +1,24 @@
-import { seconds } from '../../duration.ts'
+import { minutes, seconds } from '../../duration.ts'
 import { reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 
 /** What a failed call to the engine means. */
-export type Failure = 'absent' | 'conflict' | 'removing' | 'no-image' | 'no-network' | 'refused' | 'unknown'
+export type Failure =
+  | 'absent'
+  | 'conflict'
+  | 'removing'
+  | 'no-image'
+  | 'no-network'
+  | 'refused'
+  /** The engine has kept half of a start: this container can never be started. */
+  | 'stuck'
+  | 'disk-full'
+  | 'unknown'
 
 /** HTTP code and words of the engine's message, first match wins. A 404 in other words is a proxy's, and proves nothing. */
 const table: readonly (readonly [code: number, words: RegExp, failure: Failure])[] = [
   [404, /no such image|image .*not found|manifest unknown|does not match the specified platform/i, 'no-image'],
+  [500, /no space left on device|disk quota exceeded/i, 'disk-full'],
+  [500, /task .*already exists|container with given id already exists/i, 'stuck'],
   [404, /network .*not found|could not find network/i, 'no-network'],
   [404, /no such (container|volume|network)|get \S+: no such volume/i, 'absent'],
   [409, /removal of container .* is already in progress/i, 'removing'],
@@ -44,7 +56,9 @@ export function engineMessage(error: unknown): string {
 /** Throws what a failed create or start means for the workspace: the spec's fault, or a wait. */
 export function throwLaunchFailure(error: unknown, image: string, runtime: string): never {
   if (error instanceof Terminal || error instanceof RetryAfter) throw error
-  if (failureOf(error) === 'refused')
+  const failure = failureOf(error)
+  if (failure === 'disk-full') throw new RetryAfter(minutes(1), 'the disk of the Docker host is full', { cause: error })
+  if (failure === 'refused')
     throw new Terminal('StartRefused', `image "${image}" of runtime "${runtime}" cannot start: ${engineMessage(error)}`)
   throw new Error('the Docker engine did not start the instance', { cause: error })
 }

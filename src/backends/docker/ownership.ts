@@ -11,6 +11,8 @@ export const label = {
   name: 'molecule.dev/name',
   uid: 'molecule.dev/uid',
   specHash: 'molecule.dev/spec-hash',
+  /** On what stands beside an instance for a moment, and is none. */
+  helper: 'molecule.dev/helper',
 } as const
 
 /** What the system before put on every container of a workspace, and nothing else on a host carries. */

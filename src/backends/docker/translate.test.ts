@@ -18,7 +18,7 @@ const spec: InstanceSpec = {
   limits: { memoryBytes: 512 << 20, cpus: 0.5, pids: 256, readOnlyRoot: true, hostAccess: [] },
 }
 const socket = '/run/docker.sock'
-const place = { operator: 'op', network: 'net-1', socket }
+const place = { operator: 'op', network: 'net-1', socket, cpus: 2 }
 const body = createBody(spec, place)
 
 test('what is made from a spec is contained', () => {
@@ -102,6 +102,11 @@ test('a folder of the host is mounted as it was allowed, and no other way', () =
 
 test.each(['', '0', 'root'])('the user %j is a way out', (User) => {
   expect(() => assertContained({ ...body, User }, spec, socket)).toThrow('the container would break out: User')
+})
+
+test('a limit above the CPUs of the machine is all of them', () => {
+  const wide = createBody({ ...spec, limits: { ...spec.limits, cpus: 4 } }, place)
+  expect(wide.HostConfig?.NanoCpus).toBe(2e9)
 })
 
 test('an environment that could smuggle a second variable is refused', () => {

@@ -19,11 +19,12 @@ export const workspace = '/workspace'
  */
 export const metadataAddresses: readonly string[] = ['169.254.169.254', '169.254.170.2']
 
-/** Where a container is made: whose it is, in which network, and the engine's own socket on its host. */
+/** Where a container is made: whose it is, its network, the engine's socket on its host, and the CPUs of that host. */
 export interface Place {
   readonly operator: string
   readonly network: string
   readonly socket: string
+  readonly cpus: number
 }
 
 /** The whole body of the create call. Throws `Terminal` on what cannot be passed on. */
@@ -55,7 +56,8 @@ export function createBody(spec: InstanceSpec, place: Place): ContainerCreateOpt
       ExtraHosts: ['host.docker.internal:host-gateway'],
       Memory: limits.memoryBytes,
       MemorySwap: limits.memoryBytes,
-      NanoCpus: Math.round(limits.cpus * 1e9),
+      // More than there are is refused, though it would be no limit.
+      NanoCpus: Math.round(Math.min(limits.cpus, place.cpus) * 1e9),
       PidsLimit: limits.pids,
       ReadonlyRootfs: limits.readOnlyRoot,
       ...(limits.readOnlyRoot ? { Tmpfs: { '/tmp': 'rw,noexec,nosuid,nodev,size=64m' } } : {}),

@@ -1,0 +1,79 @@
+import type { HostFolder, InstanceRef } from '../backend.ts'
+import { Terminal } from '../../errors.ts'
+import { folderFault, rootOf } from '../host-folder.ts'
+import { instanceName } from '../names.ts'
+import type { Engine } from './engine.ts'
+import { engineMessage, failureOf } from './errors.ts'
+import { label, marks } from './ownership.ts'
+
+const mountPoint = '/root-of-folder'
+
+interface Asked {
+  readonly ref: InstanceRef
+  readonly folder: HostFolder
+  /** Any image that is there: nothing of it is run. */
+  readonly image: string
+}
+
+const refused = (path: string, why: string): Terminal =>
+  new Terminal('HostAccessRefused', `spec.workspaceDir "${path}" ${why}`)
+
+/** The allowed root that a folder is in. Throws `Terminal` when there is none, or when it is the system's. */
+export function allowedRoot({ path }: HostFolder, roots: readonly string[]): string {
+  const fault = folderFault(path)
+  if (fault !== undefined) throw refused(path, fault)
+  const root = rootOf(path, roots)
+  if (root !== undefined) return root
+  const allowed = roots.length === 0 ? 'no folder is' : `only what is in ${roots.join(', ')} is`
+  throw refused(path, `is not allowed in this operator: ${allowed}`)
+}
+
+/**
+ * Follows the path on the engine's host, which need not be ours, and throws `Terminal` when it leads through a link or
+ * to something that is no folder: an agent that may write in one folder could plant a link to any other. A container
+ * that is made and never started is asked what it sees. What changes after that is seen by nobody, so two workspaces
+ * should not be given folders within each other.
+ */
+export async function assertFolder(engine: Engine, root: string, asked: Asked, signal: AbortSignal): Promise<void> {
+  const { ref, folder, image } = asked
+  const name = `${instanceName(ref.uid)}-folder`
+  const body = {
+    Image: image,
+    Cmd: ['-'],
+    Labels: { ...marks(engine.operator, ref), [label.helper]: 'folder' },
+    HostConfig: {
+      NetworkMode: 'none',
+      Mounts: [{ Type: 'bind', Source: root, Target: mountPoint, ReadOnly: true } as const],
+    },
+  }
+  const helper = await createAnew(engine, name, body, signal).catch((error: unknown) => {
+    throw failureOf(error) === 'refused' ? refused(folder.path, `has no root: ${engineMessage(error)}`) : error
+  })
+  try {
+    const parts = folder.path.slice(root.length).split('/').filter(Boolean)
+    for (let depth = 0; depth < parts.length; depth++) {
+      const part = parts.slice(0, depth + 1).join('/')
+      const kind = await engine.kindOf(helper, `${mountPoint}/${part}`, signal)
+      if (kind !== 'folder')
+        throw refused(folder.path, `is not a folder of the Docker host: "${root}/${part}" is ${kind}`)
+    }
+  } finally {
+    await engine.removeContainer(helper, signal)
+  }
+}
+
+/** A crash may have left one of that name, which is ours: it may stand for another root. */
+async function createAnew(...[engine, name, body, signal]: Parameters<typeof create>): Promise<string> {
+  try {
+    return await create(engine, name, body, signal)
+  } catch (error) {
+    if (failureOf(error) !== 'conflict') throw error
+    const left = await engine.inspect(name, signal)
+    if (left?.Config.Labels[label.operator] !== engine.operator) throw error
+    await engine.removeContainer(left.Id, signal)
+    return create(engine, name, body, signal)
+  }
+}
+
+const create = (engine: Engine, name: string, body: Parameters<Engine['create']>[1], signal: AbortSignal) =>
+  engine.create(name, body, undefined, signal)
