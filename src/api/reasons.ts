@@ -20,6 +20,8 @@ export type WorkspaceCondition =
   | 'Connected'
   | 'ImageCurrent'
   | 'PluginsMaterialized'
+  /** Schedules, channels, memories and the like have their rows; only where the spec has any. */
+  | 'PartsRecorded'
   /** The template of an adopted row is known; only where it is not. */
   | 'TemplateKnown'
   /** An end set in advance is less than an hour away; only while true. */
@@ -82,6 +84,13 @@ export type WorkspaceReason =
   | 'ConfigMapMissing'
   | 'ConfigMapForbidden'
   | 'KeyMissing'
+  /** A cron expression or time zone that cannot be read: the schedule never runs. */
+  | 'ScheduleInvalid'
+  /** The agent has a schedule of its own by this name. */
+  | 'ScheduleNameTaken'
+  | 'ChannelInvalid'
+  /** Credentials are kept sealed only, and the operator has no key. */
+  | 'SecretsKeyMissing'
   | 'RequiredEnvMissing'
   | 'HostAccessRefused'
   | 'Starting'
@@ -129,15 +138,26 @@ export type OrgImportReason =
   | 'SourceTooLarge'
   | 'SourceInvalid'
   | 'SourceNotSupported'
+  /** The host answers nothing, or nothing in time. */
+  | 'SourceUnreachable'
+  /** Flux has not made it yet. */
+  | 'SourceNotReady'
+  | 'AuthFailed'
+  /** The operator's configuration does not allow the host, the scheme or the address. */
+  | 'NotAllowed'
+  /** The commit lacks a signature that spec.source.git.verify asks for. */
+  | 'VerificationFailed'
   | 'Parsed'
   | 'SyntaxError'
   | 'InvalidField'
   | 'IncludeMissing'
   | 'IncludeCycle'
   | 'IncludeEscape'
+  | 'ExternalMissing'
   | 'DepthExceeded'
   | 'TooLarge'
   | 'DuplicateSibling'
+  | 'DuplicateId'
   | 'FileMissing'
   | 'EnvironmentComplete'
   | 'RequiredEnvMissing'

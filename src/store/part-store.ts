@@ -44,6 +44,8 @@ export interface WorkspaceParts {
   readonly hash: string
   readonly schedules: readonly DeclaredSchedule[]
   readonly channels: readonly DeclaredChannel[]
+  /** Channels of the spec of which nothing can be said now: their rows, where there are any, stay as they are. */
+  readonly keptChannels: readonly string[]
   readonly memories: readonly SeedMemory[]
   readonly plugins: readonly DeclaredPlugin[]
   readonly routing: Readonly<Record<string, readonly string[]>>

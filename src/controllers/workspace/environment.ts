@@ -146,6 +146,7 @@ export function referencesOf(spec: WorkspaceSpec): Set<`${DataKind}/${string}`> 
     if (valueFrom?.secretKeyRef) found.add(`Secret/${valueFrom.secretKeyRef.name}`)
     if (valueFrom?.configMapKeyRef) found.add(`ConfigMap/${valueFrom.configMapKeyRef.name}`)
   }
+  for (const { secretRef } of spec.channels ?? []) if (secretRef) found.add(`Secret/${secretRef.name}`)
   for (const { configMapKeyRef } of spec.files ?? []) found.add(`ConfigMap/${configMapKeyRef.name}`)
   return found
 }

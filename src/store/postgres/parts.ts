@@ -19,6 +19,7 @@ const columns: readonly Column<Sendable>[] = [
   ['hash', 'text', ({ parts }) => parts.hash],
   ['schedules', 'jsonb', ({ parts }) => JSON.stringify(parts.schedules)],
   ['channels', 'jsonb', ({ channels }) => channels],
+  ['kept_channels', 'jsonb', ({ parts }) => JSON.stringify(parts.keptChannels)],
   ['memories', 'jsonb', ({ parts }) => JSON.stringify(parts.memories)],
   ['plugins', 'jsonb', ({ parts }) => JSON.stringify(parts.plugins)],
   ['routing', 'jsonb', ({ parts }) => JSON.stringify(parts.routing)],
@@ -65,7 +66,7 @@ const channels = `
   ),
   disconnected AS (
     DELETE FROM workspace_channels c USING locked l
-    WHERE c.workspace_id = l.id
+    WHERE c.workspace_id = l.id AND NOT l.kept_channels ? c.name
       AND NOT EXISTS (SELECT FROM wanted_channels d WHERE d.workspace_id = c.workspace_id AND d.name = c.name)
   ),
   connected AS (

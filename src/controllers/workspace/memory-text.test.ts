@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import { memoryText } from './memory-text.ts'
+
+test.each([
+  ['OPENAI_API_KEY=abc123', 'OPENAI_API_KEY=[redacted]'],
+  ['my_token: "hunter2", and more', 'my_token: "[redacted]", and more'],
+  ['Authorization: Bearer abcdef123456', 'Authorization: [redacted]'],
+  ['use sk-1234567890abc here', 'use [redacted] here'],
+  [`blob Ab1${'x'.repeat(40)}==`, 'blob [redacted]'],
+  [
+    'see src/controllers/workspace/reconcile/and/some/more/files.ts',
+    'see src/controllers/workspace/reconcile/and/some/more/files.ts',
+  ],
+  ['Die Straße heißt „Weg“: 東京', 'Die Straße heißt „Weg“: 東京'],
+])('%s', (text, kept) => {
+  expect(memoryText(text)).toBe(kept)
+})
+
+test('cut to 100,000 bytes, never within a character', () => {
+  const cut = memoryText(`ab${'€'.repeat(40_000)}`)
+  expect(Buffer.byteLength(cut)).toBe(2 + 3 * 33_332)
+  expect(cut.endsWith('€')).toBe(true)
+})

@@ -1,0 +1,164 @@
+/** From a spec to the rows of what else a workspace is made of, and what stands in the way of some of them. Pure. */
+import { createHash } from 'node:crypto'
+import type { WorkspaceReason } from '../../api/reasons.ts'
+import type { Workspace, WorkspaceSpec } from '../../api/workspace.ts'
+import { CronError, nextRun } from '../../cron.ts'
+import type { DeclaredChannel, DeclaredPlugin, PartsRecorded, WorkspaceParts } from '../../store/part-store.ts'
+import type { WorkspaceId } from '../../store/workspace-store.ts'
+import { openNamespace } from '../references.ts'
+import { channelFault, isSecretSetting } from './channel-check.ts'
+import type { Look } from './environment.ts'
+import { memoryText } from './memory-text.ts'
+
+/** Why a part is not there as the spec asks. */
+export interface PartFault {
+  readonly reason: WorkspaceReason &
+    (
+      | 'ScheduleInvalid'
+      | 'ScheduleNameTaken'
+      | 'ChannelInvalid'
+      | 'SecretsKeyMissing'
+      | 'SecretMissing'
+      | 'SecretForbidden'
+    )
+  readonly message: string
+}
+
+export interface Parts {
+  /** All that can be recorded. A channel that cannot is in `keptChannels`: what its row says stays. */
+  readonly rows: WorkspaceParts
+  readonly faults: readonly PartFault[]
+}
+
+/** What is looked at beside the spec. */
+export interface PartsAround {
+  readonly look: Look
+  /** Stands for the key that credentials are sealed with, and differs when the key does; undefined: there is none. */
+  readonly sealing: string | undefined
+  /** Of every PluginInstall that has this workspace among its targets. */
+  readonly plugins: readonly DeclaredPlugin[]
+}
+
+type Channel = NonNullable<WorkspaceSpec['channels']>[number]
+
+/** `waitingFor`: caches are not filled yet, and nothing can be said. */
+export function partsOf(
+  workspace: Workspace,
+  id: WorkspaceId,
+  around: PartsAround,
+): Parts | { readonly waitingFor: string } {
+  const { spec, metadata } = workspace
+  const namespace = metadata.namespace ?? ''
+  const channels = (spec.channels ?? []).map((channel) => channelOf(channel, namespace, around))
+  const waiting = channels.find((channel) => 'waitingFor' in channel)
+  if (waiting !== undefined && 'waitingFor' in waiting) return waiting
+  const faulty = channels.filter((channel) => 'reason' in channel)
+  const content = {
+    schedules: (spec.schedules ?? []).map(({ name, cron, timezone, prompt, enabled }) => ({
+      name,
+      cron,
+      timezone,
+      prompt,
+      enabled,
+    })),
+    channels: channels.filter((channel) => 'type' in channel),
+    keptChannels: faulty.map(({ name }) => name),
+    memories: (spec.memories ?? []).map(({ content: text, scope }) => ({ content: memoryText(text), scope })),
+    plugins: around.plugins,
+    routing: spec.categoryRouting ?? {},
+  }
+  const sealed = content.channels.some(({ credentials }) => credentials !== undefined)
+  const hash = createHash('sha256')
+    .update(JSON.stringify([content, sealed ? around.sealing : undefined], sorted))
+    .digest('hex')
+    .slice(0, 32)
+  return {
+    rows: { id, ownerUid: metadata.uid, generation: metadata.generation, hash, ...content },
+    faults: [...scheduleFaults(spec.schedules ?? []), ...faulty],
+  }
+}
+
+/** The faults that show only once the rows were written. */
+export function recordedFaults(recorded: PartsRecorded): readonly PartFault[] {
+  if (recorded.kind === 'stale') return []
+  return recorded.taken.map((name) => ({
+    reason: 'ScheduleNameTaken',
+    message: `spec.schedules[${name}]: the agent has a schedule of its own by this name: choose another`,
+  }))
+}
+
+/** The condition PartsRecorded; undefined where there is nothing to be recorded. */
+export function judgeParts(
+  { schedules, channels, keptChannels, memories, routing }: WorkspaceParts,
+  faults: readonly PartFault[],
+): { readonly holds: boolean; readonly reason: WorkspaceReason; readonly message: string } | undefined {
+  const [first] = faults
+  if (first !== undefined)
+    return { holds: false, reason: first.reason, message: faults.map(({ message }) => message).join('; ') }
+  const counted = [
+    [schedules.length, 'schedules'],
+    [channels.length + keptChannels.length, 'channels'],
+    [memories.length, 'memories'],
+    [Object.keys(routing).length, 'routes'],
+  ] as const
+  const some = counted.filter(([count]) => count > 0)
+  if (some.length === 0) return undefined
+  return { holds: true, reason: 'Recorded', message: `rows carry ${some.map((each) => each.join(' ')).join(', ')}` }
+}
+
+/** Objects with their keys in order: the same parts have the same digest. */
+const sorted = (_: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value
+
+/** Such a schedule has a row all the same, and never runs. */
+function scheduleFaults(schedules: NonNullable<WorkspaceSpec['schedules']>): PartFault[] {
+  return schedules.flatMap(({ name, cron, timezone }) => {
+    try {
+      // From when is of no matter: what can be read can be read from anywhere.
+      nextRun(cron, timezone, new Date(0))
+      return []
+    } catch (error) {
+      if (!(error instanceof CronError)) throw error
+      return [{ reason: 'ScheduleInvalid' as const, message: `spec.schedules[${name}]: ${error.message}` }]
+    }
+  })
+}
+
+type Judged = DeclaredChannel | (PartFault & { readonly name: string }) | { readonly waitingFor: string }
+
+function channelOf(channel: Channel, namespace: string, { look, sealing }: PartsAround): Judged {
+  const { name, type, enabled, allowedUsers, secretRef } = channel
+  const fault = (reason: PartFault['reason'], why: string): Judged => ({
+    name,
+    reason,
+    message: `spec.channels[${name}]: ${why}`,
+  })
+  const settings: Record<string, string> = { ...channel.config }
+  const secret = new Set(Object.keys(settings).filter(isSecretSetting))
+  if (secretRef !== undefined) {
+    const found = look('Secret', secretRef.name)
+    switch (found.state) {
+      case 'syncing':
+        return { waitingFor: `the Secrets of namespace ${namespace} to be listed` }
+      case 'forbidden':
+        return fault('SecretForbidden', openNamespace('Secret', namespace))
+      case 'missing':
+        return fault('SecretMissing', `Secret "${secretRef.name}" does not exist in namespace ${namespace}: create it`)
+      case 'found':
+        for (const key of found.keys) {
+          settings[key] = new TextDecoder().decode(found.value(key)).trim()
+          secret.add(key)
+        }
+    }
+  }
+  const wrong = channelFault(type, settings)
+  if (wrong !== undefined) return fault('ChannelInvalid', wrong)
+  if (secret.size > 0 && sealing === undefined)
+    return fault('SecretsKeyMissing', 'its credentials are kept sealed only, and the operator has no SECRETS_KEY')
+  const some = (wanted: boolean) =>
+    Object.fromEntries(Object.entries(settings).filter(([key]) => secret.has(key) === wanted))
+  const credentials = secret.size > 0 ? some(true) : undefined
+  return { name, type, config: some(false), credentials, allowedUsers, enabled }
+}
