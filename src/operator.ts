@@ -9,6 +9,7 @@ import { apiVersion, keyOf } from './api/meta.ts'
 import type { Backend, InstanceRef } from './backends/backend.ts'
 import type { Config } from './config.ts'
 import {
+  childIndexes,
   importIndex,
   orgImportIndexes,
   orgImportViews,
@@ -157,7 +158,7 @@ function addControllers(manager: Manager, parts: Parts): void {
 
   const workspaces = kube.informer<Workspace>({
     type: workspaceType,
-    indexes: { ...workspaceIndexes, usage: usageIndex, import: importIndex },
+    indexes: { ...workspaceIndexes, ...childIndexes, usage: usageIndex },
   })
   const runtimes = kube.informer<Runtime>({ type: runtimeType })
   const orgImports = kube.informer<OrgImport>({ type: orgImportType, indexes: orgImportIndexes })
@@ -197,19 +198,22 @@ function addControllers(manager: Manager, parts: Parts): void {
   })
   watchAroundRuntimes(runtime, runtimes, workspaces)
 
+  const pluginInstalls = kube.informer<PluginInstall>({ type: pluginInstallType, indexes: { import: importIndex } })
+  const ofOrgs = orgImportViews({ ...sources, orgImports, pluginInstalls }, client, metrics)
   const orgImport = new Controller<OrgImport>({
     ...common,
     name: 'org-import',
     informer: orgImports,
-    workers: 8,
-    reconciler: new OrgImportReconciler(orgImportViews(sources, client)),
+    // Each waits for many writes, and none for the others.
+    workers: 32,
+    reconciler: new OrgImportReconciler(ofOrgs),
   })
-  watchAroundOrgImports(orgImport, { ...sources, orgImports })
+  watchAroundOrgImports(orgImport, { ...sources, orgImports, pluginInstalls }, ofOrgs.turns)
 
   const pluginInstall = new Controller<PluginInstall>({
     ...common,
     name: 'plugin-install',
-    informer: kube.informer<PluginInstall>({ type: pluginInstallType }),
+    informer: pluginInstalls,
     workers: 4,
     reconciler: new PluginInstallReconciler(),
   })
