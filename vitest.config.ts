@@ -8,6 +8,7 @@ const needs: Readonly<Record<string, { cluster?: boolean; database?: boolean }>>
   manifests: { cluster: true },
   store: { database: true },
   platform: { database: true },
+  sweepers: { database: true },
   controllers: { cluster: true, database: true },
   convergence: { cluster: true, database: true },
   faults: { cluster: true, database: true },

@@ -23,7 +23,8 @@ const census = `
     SELECT w.id FROM workspaces w WHERE w.instance_id = ANY ($3::text[]) AND w.owner_uid IS NOT NULL
   )
   SELECT c.total, w.id, w.owner_uid, w.namespace, w.resource_name, w.backend, w.instance_id,
-    w.status <> 'removed' AS live, w.deletion_policy
+    w.status <> 'removed' AS live, w.deletion_policy,
+    ARRAY(SELECT r.owner_uid FROM retained_instances r WHERE r.owner_uid = ANY ($2::text[])) AS retained
   FROM counted c LEFT JOIN (found f JOIN workspaces w ON w.id = f.id) ON true`
 
 const key = '(plane, backend, owner_uid)'
@@ -97,6 +98,7 @@ interface SuspectRow extends QueryResultRow {
 }
 interface FoundRow extends QueryResultRow {
   total: number
+  retained: string[]
   id: string | null
   owner_uid: string
   namespace: string
@@ -158,7 +160,7 @@ export function openOrphans(database: Database, lease: string): OrphanStore {
       }
     },
     async mark({ plane, backend, ownerUid }, as, sweep, fence) {
-      await lead('orphans_mark', marks[as], [plane, backend, ownerUid, sweep], fence)
+      await lead(`orphans_mark_${as}`, marks[as], [plane, backend, ownerUid, sweep], fence)
     },
   }
 }
