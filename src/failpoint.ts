@@ -21,7 +21,12 @@ export const failpoints = [
   'leaked', // a deletion gave an instance up and wrote that down
   'erased', // a deletion took instance and volumes; the finalizer is still there
   'reported', // the status is written
+  'planned', // a plan that waits is in its ConfigMap, and not in the status
+  'filed', // an import wrote its files; no child has been applied
   'applied', // an import applied one child
+  'equipped', // an import applied or deleted one PluginInstall
+  'pruned', // an import deleted one child whose node left
+  'released', // an import that is deleted let go of one child
 ] as const
 export type Failpoint = (typeof failpoints)[number]
 

@@ -17,6 +17,7 @@ import {
 } from './controllers/org-import/controller.ts'
 import { OrgImportReconciler } from './controllers/org-import/reconcile.ts'
 import { PluginInstallReconciler } from './controllers/plugin-install/reconcile.ts'
+import { fluxTypes } from './controllers/flux-sources.ts'
 import { createReferences, dataTypes } from './controllers/references.ts'
 import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/runtime/controller.ts'
 import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
@@ -35,6 +36,7 @@ import { addressRule, resolveByDns } from './outbound.ts'
 import { createForward } from './platform/forward.ts'
 import { createPrompts } from './platform/prompt.ts'
 import { createPlatform } from './platform/server.ts'
+import { openSources } from './sources/open.ts'
 import { migrate } from './store/postgres/migrate.ts'
 import { openStore, type Store } from './store/postgres/open.ts'
 import { livenessSweeper } from './sweepers/liveness.ts'
@@ -199,8 +201,20 @@ function addControllers(manager: Manager, parts: Parts): void {
   watchAroundRuntimes(runtime, runtimes, workspaces)
 
   const pluginInstalls = kube.informer<PluginInstall>({ type: pluginInstallType, indexes: { import: importIndex } })
-  const ofOrgs = orgImportViews({ ...sources, orgImports, pluginInstalls }, client, metrics)
-  const orgImport = new Controller<OrgImport>({
+  const flux = {
+    GitRepository: kube.follow({ type: fluxTypes.GitRepository }),
+    OCIRepository: kube.follow({ type: fluxTypes.OCIRepository }),
+  }
+  const fetched = openSources({
+    reach: { hosts: [], plainHosts: [], networks: [] },
+    wake: (key) => orgImport.enqueue(key),
+  })
+  manager.add({ name: 'sources', leaderOnly: true, start: (signal) => fetched.run(signal) })
+  const ofOrgs = orgImportViews(
+    { ...sources, orgImports, pluginInstalls },
+    { client, metrics, sources: fetched, fluxSources: (kind, namespace) => flux[kind].in(namespace) },
+  )
+  const orgImport: Controller<OrgImport> = new Controller({
     ...common,
     name: 'org-import',
     informer: orgImports,

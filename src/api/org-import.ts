@@ -32,10 +32,6 @@ const source = f.ruled(
     sourceRef: sourceRef.exactOptional(),
   }),
   f.exactlyOne(...sources),
-  {
-    cel: sources.map((name) => `has(self.${name}) == has(oldSelf.${name})`).join(' && '),
-    message: 'the kind of source cannot change after creation: make another OrgImport',
-  },
 )
 
 const nodePath = () => f.line(2048, 1)
@@ -99,15 +95,28 @@ const orgImportSpec = f.ruled(
     exclude: f
       .setOf(nodePath(), 512, 'Paths of nodes that are left out with all below them: "Director/Writer".')
       .exactOptional(),
+    strict: z.boolean().default(false).meta({
+      description: 'Refuses a template with keys that nothing reads, instead of warning of them.',
+    }),
     approval: z.enum(['Auto', 'Manual']).default('Auto').meta({ description: 'Whether a plan waits for a person.' }),
+    approvedPlan: f
+      .matching('^[0-9a-f]{32}$', 32)
+      .meta({
+        description:
+          'status.plan.digest of the plan that may be carried out. When the world changes, so does the digest.',
+      })
+      .exactOptional(),
     maxDeletes: z
       .int()
       .min(0)
       .max(10_000)
-      .meta({ description: 'A plan that deletes more than this waits for a person.' })
+      .meta({
+        description:
+          'A plan that deletes more workspaces than this waits for approvedPlan. Absent: one that deletes more than half of four or more.',
+      })
       .exactOptional(),
-    rollout: rollout.meta({ description: 'How fast.' }).exactOptional(),
-    dryRun: z.boolean().default(false).meta({ description: 'Plans, reports, and writes nothing.' }),
+    rollout: rollout.meta({ description: 'How fast. Absent: as fast as it goes.' }).exactOptional(),
+    dryRun: z.boolean().default(false).meta({ description: 'Plans and reports, and changes no workspace.' }),
     suspend: f.suspend,
     deletionPolicy: f.deletionPolicy(
       'Delete removes the workspaces of this import and waits until they are gone; Retain lets them live on.',
@@ -131,7 +140,9 @@ const node = z.object({
   workspaceRef: f.workspaceRef('The Workspace it became.').exactOptional(),
   action: f
     .bounded(64)
-    .meta({ description: 'What was done: Created, Updated, Unchanged, Adopted, Failed.' })
+    .meta({
+      description: 'What was done: Created, Updated, Renamed, Moved, Adopted, Ignored, Unchanged, Waiting, Failed.',
+    })
     .exactOptional(),
   phase: f.bounded(64).meta({ description: 'The phase of the Workspace.' }).exactOptional(),
   reason: f.bounded(128).meta({ description: 'Why, as one CamelCase word.' }).exactOptional(),
@@ -142,13 +153,31 @@ const tally = {
   desired: 'Nodes of the template.',
   existing: 'Nodes whose Workspace existed already.',
   created: 'Workspaces created by the last pass that did anything.',
-  updated: 'Workspaces changed by it.',
+  updated: 'Workspaces changed by it, renamed and moved ones too.',
   adopted: 'Workspaces taken over by it.',
   failed: 'Nodes that could not be applied, or whose workspace failed.',
   orphaned: 'Workspaces whose node left the template and that live on.',
-  pruned: 'Workspaces deleted because their node left the template.',
+  pruned: 'Workspaces deleted by it because their node left the template.',
   ready: 'Workspaces that are Ready.',
+  plugins: 'Plugins of the template, a PluginInstall each.',
 }
+
+const planned = {
+  create: 'To create.',
+  update: 'To change in place.',
+  rename: 'To give another name.',
+  move: 'To put under another parent.',
+  adopt: 'To take over.',
+  orphan: 'Left the template, and will live on.',
+  delete: 'Left the template, and to be deleted.',
+}
+
+const step = z.object({
+  action: f.bounded(64).meta({ description: 'create, update, rename, move, adopt, orphan or prune.' }),
+  path: f.bounded(2048).meta({ description: 'The node, or the plugin.' }),
+  name: f.bounded(253).meta({ description: 'metadata.name of what it is done to.' }).exactOptional(),
+  changes: f.bounded(1024).meta({ description: 'What would be different.' }).exactOptional(),
+})
 
 const orgImportStatus = z.object({
   ...commonStatus,
@@ -157,14 +186,25 @@ const orgImportStatus = z.object({
     .object({
       revision: f
         .bounded(253)
-        .meta({ description: 'What was applied: a resourceVersion, or a commit.' })
+        .meta({ description: 'What was applied: a resourceVersion, or a commit, main@sha1:… .' })
         .exactOptional(),
       digest: f.bounded(128).meta({ description: 'Digest of the template with all its files.' }).exactOptional(),
     })
     .meta({ description: 'What the template was read from.' })
     .exactOptional(),
-  plan: counts({ create: 'To create.', update: 'To change.', delete: 'To delete.' }, 'What is left to do.')
-    .extend({ digest: f.bounded(128).meta({ description: 'Names this plan, for an approval.' }).exactOptional() })
+  plan: counts(planned, 'What is left to do.')
+    .extend({
+      digest: f.bounded(128).meta({ description: 'Names this plan, for spec.approvedPlan.' }).exactOptional(),
+      actions: f.atomic(step, 20, 'The first twenty steps.').exactOptional(),
+      configMap: f
+        .bounded(253)
+        .meta({ description: 'The ConfigMap that holds all of them, when there are more.' })
+        .exactOptional(),
+      steps: f
+        .bounded(200_000)
+        .meta({ description: 'A digest of each step: by them an approved plan is known after it was begun.' })
+        .exactOptional(),
+    })
     .meta({ description: 'What is left to do.' })
     .exactOptional(),
   env: z
@@ -182,21 +222,7 @@ export type OrgImportSpec = f.Frozen<z.output<typeof orgImportSpec>>
 export type OrgImportStatus = f.Frozen<z.output<typeof orgImportStatus>>
 export type OrgImport = KubeObject<OrgImportSpec, OrgImportStatus>
 
-const unsupported: readonly f.Unsupported<OrgImportSpec>[] = [
-  { field: 'source.configMapRef.archiveKey', when: ({ source }) => source.configMapRef?.archiveKey !== undefined },
-  { field: 'source.git', when: ({ source }) => source.git !== undefined },
-  { field: 'source.sourceRef', when: ({ source }) => source.sourceRef !== undefined },
-  { field: 'secretsFrom', when: (spec) => (spec.secretsFrom ?? []).length > 0 },
-  { field: 'existing', value: 'Adopt', when: (spec) => spec.existing === 'Adopt' },
-  { field: 'existing', value: 'Ignore', when: (spec) => spec.existing === 'Ignore' },
-  { field: 'update', value: 'CreateOnly', when: (spec) => spec.update === 'CreateOnly' },
-  { field: 'prune', value: 'Delete', when: (spec) => spec.prune === 'Delete' },
-  { field: 'renames', when: (spec) => Object.keys(spec.renames ?? {}).length > 0 },
-  { field: 'approval', value: 'Manual', when: (spec) => spec.approval === 'Manual' },
-  { field: 'maxDeletes', when: (spec) => spec.maxDeletes !== undefined },
-  { field: 'rollout', when: (spec) => spec.rollout !== undefined },
-  { field: 'dryRun', value: 'true', when: (spec) => spec.dryRun },
-]
+const unsupported: readonly f.Unsupported<OrgImportSpec>[] = []
 
 /** Fields this spec asks for that no controller acts on yet. A source among them means that nothing can be done. */
 export const unsupportedFields = (spec: OrgImportSpec): string[] => f.askedFor(unsupported, spec)

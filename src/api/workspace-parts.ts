@@ -66,6 +66,9 @@ const channel = z.object({
     .dataRef('Secret')
     .meta({ description: 'A Secret with the other settings: bot_token, webhook_url.' })
     .exactOptional(),
+  configFrom: f
+    .listBy('name', f.envVar, 32, 'Single settings by reference, as in a Pod; they win over config and secretRef.')
+    .exactOptional(),
   allowedUsers: f.setOf(f.line(128, 1), 256, 'Who may write to the agent. Absent: everyone there.').exactOptional(),
   enabled: z.boolean().default(true).meta({ description: 'Whether it is connected.' }),
 })

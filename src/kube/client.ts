@@ -31,13 +31,15 @@ export interface Change<T extends KubeObject> {
   readonly after: T | undefined
 }
 
-/** The body of a server-side apply: no uid, no resourceVersion, no status. */
+/** The body of a server-side apply: no resourceVersion, no status. */
 export interface Manifest {
   readonly apiVersion: string
   readonly kind: string
   readonly metadata: {
     readonly name: string
     readonly namespace?: string
+    /** Only the object of this uid: a conflict when it is gone or another has its name. */
+    readonly uid?: string
     readonly labels?: Readonly<Record<string, string>>
     readonly annotations?: Readonly<Record<string, string>>
     readonly finalizers?: readonly string[]
@@ -62,8 +64,16 @@ export interface Manifest {
 export interface Client {
   get<T extends KubeObject>(type: ResourceType<T>, key: Key, signal?: AbortSignal): Promise<T | undefined>
   create<T extends KubeObject>(type: ResourceType<T>, manifest: Manifest, signal?: AbortSignal): Promise<T>
-  /** Server-side apply by this operator's field manager, with force: fields it names are its own. */
-  apply<T extends KubeObject>(type: ResourceType<T>, manifest: Manifest, signal?: AbortSignal): Promise<T>
+  /**
+   * Server-side apply by this operator's field manager. `take`: fields it names become its own, whoever had them; `ask`:
+   * a KubeError (`isFieldConflict`) when others hold some of them with other values, and nothing is written.
+   */
+  apply<T extends KubeObject>(
+    type: ResourceType<T>,
+    manifest: Manifest,
+    signal?: AbortSignal,
+    manner?: 'take' | 'ask',
+  ): Promise<T>
   mergePatch<T extends KubeObject>(type: ResourceType<T>, key: Key, patch: object, signal?: AbortSignal): Promise<T>
   mergePatchStatus<T extends KubeObject>(
     type: ResourceType<T>,

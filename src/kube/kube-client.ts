@@ -44,8 +44,13 @@ export class KubeClient implements Client {
     return await this.#write(type, { method: 'POST', path, verb: 'create', body: manifest, signal })
   }
 
-  async apply<T extends KubeObject>(type: ResourceType<T>, manifest: Manifest, signal?: AbortSignal): Promise<T> {
-    const path = `${objectPath(type, keyOf(manifest))}?${this.#manager}&force=true`
+  async apply<T extends KubeObject>(
+    type: ResourceType<T>,
+    manifest: Manifest,
+    signal?: AbortSignal,
+    manner: 'take' | 'ask' = 'take',
+  ): Promise<T> {
+    const path = `${objectPath(type, keyOf(manifest))}?${this.#manager}&force=${manner === 'take'}`
     const contentType = 'application/apply-patch+yaml'
     return await this.#write(type, { method: 'PATCH', path, verb: 'apply', body: manifest, contentType, signal })
   }

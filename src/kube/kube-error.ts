@@ -8,12 +8,15 @@ export class KubeError extends Error {
   /** metav1.Status.reason; `NetworkError`, `Timeout` or `BadAnswer` where there is none. */
   readonly reason: string
   readonly retryAfter: Duration | undefined
+  /** metav1.Status.details.causes: each field that is at fault, and how. */
+  readonly causes: readonly Cause[]
 
-  constructor(code: number, reason: string, message: string, options: ErrorOptions & { retryAfter?: Duration } = {}) {
+  constructor(code: number, reason: string, message: string, options: KubeErrorOptions = {}) {
     super(message, options)
     this.code = code
     this.reason = reason
     this.retryAfter = options.retryAfter
+    this.causes = options.causes ?? []
   }
 
   get isNotFound(): boolean {
@@ -32,6 +35,10 @@ export class KubeError extends Error {
   get isConflict(): boolean {
     return this.code === 409 && !this.isAlreadyExists
   }
+  /** An apply without force named fields that others hold: `causes` says which. */
+  get isFieldConflict(): boolean {
+    return this.code === 409 && this.causes.some(({ reason }) => reason === 'FieldManagerConflict')
+  }
   /** The resourceVersion or continue token is too old: only a new list can help. */
   get isGone(): boolean {
     return this.code === 410 || this.reason === 'Expired' || this.reason === 'Gone'
@@ -45,23 +52,32 @@ export class KubeError extends Error {
   }
 }
 
+export interface Cause {
+  readonly reason?: string
+  readonly message?: string
+  readonly field?: string
+}
+
+interface KubeErrorOptions extends ErrorOptions {
+  readonly retryAfter?: Duration
+  readonly causes?: readonly Cause[]
+}
+
 interface Status {
   readonly reason?: string
   readonly message?: string
   readonly code?: number
-  readonly details?: { readonly retryAfterSeconds?: number }
+  readonly details?: { readonly retryAfterSeconds?: number; readonly causes?: readonly Cause[] }
 }
 
 /** The error of an answer. Anything may stand in front of an API server, so the body need not be a Status. */
 export function errorOfAnswer(what: string, code: number, body: string, retryAfterHeader: unknown): KubeError {
   const status = readStatus(body)
   const wait = Number(retryAfterHeader ?? status.details?.retryAfterSeconds ?? Number.NaN)
-  return new KubeError(
-    code,
-    status.reason ?? `HTTP${code}`,
-    `${what}: ${status.message ?? `answered ${code}`}`,
-    Number.isFinite(wait) && wait >= 0 ? { retryAfter: milliseconds(wait * 1000) } : {},
-  )
+  return new KubeError(code, status.reason ?? `HTTP${code}`, `${what}: ${status.message ?? `answered ${code}`}`, {
+    ...(Number.isFinite(wait) && wait >= 0 && { retryAfter: milliseconds(wait * 1000) }),
+    ...(status.details?.causes && { causes: status.details.causes }),
+  })
 }
 
 /** The error inside a watch stream: an event of type ERROR carries a Status. */

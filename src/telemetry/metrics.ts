@@ -28,6 +28,7 @@ export const labelValues = {
   hold: ['ResourcesUnreadable', 'RowsUnreadable', 'BackendUnreadable', 'ResourcesEmpty', 'TooManyMissing'],
   swept: ['acked', 'expired', 'error'],
   run: ['ok', 'error', 'skipped'],
+  action: ['Created', 'Updated', 'Renamed', 'Moved', 'Adopted', 'Ignored', 'Pruned', 'Waiting', 'Failed'],
 } as const
 
 const fast = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -112,6 +113,7 @@ const workspaces = ({ counter, gauge, histogram, kept }: Declare) => ({
     'phantom_busy_resets_total',
     'Tasks that never ended, once each. Reported, never reset: the count is the agent’s own.',
   ),
+  orgNodes: counter('org_nodes_total', 'Nodes of imports by what was done to them.', ['action']),
   scheduleRuns: counter('schedule_runs_total', 'Runs of schedules by how they ended.', ['outcome']),
   pendingUploadsSwept: kept('pending_uploads_swept_total', 'Uploads swept.', ['outcome']),
 })
@@ -179,6 +181,7 @@ function zero(
   }
   for (const outcome of labelValues.sweep) metrics.orphanSweeps.inc({ outcome }, 0)
   for (const reason of labelValues.hold) metrics.orphanHold.set({ reason }, 0)
+  for (const action of labelValues.action) metrics.orgNodes.inc({ action }, 0)
   for (const outcome of labelValues.run) metrics.scheduleRuns.inc({ outcome }, 0)
   for (const outcome of labelValues.swept) metrics.pendingUploadsSwept.inc({ outcome }, 0)
 }

@@ -43,7 +43,7 @@ const universe = [
 const everywhere: Readonly<Record<string, readonly string[]>> = {
   'workspaces.molecule.dev': ['get', 'list', 'watch', 'create', 'patch', 'delete'],
   'orgimports.molecule.dev': ['get', 'list', 'watch', 'patch'],
-  'plugininstalls.molecule.dev': ['get', 'list', 'watch', 'patch'],
+  'plugininstalls.molecule.dev': ['get', 'list', 'watch', 'create', 'patch', 'delete'],
   'runtimes.molecule.dev': ['get', 'list', 'watch', 'patch'],
   'workspaces/status.molecule.dev': ['patch'],
   'orgimports/status.molecule.dev': ['patch'],

@@ -1,21 +1,36 @@
 /** Carries out a plan. Every write is idempotent, so a crash between any two is healed by planning again. */
+import { pluginInstallType } from '../../api/plugin-install.ts'
+import { keyOf } from '../../api/meta.ts'
 import { workspaceType } from '../../api/workspace.ts'
 import { Fenced, reasonOf } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Client } from '../../kube/client.ts'
 import { KubeError } from '../../kube/kube-error.ts'
 import { dataTypes } from '../references.ts'
+import { applyChild } from './apply-child.ts'
 import type { FilePlan } from './file-plan.ts'
-import type { Action } from './plan.ts'
+import type { InstallPlan } from './installs.ts'
+import type { Action, Change, Departure } from './plan.ts'
+import type { Turn } from './turns.ts'
 
-export type Deed = 'Created' | 'Updated' | 'Unchanged' | 'Failed'
+export type Deed =
+  | 'Created'
+  | 'Updated'
+  | 'Renamed'
+  | 'Moved'
+  | 'Adopted'
+  | 'Ignored'
+  | 'Unchanged'
+  /** Its turn to start has not come. */
+  | 'Waiting'
+  | 'Failed'
 
 /** What became of a node in this pass. */
 export interface Done {
   readonly path: string
   readonly name: string
   readonly deed: Deed
-  /** Why it failed. */
+  /** Why it failed, or waits. */
   readonly message?: string
 }
 
@@ -39,37 +54,91 @@ export async function applyFiles({ apply, remove }: FilePlan, client: Client, si
   await each(remove, ({ metadata }) =>
     client.delete(dataTypes.ConfigMap, `${metadata.namespace ?? ''}/${metadata.name}`, metadata.uid, signal),
   )
+  if (apply.length + remove.length > 0) failpoint('filed')
 }
 
 /**
- * Workspaces, all of them: one that is refused does not keep the others waiting. Throws only what concerns the pass as
- * a whole: no longer the leader, out of time, or an API server that answers nobody.
+ * Workspaces, all of them, parents before children: one that is refused does not keep the others waiting. Throws only
+ * what concerns the pass as a whole: no longer the leader, out of time, or an API server that answers nobody.
  */
-export async function applyChildren(actions: readonly Action[], client: Client, signal: AbortSignal): Promise<Done[]> {
+export async function applyChildren(
+  actions: readonly Action[],
+  client: Client,
+  signal: AbortSignal,
+  turn?: Turn,
+): Promise<Done[]> {
   const unreachable: unknown[] = []
+  let left = turn?.given ?? Number.POSITIVE_INFINITY
   const done = await each(actions, async (action): Promise<Done> => {
     const { path, name } = action.child
-    switch (action.kind) {
-      case 'keep':
-        return { path, name, deed: 'Unchanged' }
-      case 'leaving':
-        return { path, name, deed: 'Failed', message: 'is being deleted, and is made again once it is gone' }
-      case 'taken':
-        return { path, name, deed: 'Failed', message: `Workspace "${name}" is not of this import: delete or rename it` }
-      case 'create':
-      case 'update':
-        try {
-          await client.apply(workspaceType, action.child.manifest, signal)
-          failpoint('applied')
-          return { path, name, deed: action.kind === 'create' ? 'Created' : 'Updated' }
-        } catch (error) {
-          if (error instanceof Fenced || signal.aborted) throw error
-          if (error instanceof KubeError && error.code === 0) unreachable.push(error)
-          return { path, name, deed: 'Failed', message: reasonOf(error) }
-        }
+    if (!isWrite(action)) return { path, name, ...withoutWrite(action) }
+    if (left <= 0) return { path, name, deed: 'Waiting', message: 'waits for its turn to start' }
+    left--
+    try {
+      await applyChild(action.child, action.kind === 'create' ? undefined : action.live, client, signal)
+      failpoint('applied')
+      return { path, name, deed: deedOf[action.kind] }
+    } catch (error) {
+      if (error instanceof Fenced || signal.aborted) throw error
+      if (error instanceof KubeError && error.code === 0) unreachable.push(error)
+      return { path, name, deed: 'Failed', message: reasonOf(error) }
+    } finally {
+      turn?.landed()
     }
   })
-  const tried = actions.filter(({ kind }) => kind === 'create' || kind === 'update').length
+  const tried = actions.filter(isWrite).length
   if (tried > 0 && unreachable.length === tried) throw unreachable[0]
   return done
+}
+
+type Write = Extract<Action, { kind: 'create' }> | Change
+
+/** Whether the Workspace itself is written. */
+export const isWrite = (action: Action): action is Write =>
+  action.kind === 'create' || ('apply' in action && action.apply)
+
+const deedOf: Readonly<Record<Write['kind'], Deed>> = {
+  create: 'Created',
+  update: 'Updated',
+  rename: 'Renamed',
+  move: 'Moved',
+  adopt: 'Adopted',
+}
+
+function withoutWrite(action: Action): Pick<Done, 'deed' | 'message'> {
+  switch (action.kind) {
+    case 'ignore':
+      return { deed: 'Ignored' }
+    case 'leaving':
+      return { deed: 'Failed', message: 'is being deleted, and is made again once it is gone' }
+    case 'clash':
+      return { deed: 'Failed', message: `Workspace "${action.child.name}" is of ${action.whose}` }
+    // Its files were written already.
+    case 'update':
+      return { deed: 'Updated' }
+    case 'keep':
+    case 'create':
+    case 'rename':
+    case 'move':
+    case 'adopt':
+      return { deed: 'Unchanged' }
+  }
+}
+
+export async function applyInstalls({ actions }: InstallPlan, client: Client, signal: AbortSignal): Promise<void> {
+  await each(actions, async (action) => {
+    if (action.kind === 'install') await client.apply(pluginInstallType, action.manifest, signal)
+    else await client.delete(pluginInstallType, keyOf(action.live), action.live.metadata.uid, signal)
+    failpoint('equipped')
+  })
+}
+
+/** Deletes what left, the lowest first. */
+export async function prune(departures: readonly Departure[], client: Client, signal: AbortSignal): Promise<string[]> {
+  const leaving = departures.filter(({ kind }) => kind === 'prune')
+  return await each(leaving, async ({ live }) => {
+    await client.delete(workspaceType, keyOf(live), live.metadata.uid, signal)
+    failpoint('pruned')
+    return live.metadata.name
+  })
 }

@@ -1,11 +1,13 @@
 /** The Workspace manifest of each node. Pure. */
-import { createHash } from 'node:crypto'
 import { apiVersion, finalizer, group } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { Manifest } from '../../kube/client.ts'
+import type { OrgWarning } from '../../orgs/org-error.ts'
 import type { OrgNode } from '../../orgs/tree.ts'
-import type { VariableRef } from './environment.ts'
+import type { Environment, VariableRef } from './environment.ts'
+import type { Match } from './match.ts'
 import type { FileRef } from './packing.ts'
+import { digestOf } from './steps.ts'
 
 /** On everything an import made: its metadata.uid. */
 export const importLabel = `${group}/org-import`
@@ -13,12 +15,18 @@ export const importLabel = `${group}/org-import`
 export const digestAnnotation = `${group}/applied-digest`
 /** On a child: the path of its node. */
 export const nodeAnnotation = `${group}/org-node`
+/** On a child: the stable id of its node, where the template gives one. */
+export const idAnnotation = `${group}/org-node-id`
+/** On a child: fields that other field managers hold, as `tier=bob model=alice`. */
+export const othersAnnotation = `${group}/held-by-others`
 
-export interface Child {
+export interface Child extends Match {
   readonly path: string
-  readonly name: string
-  readonly manifest: Manifest
+  readonly manifest: Manifest & { readonly spec: Readonly<Record<string, unknown>> }
+  /** Of the manifest. */
   readonly digest: string
+  /** Of the texts of its files: they change without the manifest. */
+  readonly filesDigest: string
 }
 
 export const ownerOf = ({ metadata }: OrgImport) => ({
@@ -32,46 +40,96 @@ export const ownerOf = ({ metadata }: OrgImport) => ({
 
 export function childrenOf(
   owner: OrgImport,
-  nodes: readonly OrgNode[],
-  variables: ReadonlyMap<string, VariableRef>,
+  matches: readonly Match[],
+  environment: Environment,
   refs: ReadonlyMap<string, readonly FileRef[]>,
 ): Child[] {
-  const names = new Map(nodes.map(({ path, name }) => [path, name]))
-  const above = owner.spec.target?.parentRef?.name
-  const env = [...variables].map(([name, { kind, ...ref }]) => ({
-    name,
-    valueFrom: kind === 'Secret' ? { secretKeyRef: ref } : { configMapKeyRef: ref },
-  }))
-  return nodes.map(({ path, parentPath, name, spec }) => {
-    const parent = parentPath === undefined ? above : names.get(parentPath)
+  return matches.map((match) => {
+    const { node, name, parentName } = match
     const files = refs.get(name)
-    return child(owner, path, name, {
-      ...spec,
-      ...(parent === undefined ? {} : { parentRef: { name: parent } }),
+    const channels = channelsOf(node, environment)
+    const env = variablesOf(environment.of(node.path))
+    const envFrom = environment.secretsOf(node.path).map((secret) => ({ secretRef: { name: secret } }))
+    const spec = {
+      ...node.spec,
+      ...(parentName === undefined ? {} : { parentRef: { name: parentName } }),
       ...(env.length === 0 ? {} : { env }),
+      ...(envFrom.length === 0 ? {} : { envFrom }),
       ...(files === undefined ? {} : { files }),
-    })
+      ...(channels.length === 0 ? {} : { channels }),
+    }
+    const digest = digestOf([spec, owner.metadata.uid, node.path, ...(node.id === undefined ? [] : [node.id])])
+    const manifest = manifestOf(owner, match, spec, digest)
+    return { ...match, path: node.path, manifest, digest, filesDigest: filesDigestOf(node) }
   })
 }
 
-function child(owner: OrgImport, path: string, name: string, spec: object): Child {
-  const labels = { [importLabel]: owner.metadata.uid }
-  const ownerReferences = [ownerOf(owner)]
-  const digest = createHash('sha256')
-    .update(JSON.stringify([spec, labels, ownerReferences, path]))
-    .digest('hex')
-  const manifest: Manifest = {
+const variablesOf = (variables: ReadonlyMap<string, VariableRef>) =>
+  [...variables].map(([name, { kind, ...ref }]) => ({
+    name,
+    valueFrom: kind === 'Secret' ? { secretKeyRef: ref } : { configMapKeyRef: ref },
+  }))
+
+/** Those whose variables are all there; the others are told of (missingChannels). */
+const channelsOf = ({ path, channels }: OrgNode, { find }: Environment) =>
+  channels.flatMap(({ name, type, config, variables, allowedUsers, enabled }) => {
+    const refs = Object.entries(variables).flatMap(([setting, variable]): [string, VariableRef][] => {
+      const ref = find(path, variable)
+      return ref === undefined ? [] : [[setting, ref]]
+    })
+    if (refs.length < Object.keys(variables).length) return []
+    return {
+      name,
+      type,
+      ...(Object.keys(config).length > 0 && { config }),
+      ...(refs.length > 0 && { configFrom: variablesOf(new Map(refs)) }),
+      ...(allowedUsers !== undefined && { allowedUsers }),
+      enabled,
+    }
+  })
+
+/** Channels that are left out, since nobody gives a variable they name. */
+export const missingChannels = (nodes: readonly OrgNode[], { find }: Environment): OrgWarning[] =>
+  nodes.flatMap(({ path, channels }) =>
+    channels.flatMap(({ type, variables }) => {
+      const missing = Object.values(variables).filter((variable) => find(path, variable) === undefined)
+      const message = `channel "${type}" is left out: nobody gives ${missing.join(', ')}`
+      return missing.length === 0 ? [] : [{ code: 'ChannelSkipped', path, message }]
+    }),
+  )
+
+const filesDigests = new WeakMap<OrgNode, string>()
+
+/** Kept with the node, which lives as long as its template is unchanged. */
+function filesDigestOf(node: OrgNode): string {
+  const known = filesDigests.get(node)
+  if (known !== undefined) return known
+  const digest = node.files.size === 0 ? '' : digestOf([...node.files])
+  filesDigests.set(node, digest)
+  return digest
+}
+
+function manifestOf(
+  owner: OrgImport,
+  { node, name }: Match,
+  spec: Readonly<Record<string, unknown>>,
+  digest: string,
+): Child['manifest'] {
+  return {
     apiVersion,
     kind: 'Workspace',
     metadata: {
       name,
       namespace: owner.metadata.namespace ?? '',
-      labels,
-      annotations: { [digestAnnotation]: digest.slice(0, 32), [nodeAnnotation]: path },
+      labels: { [importLabel]: owner.metadata.uid },
+      annotations: {
+        [digestAnnotation]: digest,
+        [nodeAnnotation]: node.path,
+        ...(node.id === undefined ? {} : { [idAnnotation]: node.id }),
+      },
       finalizers: [finalizer],
-      ownerReferences,
+      ownerReferences: [ownerOf(owner)],
     },
     spec,
   }
-  return { path, name, manifest, digest: digest.slice(0, 32) }
 }

@@ -1,22 +1,34 @@
 /** What makes a pass of an OrgImport: its own changes, its Workspaces, and what it reads. */
-import { keyOf, type Key } from '../../api/meta.ts'
+import { keyOf, type Key, type KubeObject } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
+import type { PluginInstall } from '../../api/plugin-install.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import { milliseconds } from '../../duration.ts'
-import type { Client } from '../../kube/client.ts'
 import type { Controller } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
 import { importLabel } from './children.ts'
-import { standing } from './describe.ts'
-import type { OrgImportCollaborators } from './reconcile.ts'
+import type { OrgImportCollaborators } from './collaborators.ts'
+import { isStarting, standing } from './standing.ts'
+import { Turns } from './turns.ts'
 
-/** Index `import` of the Workspace informer: uids of the imports that a Workspace says it is from. */
-export const importIndex = ({ metadata }: Workspace): readonly string[] => {
-  const uid = metadata.labels?.[importLabel]
-  return uid === undefined ? [] : [uid]
-}
+/** UIDs of the imports that own an object. A label alone proves nothing: anybody can write one. */
+export const importIndex = ({ metadata }: KubeObject): readonly string[] =>
+  (metadata.ownerReferences ?? []).flatMap(({ kind, uid }) => (kind === 'OrgImport' ? [uid] : []))
+
+/** Indexes that the Workspace informer must be made with, beside those of the Workspace controller. */
+export const childIndexes = {
+  import: importIndex,
+  /** What is coming up, of any import. */
+  starting: (live: Workspace) => (importIndex(live).length > 0 && isStarting(live) ? ['all'] : []),
+  place: (live: Workspace) => [
+    placeOf(live.metadata.namespace ?? '', live.spec.parentRef?.name, live.spec.displayName ?? live.metadata.name),
+  ],
+} as const
+
+const placeOf = (namespace: string, parent: string | undefined, displayName: string) =>
+  `${namespace}/${parent ?? ''}/${displayName}`
 
 /** Indexes that the OrgImport informer must be made with. */
 export const orgImportIndexes = {
@@ -25,10 +37,17 @@ export const orgImportIndexes = {
   reference: (org: OrgImport) =>
     referencesOf(org).map(({ kind, name }) => `${kind}/${org.metadata.namespace ?? ''}/${name}`),
   namespace: ({ metadata }: OrgImport) => [metadata.namespace ?? ''],
+  /** `namespace/name` of the Workspace under which the tree goes. */
+  above: ({ metadata, spec }: OrgImport) =>
+    spec.target?.parentRef === undefined ? [] : [`${metadata.namespace ?? ''}/${spec.target.parentRef.name}`],
 } as const
 
 function referencesOf({ spec }: OrgImport): { kind: DataKind; name: string }[] {
-  const refs = [{ configMapRef: spec.source.configMapRef, secretRef: undefined }, ...(spec.env?.from ?? [])]
+  const refs = [
+    { configMapRef: spec.source.configMapRef, secretRef: undefined },
+    ...(spec.env?.from ?? []),
+    ...(spec.secretsFrom ?? []).map(({ secretRef }) => ({ secretRef, configMapRef: undefined })),
+  ]
   return refs.flatMap(({ secretRef, configMapRef }): { kind: DataKind; name: string }[] => {
     if (secretRef) return [{ kind: 'Secret', name: secretRef.name }]
     return configMapRef ? [{ kind: 'ConfigMap', name: configMapRef.name }] : []
@@ -38,26 +57,34 @@ function referencesOf({ spec }: OrgImport): { kind: DataKind; name: string }[] {
 interface Sources {
   readonly orgImports: Informer<OrgImport>
   readonly workspaces: Informer<Workspace>
+  readonly pluginInstalls: Informer<PluginInstall>
   readonly data: Readonly<Record<DataKind, Followed<DataObject>>>
   readonly references: References
 }
 
 /** The reconciler's view of caches. */
 export const orgImportViews = (
-  { workspaces, data, references }: Omit<Sources, 'orgImports'>,
-  client: Client,
+  { orgImports, workspaces, pluginInstalls, data, references }: Sources,
+  rest: Pick<OrgImportCollaborators, 'client' | 'metrics' | 'fluxSources' | 'sources'>,
 ): OrgImportCollaborators => ({
-  client,
+  ...rest,
   workspace: (namespace, name) => workspaces.cache.get(`${namespace}/${name}`),
-  labelled: (uid) => workspaces.cache.byIndex('import', uid),
+  siblings: (namespace, parent, displayName) =>
+    workspaces.cache.byIndex('place', placeOf(namespace, parent, displayName)),
+  owned: ({ metadata }) =>
+    workspaces.cache.byIndex('import', metadata.uid).filter((live) => live.metadata.namespace === metadata.namespace),
+  installs: ({ metadata }) => pluginInstalls.cache.byIndex('import', metadata.uid),
+  importOf: (uid) => orgImports.cache.byIndex('uid', uid)[0],
   configMaps: (namespace) => data.ConfigMap.in(namespace),
   references,
+  turns: new Turns(() => workspaces.cache.byIndex('starting', 'all').length),
 })
 
 /** Passes by what happened around an import. */
 export function watchAroundOrgImports(
   controller: Controller<OrgImport>,
-  { orgImports, workspaces, data }: Sources,
+  { orgImports, workspaces, pluginInstalls, data }: Sources,
+  turns: Turns,
 ): void {
   const keys = (index: keyof typeof orgImportIndexes, value: string) =>
     orgImports.cache.byIndex(index, value).map(keyOf)
@@ -66,8 +93,15 @@ export function watchAroundOrgImports(
       controller.enqueueAfter(key, calm(workspaces.cache.byIndex('import', uid).length))
   }
 
-  workspaces.onChange(({ before, after }) => {
+  workspaces.onChange(({ key, before, after }) => {
+    if (before === undefined || after === undefined) for (const org of keys('above', key)) controller.enqueue(org)
+    const cameUp = before !== undefined && isStarting(before) && (after === undefined || !isStarting(after))
+    if (cameUp) for (const org of turns.waiting) controller.enqueue(org)
     if (before !== undefined && after !== undefined && sameMeaning(before, after)) return
+    for (const uid of new Set([before, after].flatMap((each) => (each ? importIndex(each) : [])))) soon(uid)
+  })
+  pluginInstalls.onChange(({ before, after }) => {
+    if (before?.metadata.generation === after?.metadata.generation) return
     for (const uid of new Set([before, after].flatMap((each) => (each ? importIndex(each) : [])))) soon(uid)
   })
   for (const kind of ['Secret', 'ConfigMap'] as const) {

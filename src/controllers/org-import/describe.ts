@@ -1,49 +1,34 @@
 /**
  * From the facts of a pass to what people read. Pure. Owns SourceReady, TemplateParsed, EnvironmentReady, Applied,
- * Provisioned, Unsupported and Ready; Reconciling and Stalled follow from the outcome.
+ * Provisioned, PruneBlocked, Unsupported and Ready; Reconciling and Stalled follow from the outcome.
  */
-import { unsupportedFields, type OrgImport, type OrgImportStatus } from '../../api/org-import.ts'
-import type { OrgImportCondition, OrgImportReason } from '../../api/reasons.ts'
+import type { OrgImport, OrgImportStatus } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import { seconds } from '../../duration.ts'
-import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
-import type { RenderedOrg } from '../../orgs/tree.ts'
+import type { ConditionDraft, Outcome, Verdict } from '../../kube/reconciler.ts'
 import type { Done } from './apply.ts'
-import type { Environment, Lacking } from './environment.ts'
+import { missingChannels } from './children.ts'
+import { heldByOthers } from './covers.ts'
+import type { Lacking } from './environment.ts'
+import type { Gate } from './gate.ts'
 import type { Obstacle } from './obstacle.ts'
 import type { Plan } from './plan.ts'
-import type { SourceRead } from './source.ts'
+import { plannedStatus } from './plan-text.ts'
+import { standing, type Standing } from './standing.ts'
 import { backoff, type Tally } from './tally.ts'
-
-type Draft = StatusDraft<OrgImportStatus>
-
-/** What a pass learned on its way, as far as it came. */
-export interface Learned {
-  readonly org: OrgImport
-  readonly source?: SourceRead
-  readonly rendered?: RenderedOrg
-  readonly environment?: Environment
-}
+import { kept, steps, told, unsupported, type Draft, type Learned, type Oddity } from './told.ts'
+import { condition, cut, line, listed, plural } from './words.ts'
 
 /** A pass that came to its end. */
 export interface Facts extends Required<Learned> {
   readonly plan: Plan
   readonly done: readonly Done[]
   readonly tally: Tally
+  /** What of the plan belongs to one that a person approved: `status.plan` stays until it is done. */
+  readonly approved: boolean
   /** By metadata.name, as they are after the writes. */
   readonly live: (name: string) => Workspace | undefined
 }
-
-const condition = (
-  type: OrgImportCondition,
-  holds: boolean,
-  reason: OrgImportReason,
-  message: string,
-): ConditionDraft => ({ type, status: holds ? 'True' : 'False', reason, message })
-
-const cut = (text: string, longest: number) => (text.length <= longest ? text : `${text.slice(0, longest - 1)}…`)
-const line = (text: string) => cut(text.replaceAll(/\s*\n\s*/g, ' '), 1000)
-const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** Where the pass stopped. What an earlier one applied stays as it is. */
 export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking): Verdict<OrgImportStatus> {
@@ -68,27 +53,27 @@ export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking)
   return { status, outcome }
 }
 
-/** Planned and not applied: a person asked for that. */
-export function describePlanned(learned: Required<Learned>, plan: Plan): Verdict<OrgImportStatus> {
-  const { create, update } = planned(plan)
-  const dry = learned.org.spec.dryRun
-  const reason = dry ? 'DryRun' : 'PlanBlocked'
-  const what = `plan ${plan.digest.slice(0, 8)} creates ${create} and changes ${update}`
-  const message = dry
-    ? `Dry run: ${what}; nothing was written`
-    : `${what}; spec.approval is Manual, and approving is not supported yet: set it to Auto to apply`
+/** Planned and not applied: a person asked for that, or has to be asked. `configMap` holds the whole of a long plan. */
+export function describePlanned(
+  learned: Required<Learned>,
+  plan: Plan,
+  { kind, message }: Exclude<Gate, { kind: 'open' }>,
+  configMap: string | undefined,
+): Verdict<OrgImportStatus> {
+  const reason = { dryRun: 'DryRun', approval: 'PlanBlocked', deletes: 'TooManyDeletes' } as const
   const status: Draft = {
     ...kept(learned.org),
     ...told(learned),
-    plan: planned(plan),
+    plan: plannedStatus(plan, true, configMap),
     summary: line(message),
     conditions: [
-      condition('Ready', false, reason, message),
+      condition('Ready', false, reason[kind], message),
       ...steps(learned),
-      condition('Applied', false, reason, message),
+      condition('Applied', false, reason[kind], message),
+      ...(kind === 'deletes' ? [condition('PruneBlocked', true, 'TooManyDeletes', message)] : []),
       ...unsupported(learned.org),
     ],
-    transition: { to: 'Planned', reason, actor: 'user' },
+    transition: { to: 'Planned', reason: reason[kind], actor: 'user' },
   }
   return { status, outcome: { kind: 'settled' } }
 }
@@ -118,44 +103,27 @@ export function describeDeleting(org: OrgImport, waitingFor: string): Verdict<Or
   return { status, outcome: { kind: 'again', after: seconds(5), waitingFor } }
 }
 
-/** How a child stands: what it says itself, for the generation it has now. */
-export function standing(live: Workspace | undefined): { state: 'ready' | 'coming' | 'failed'; message: string } {
-  const of = (type: string) => live?.status?.conditions?.find((each) => each.type === type)
-  const [ready, stalled] = [of('Ready'), of('Stalled')]
-  if (live === undefined) return { state: 'coming', message: 'does not exist yet' }
-  if (ready?.status === 'True' && live.status?.observedGeneration === live.metadata.generation)
-    return { state: 'ready', message: ready.message }
-  if (stalled?.status === 'True') return { state: 'failed', message: stalled.message }
-  if (live.status?.phase === 'failed') return { state: 'failed', message: ready?.message ?? 'failed' }
-  return { state: 'coming', message: ready?.message ?? 'not looked at yet' }
-}
-
 export function describe(facts: Facts): Verdict<OrgImportStatus> {
   const { org, done, plan, tally, live } = facts
   const stands = done.map(({ name }) => standing(live(name)))
-  const count = (state: 'ready' | 'coming' | 'failed') => stands.filter((each) => each.state === state).length
-  const unapplied = done.filter(({ deed }) => deed === 'Failed')
+  const count = (state: Standing['state']) => stands.filter((each) => each.state === state).length
+  const unapplied = done.filter(({ deed }) => deed === 'Failed' || deed === 'Waiting')
   const failed = done.filter(({ deed }, i) => deed === 'Failed' || stands[i]?.state === 'failed').length
-  const counts = {
-    desired: done.length,
-    existing: tally.existing,
-    created: tally.created,
-    updated: tally.updated,
-    failed,
-    orphaned: plan.orphans.length,
-    ready: count('ready'),
-  }
-  const applied = judgeApplied(unapplied, plan.orphans.length)
+  const orphaned = plan.departures.filter(({ kind }) => kind === 'orphan').length
+  const { existing, created, updated, adopted, pruned } = tally
+  const run = { desired: done.length, existing, created, updated, adopted, orphaned, pruned }
+  const counts = { ...run, failed, ready: count('ready'), plugins: plan.installs.declared }
+  const applied = judgeApplied(unapplied, orphaned)
   const provisioned = judgeProvisioned(done, stands, live)
-  const history = historyOf(counts)
+  const history = historyOf(run)
   const ready = counts.ready === counts.desired && unapplied.length === 0
   const judged = ready
     ? condition('Ready', true, 'Settled', history)
     : { ...(applied.status === 'False' ? applied : provisioned), type: 'Ready' }
   const status: Draft = {
-    ...told(facts),
+    ...told(facts, [...missingChannels(facts.rendered.nodes, facts.environment), ...odditiesOf(facts)]),
     counts,
-    plan: planned(plan),
+    plan: planAfter(facts, unapplied.length > 0),
     nodes: nodesOf(facts, stands),
     summary: line(
       ready ? history : `${counts.ready} of ${counts.desired} ready${failed > 0 ? `: ${judged.message}` : ''}`,
@@ -167,21 +135,37 @@ export function describe(facts: Facts): Verdict<OrgImportStatus> {
       actor: 'operator',
     },
   }
-  return { status, outcome: outcomeOf(ready, unapplied.length, counts.desired - counts.ready, tally) }
+  return { status, outcome: outcomeOf(ready, unapplied, counts.desired - counts.ready, tally) }
 }
 
-function outcomeOf(ready: boolean, unapplied: number, unready: number, tally: Tally): Outcome {
+function outcomeOf(ready: boolean, unapplied: readonly Done[], unready: number, tally: Tally): Outcome {
   if (ready) return { kind: 'settled' }
-  return unapplied > 0
-    ? { kind: 'again', after: backoff(tally.failures), waitingFor: `${plural(unapplied, 'node')} to be applied` }
-    : { kind: 'again', after: seconds(60), waitingFor: `${plural(unready, 'workspace')} to become ready` }
+  if (unapplied.length === 0)
+    return { kind: 'again', after: seconds(60), waitingFor: `${plural(unready, 'workspace')} to become ready` }
+  // Who waits for a turn is told when there is one.
+  const after = tally.failures > 0 ? backoff(tally.failures) : seconds(30)
+  return { kind: 'again', after, waitingFor: `${plural(unapplied.length, 'node')} to be applied` }
 }
+
+/** An approved plan that is not done stays as it was shown, by which its remainder is known. */
+function planAfter({ org, plan, approved }: Facts, unfinished: boolean): NonNullable<Draft['plan']> {
+  const shown = org.status?.plan
+  if (!unfinished) return plannedStatus({ ...plan, actions: [], departures: orphansOf(plan), steps: [] }, false)
+  if (!approved) return plannedStatus(plan, false)
+  return shown?.digest === org.spec.approvedPlan && shown !== undefined ? shown : plannedStatus(plan, true)
+}
+
+const orphansOf = ({ departures }: Plan) => departures.filter(({ kind }) => kind === 'orphan')
 
 /** `5 of 7 existed, 2 created` */
-function historyOf(counts: { desired: number; existing: number; created: number; updated: number; orphaned: number }) {
-  const { desired, existing, created, updated, orphaned } = counts
+function historyOf(
+  counts: Record<'desired' | 'existing' | 'created' | 'updated' | 'adopted' | 'orphaned' | 'pruned', number>,
+) {
+  const { desired, existing, created, updated, adopted, orphaned, pruned } = counts
   const rest = [
+    ...(adopted > 0 ? [`${adopted} adopted`] : []),
     ...(updated > 0 ? [`${updated} updated`] : []),
+    ...(pruned > 0 ? [`${pruned} deleted`] : []),
     ...(orphaned > 0 ? [`${orphaned} left the template and live on`] : []),
   ]
   return [`${existing} of ${desired} existed`, `${created} created`, ...rest].join(', ')
@@ -190,19 +174,18 @@ function historyOf(counts: { desired: number; existing: number; created: number;
 function judgeApplied(unapplied: readonly Done[], orphans: number): ConditionDraft {
   const left = orphans === 0 ? '' : `; ${plural(orphans, 'workspace')} left the template and are kept`
   if (unapplied.length === 0) return condition('Applied', true, 'Applied', `every node has its Workspace${left}`)
+  const failed = unapplied.filter(({ deed }) => deed === 'Failed')
+  if (failed.length === 0)
+    return condition('Applied', false, 'Progressing', `${plural(unapplied.length, 'node')} wait for a turn to start`)
   return condition(
     'Applied',
     false,
     'ApplyFailed',
-    listed(unapplied.map(({ path, message }) => `${path}: ${message ?? ''}`)),
+    listed(failed.map(({ path, message }) => `${path}: ${message ?? ''}`)),
   )
 }
 
-function judgeProvisioned(
-  done: readonly Done[],
-  stands: readonly ReturnType<typeof standing>[],
-  live: Facts['live'],
-): ConditionDraft {
+function judgeProvisioned(done: readonly Done[], stands: readonly Standing[], live: Facts['live']): ConditionDraft {
   const failed = done.flatMap(({ path }, i) => {
     const stand = stands[i]
     return stand?.state === 'failed' ? [`${path}: ${stand.message}`] : []
@@ -216,12 +199,7 @@ function judgeProvisioned(
   return condition('Provisioned', false, 'Provisioning', `${plural(waiting.length, 'workspace')} coming up`)
 }
 
-const listed = (messages: readonly string[]): string => {
-  const rest = messages.length > 3 ? `; and ${messages.length - 3} more` : ''
-  return cut(messages.slice(0, 3).join('; '), 2000) + rest
-}
-
-function nodesOf({ done, tally, live }: Facts, stands: readonly ReturnType<typeof standing>[]) {
+function nodesOf({ done, tally, live }: Facts, stands: readonly Standing[]) {
   return done.slice(0, 512).map(({ path, name, deed, message }, i) => {
     const workspace = live(name)
     const stand = stands[i]
@@ -234,66 +212,20 @@ function nodesOf({ done, tally, live }: Facts, stands: readonly ReturnType<typeo
   })
 }
 
-const planned = ({ actions, digest }: Plan) => ({
-  create: actions.filter(({ kind }) => kind === 'create').length,
-  update: actions.filter(({ kind }) => kind === 'update').length,
-  delete: 0,
-  digest,
-})
-
-/** The conditions of the steps that were passed. */
-function steps({ source, rendered, environment }: Learned): ConditionDraft[] {
-  return [
-    ...(source ? [condition('SourceReady', true, 'SourceRead', `read at ${source.revision}`)] : []),
-    ...(rendered ? [condition('TemplateParsed', true, 'Parsed', plural(rendered.nodes.length, 'node'))] : []),
-    ...(environment
-      ? [condition('EnvironmentReady', true, 'EnvironmentComplete', 'every required variable is there')]
-      : []),
-  ]
-}
-
-/** What the status says of the template itself. */
-function told({ source, rendered, environment }: Learned): Partial<Draft> {
-  const missingRecommended = environment?.missingRecommended ?? []
-  const odd = [
-    ...(rendered?.warnings ?? []),
-    ...(source?.skipped ?? []).map((key) => ({
-      code: 'FileSkipped',
-      path: key,
-      message: 'binaryData is not read yet',
-    })),
-  ]
-  const warnings = odd.slice(0, 50).map(({ code, path, message }) => {
-    const warning = { code, message: cut(message, 1024) }
-    return path === '' ? warning : Object.assign(warning, { path: cut(path, 2048) })
+/** Where the tree is not what the template says, and will not be. */
+function odditiesOf({ plan, live }: Facts): Oddity[] {
+  return plan.actions.flatMap(({ kind, child }): Oddity[] => {
+    const { path, name } = child
+    if (kind === 'ignore')
+      return [{ code: 'Ignored', path, message: `Workspace "${name}" is not of this import, and left as it is` }]
+    const present = live(name)
+    if (present === undefined) return []
+    return [...heldByOthers(present)]
+      .filter(([field]) => field in child.manifest.spec)
+      .map(([field, who]) => ({
+        code: 'HeldByOthers',
+        path,
+        message: `spec.${field} is declared by "${who}" and left alone: the template says otherwise`,
+      }))
   })
-  return {
-    ...(source && { source: { revision: source.revision, ...(rendered && { digest: rendered.digest }) } }),
-    ...(rendered && { warnings }),
-    ...(environment && {
-      env: {
-        ...(missingRecommended.length > 0 && {
-          missingRecommended: missingRecommended.slice(0, 256).map((each) => cut(each, 1024)),
-        }),
-      },
-    }),
-  }
-}
-
-/** What earlier passes applied is still true when this one could not begin. */
-function kept({ status }: OrgImport): Partial<Draft> {
-  const { counts, nodes, plan, source, warnings } = status ?? {}
-  return {
-    ...(counts && { counts }),
-    ...(nodes && { nodes }),
-    ...(plan && { plan }),
-    ...(source && { source }),
-    ...(warnings && { warnings }),
-  }
-}
-
-function unsupported({ spec }: OrgImport): ConditionDraft[] {
-  const fields = unsupportedFields(spec)
-  if (fields.length === 0) return []
-  return [condition('Unsupported', true, 'NotActedOnYet', `no controller acts on this yet: ${fields.join(', ')}`)]
 }

@@ -1,7 +1,13 @@
-/** Finds the variables that a template asks for in what `spec.env.from` names. Pure: looks into caches. */
+/**
+ * Finds what a template asks of the environment in what `spec.env.from` and `spec.secretsFrom` name. Fails closed: what
+ * cannot be read counts as missing. Pure: looks into caches, and nothing of a value leaves it.
+ */
 import type { OrgImport } from '../../api/org-import.ts'
-import { preflight, type EnvNeeds } from '../../orgs/env.ts'
-import { openNamespace, type DataKind, type References } from '../references.ts'
+import type { EnvGroup } from '../../orgs/env.ts'
+import type { OrgWarning } from '../../orgs/org-error.ts'
+import type { RenderedOrg } from '../../orgs/tree.ts'
+import { openNamespace, type DataKind, type Found, type References } from '../references.ts'
+import { isForbidden } from './forbidden.ts'
 import type { Obstacle } from './obstacle.ts'
 
 export interface VariableRef {
@@ -11,37 +17,139 @@ export interface VariableRef {
 }
 
 export interface Environment {
-  /** Where each variable that was asked for and has a value comes from, by name. */
-  readonly variables: ReadonlyMap<string, VariableRef>
+  /** The variables that the node gets one by one: those that were asked for anywhere, from `env.from`. */
+  readonly of: (path: string) => ReadonlyMap<string, VariableRef>
+  /** The Secrets that it gets whole, later ones winning. */
+  readonly secretsOf: (path: string) => readonly string[]
+  /** Where the variable comes from that a channel of the node names; undefined when nobody gives it. */
+  readonly find: (path: string, name: string) => VariableRef | undefined
   readonly missingRecommended: readonly string[]
+  readonly warnings: readonly OrgWarning[]
 }
 
 export interface Lacking extends Obstacle {
   readonly missing: readonly string[]
 }
 
-/** Values are looked at only for being there: nothing of them leaves this function. */
+interface Reading {
+  /** In `env.from`. */
+  readonly shared: ReadonlyMap<string, VariableRef>
+  /** Names of Secrets and their keys that have a value, by node path or `*`. */
+  readonly own: ReadonlyMap<string, readonly { readonly secret: string; readonly keys: ReadonlySet<string> }[]>
+}
+
+type Template = Pick<RenderedOrg, 'env' | 'nodes'>
+
 export function findEnvironment(
-  { spec, metadata }: OrgImport,
-  needs: EnvNeeds,
+  org: OrgImport,
+  { env: needs, nodes }: Template,
   references: References,
 ): Environment | Lacking {
-  if (needs.required.length + needs.recommended.length === 0) return { variables: new Map(), missingRecommended: [] }
-  const available = new Map<string, VariableRef>()
-  const namespace = metadata.namespace ?? ''
-  for (const { prefix = '', secretRef, configMapRef } of spec.env?.from ?? []) {
-    const kind = secretRef ? 'Secret' : 'ConfigMap'
-    const name = secretRef?.name ?? configMapRef?.name ?? ''
-    const seen = references.look(kind, namespace, name)
+  const read = new Reader(org, references)
+  const asked = new Set([...needs.required, ...needs.recommended].flatMap(({ names }) => names))
+  const ofChannels = nodes.flatMap(({ channels }) => channels.flatMap(({ variables }) => Object.values(variables)))
+  const shared = read.shared(asked, new Set(ofChannels))
+  if ('waits' in shared) return shared
+  const paths = new Set(nodes.map(({ path }) => path))
+  const own = read.own(paths)
+  if ('waits' in own) return own
+  const reading: Reading = { shared, own }
+  const missing = needs.required.flatMap((group) => lackOf(group, reading))
+  if (missing.length > 0) {
+    const message = `required variables are missing: ${missing.join('; ')}: give each in a Secret that spec.env.from or spec.secretsFrom names`
+    return { ...lacking('RequiredEnvMissing', message), missing }
+  }
+  const common = new Map([...shared].filter(([name]) => asked.has(name)))
+  return {
+    of: (path) => {
+      const hidden = new Set(secretsAt(path, reading).flatMap(({ keys }) => [...keys]))
+      return hidden.size === 0 ? common : new Map([...common].filter(([name]) => !hidden.has(name)))
+    },
+    secretsOf: (path) => secretsAt(path, reading).map(({ secret }) => secret),
+    find: (path, name) => {
+      const holder = secretsAt(path, reading).findLast(({ keys }) => keys.has(name))
+      return holder === undefined ? shared.get(name) : { kind: 'Secret', name: holder.secret, key: name }
+    },
+    missingRecommended: needs.recommended.flatMap((group) => lackOf(group, reading)),
+    warnings: (org.spec.secretsFrom ?? []).flatMap(({ node }) =>
+      node === '*' || paths.has(node)
+        ? []
+        : [{ code: 'UnknownNode', path: node, message: 'spec.secretsFrom names no node of the template' }],
+    ),
+  }
+}
+
+const secretsAt = (path: string | undefined, { own }: Reading) => [
+  ...(own.get('*') ?? []),
+  ...(path === undefined ? [] : (own.get(path) ?? [])),
+]
+
+/** Who asks for the group and does not get it, for people; nothing when everybody does. */
+function lackOf({ names, askedBy }: EnvGroup, reading: Reading): string[] {
+  const has = (path: string | undefined) =>
+    names.some((name) => reading.shared.has(name) || secretsAt(path, reading).some(({ keys }) => keys.has(name)))
+  const what = names.join(' or ')
+  if (askedBy.length === 0) return has(undefined) ? [] : [`${what} (asked for by the template)`]
+  const without = askedBy.filter((path) => !has(path))
+  if (without.length === 0) return []
+  const more = without.length > 3 ? ` and ${without.length - 3} more` : ''
+  return [`${what} (asked for by ${without.slice(0, 3).join(', ')}${more})`]
+}
+
+class Reader {
+  readonly #org: OrgImport
+  readonly #references: References
+
+  constructor(org: OrgImport, references: References) {
+    this.#org = org
+    this.#references = references
+  }
+
+  /** `asked` reaches every workspace, `named` only the channels that name it. */
+  shared(asked: ReadonlySet<string>, named: ReadonlySet<string>): Map<string, VariableRef> | Lacking {
+    const found = new Map<string, VariableRef>()
+    if (asked.size + named.size === 0) return found
+    for (const { prefix = '', secretRef, configMapRef } of this.#org.spec.env?.from ?? []) {
+      const kind = secretRef ? 'Secret' : 'ConfigMap'
+      const name = secretRef?.name ?? configMapRef?.name ?? ''
+      const keys = this.#keys(kind, name, 'spec.env.from')
+      if ('waits' in keys) return keys
+      for (const key of keys) {
+        const variable = `${prefix}${key}`
+        if (asked.has(variable) || named.has(variable)) found.set(variable, { kind, name, key })
+      }
+    }
+    const bad = [...found.keys()].filter((name) => isForbidden(name, asked.has(name) ? 'tree' : 'node'))
+    if (bad.length > 0)
+      return forbidden(bad, 'every workspace would get it: give it to single nodes by spec.secretsFrom')
+    // In the order of the names, whatever the order of the Secrets.
+    return new Map([...found].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  }
+
+  own(paths: ReadonlySet<string>): Reading['own'] | Lacking {
+    const own = new Map<string, { secret: string; keys: ReadonlySet<string> }[]>()
+    for (const { node, secretRef } of this.#org.spec.secretsFrom ?? []) {
+      if (node !== '*' && !paths.has(node)) continue
+      const keys = this.#keys('Secret', secretRef.name, `spec.secretsFrom for "${node}"`)
+      if ('waits' in keys) return keys
+      const bad = keys.filter((key) => isForbidden(key, node === '*' ? 'tree' : 'node'))
+      if (bad.length > 0) return forbidden(bad, `it is in Secret "${secretRef.name}", for "${node}": take it out`)
+      own.set(node, [...(own.get(node) ?? []), { secret: secretRef.name, keys: new Set(keys) }])
+    }
+    return own
+  }
+
+  /** Keys that have a value. */
+  #keys(kind: DataKind, name: string, where: string): readonly string[] | Lacking {
+    const namespace = this.#org.metadata.namespace ?? ''
+    const seen: Found = this.#references.look(kind, namespace, name)
     switch (seen.state) {
       case 'found':
-        for (const key of seen.keys)
-          if ((seen.value(key)?.length ?? 0) > 0) available.set(`${prefix}${key}`, { kind, name, key })
-        break
+        return seen.keys.filter((key) => (seen.value(key)?.length ?? 0) > 0)
       case 'missing':
         return lacking(
           `${kind}Missing`,
-          `spec.env.from names ${kind} "${name}", which does not exist in namespace ${namespace}: create it`,
+          `${where} names ${kind} "${name}", which does not exist in namespace ${namespace}: create it`,
         )
       case 'forbidden':
         return lacking(`${kind}Forbidden`, openNamespace(kind, namespace))
@@ -49,19 +157,10 @@ export function findEnvironment(
         return { ...lacking('Progressing', `the ${kind}s of namespace ${namespace} are being listed`), waits: true }
     }
   }
-  const { missing, missingRecommended, found } = preflight(needs, new Set(available.keys()))
-  if (missing.length > 0) {
-    const message = `required variables are missing: ${missing.join('; ')}: give each in a Secret that spec.env.from names`
-    return { ...lacking('RequiredEnvMissing', message), missing }
-  }
-  const variables = new Map(
-    found.flatMap((name): [string, VariableRef][] => {
-      const ref = available.get(name)
-      return ref === undefined ? [] : [[name, ref]]
-    }),
-  )
-  return { variables, missingRecommended }
 }
+
+const forbidden = (names: readonly string[], why: string): Lacking =>
+  lacking('ForbiddenKey', `${names.join(', ')} may not be given: ${why}`)
 
 const lacking = (reason: Obstacle['reason'], message: string): Lacking => ({
   condition: 'EnvironmentReady',

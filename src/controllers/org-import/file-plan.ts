@@ -5,7 +5,7 @@ import type { Workspace } from '../../api/workspace.ts'
 import type { Manifest } from '../../kube/client.ts'
 import type { DataObject } from '../references.ts'
 import { importLabel, ownerOf } from './children.ts'
-import { mapNames, mostBytes, type Packed } from './packing.ts'
+import { mapNames, mostBytes, planMapName, type Packed } from './packing.ts'
 
 export interface FilePlan {
   readonly apply: readonly Manifest[]
@@ -18,7 +18,7 @@ export interface FilePlan {
 /** The ConfigMaps of this import that are there. */
 export function ownedMaps(owner: OrgImport, get: (name: string) => DataObject | undefined): DataObject[] {
   const { uid, name } = owner.metadata
-  return mapNames(uid, name).flatMap((each) => {
+  return [...mapNames(uid, name), planMapName(uid, name)].flatMap((each) => {
     const live = get(each)
     return live?.metadata.labels?.[importLabel] === uid ? [live] : []
   })
@@ -26,13 +26,14 @@ export function ownedMaps(owner: OrgImport, get: (name: string) => DataObject | 
 
 /**
  * A key that a Workspace still refers to stays until that Workspace has been told otherwise: between the two writes no
- * agent may miss a file.
+ * agent may miss a file. `frozen` Workspaces keep the texts they have.
  */
 export function planFiles(
   owner: OrgImport,
   packed: Packed,
   get: (name: string) => DataObject | undefined,
   owned: readonly Workspace[],
+  frozen: ReadonlySet<string> = new Set(),
 ): FilePlan {
   const needed = new Map<string, Set<string>>()
   for (const { spec } of owned)
@@ -48,13 +49,29 @@ export function planFiles(
       taken.push(name)
       continue
     }
-    const data = withNeeded(wanted, live?.data ?? {}, needed.get(name) ?? new Set())
-    if (live === undefined || !isDeepStrictEqual({ ...live.data }, data)) apply.push(manifestOf(owner, name, data))
+    const texts = live?.data ?? {}
+    const data = withNeeded(withFrozen(wanted, texts, frozen), texts, needed.get(name) ?? new Set())
+    if (live === undefined || !isDeepStrictEqual({ ...live.data }, data)) apply.push(mapManifest(owner, name, data))
   }
   const remove = ownedMaps(owner, get).filter(
     ({ metadata }) => !packed.maps.has(metadata.name) && !needed.has(metadata.name),
   )
   return { apply, remove, taken }
+}
+
+function withFrozen(
+  wanted: Readonly<Record<string, string>>,
+  live: Readonly<Record<string, string>>,
+  frozen: ReadonlySet<string>,
+): Readonly<Record<string, string>> {
+  if (frozen.size === 0) return wanted
+  const texts = Object.entries(wanted).flatMap(([key, text]): [string, string][] => {
+    // Names have no dots: what is before the first one is the Workspace.
+    if (!frozen.has(key.slice(0, key.indexOf('.')))) return [[key, text]]
+    const present = live[key]
+    return present === undefined ? [] : [[key, present]]
+  })
+  return Object.fromEntries(texts)
 }
 
 function withNeeded(
@@ -68,7 +85,8 @@ function withNeeded(
   return bytes <= mostBytes ? data : { ...wanted }
 }
 
-const manifestOf = (owner: OrgImport, name: string, data: Record<string, string>): Manifest => ({
+/** A ConfigMap of the import's own. */
+export const mapManifest = (owner: OrgImport, name: string, data: Record<string, string>): Manifest => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
   metadata: {

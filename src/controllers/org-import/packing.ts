@@ -30,11 +30,19 @@ const binCounts = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 export const mapNames = (importUid: string, importName: string): string[] =>
   Array.from({ length: binCounts.at(-1) ?? 1 }, (_, bin) => mapName(importUid, importName, bin))
 
+/** The ConfigMap that shows a long plan. */
+export const planMapName = (importUid: string, importName: string): string =>
+  ownedName(importUid, '\nplan', `${importName.slice(0, 40)}-plan`)
+
 const mapName = (importUid: string, importName: string, bin: number) =>
   ownedName(importUid, `\nfiles/${bin}`, `${importName.slice(0, 40)}-files`)
 
 /** Undefined when the files do not fit into as many maps as one import may have. */
-export function pack(importUid: string, importName: string, nodes: readonly OrgNode[]): Packed | undefined {
+export function pack(
+  importUid: string,
+  importName: string,
+  nodes: readonly Pick<OrgNode, 'name' | 'files'>[],
+): Packed | undefined {
   const own = nodes
     .filter(({ files }) => files.size > 0)
     .map(({ name, files }) => {

@@ -1,69 +1,140 @@
 /** What an import has to do: the nodes of the template against the Workspaces that are there. Pure. */
-import { createHash } from 'node:crypto'
+import type { OrgImportSpec } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import { digestAnnotation, importLabel, type Child } from './children.ts'
+import type { Child } from './children.ts'
+import { differing, isAsApplied } from './covers.ts'
+import type { InstallPlan } from './installs.ts'
+import { pathOf } from './match.ts'
+import { digestOfSteps, stepOf } from './steps.ts'
 
+/** `step` names what would be done, to which version of which object; it is another one when either is. */
 export type Action =
-  | { readonly kind: 'create'; readonly child: Child }
-  | { readonly kind: 'update' | 'keep'; readonly child: Child; readonly live: Workspace }
+  | { readonly kind: 'create'; readonly child: Child; readonly step: string }
+  | Change
+  | { readonly kind: 'keep'; readonly child: Child; readonly live: Workspace }
   /** Being deleted by somebody: made again once it is gone. */
   | { readonly kind: 'leaving'; readonly child: Child; readonly live: Workspace }
-  /** The name belongs to a Workspace that is not of this import: it is never touched. */
-  | { readonly kind: 'taken'; readonly child: Child; readonly live: Workspace }
+  /** Not of this import, and left alone: the template's children go below it. */
+  | { readonly kind: 'ignore'; readonly child: Child; readonly live: Workspace }
+  /** Not of this import, and in the way. */
+  | { readonly kind: 'clash'; readonly child: Child; readonly live: Workspace; readonly whose: string }
+
+export interface Change {
+  readonly kind: 'update' | 'rename' | 'move' | 'adopt'
+  readonly child: Child
+  readonly live: Workspace
+  /** For people: `tier`, `files`. */
+  readonly changes: readonly string[]
+  /** False when only texts of files change: the Workspace itself needs no write. */
+  readonly apply: boolean
+  readonly step: string
+}
+
+/** A Workspace of this import whose node left the template. */
+export interface Departure {
+  readonly kind: 'orphan' | 'prune'
+  readonly live: Workspace
+  /** Of a prune. */
+  readonly step: string | undefined
+}
 
 export interface Plan {
   readonly actions: readonly Action[]
-  /** Workspaces of this import whose node left the template. They live on. */
-  readonly orphans: readonly Workspace[]
+  readonly departures: readonly Departure[]
+  readonly installs: InstallPlan
+  /** Of everything that would be written. */
+  readonly steps: readonly string[]
   /** Names this plan: the same world gives the same digest. */
   readonly digest: string
 }
 
 export interface World {
-  readonly importUid: string
-  readonly live: (name: string) => Workspace | undefined
-  /** Workspaces with this import's label. */
-  readonly owned: readonly Workspace[]
-  /** Whether a change of the template reaches Workspaces that exist. */
-  readonly converge: boolean
+  readonly policy: Pick<OrgImportSpec, 'existing' | 'update' | 'prune' | 'exclude'>
+  readonly leavers: readonly Workspace[]
+  readonly installs: InstallPlan
+  /** Whose a Workspace is, for people; undefined when nobody's. */
+  readonly whose: (live: Workspace) => string | undefined
+  /** Whether the texts of the node's files differ from those that are there. */
+  readonly filesChange: (child: Child) => boolean
 }
 
-export function planOf(children: readonly Child[], { importUid, live, owned, converge }: World): Plan {
-  const actions = children.map((child): Action => {
-    const present = live(child.name)
-    if (present === undefined) return { kind: 'create', child }
-    if (present.metadata.labels?.[importLabel] !== importUid) return { kind: 'taken', child, live: present }
-    if (present.metadata.deletionTimestamp !== undefined) return { kind: 'leaving', child, live: present }
-    return { kind: converge && !isAsApplied(present, child) ? 'update' : 'keep', child, live: present }
-  })
-  const wanted = new Set(children.map(({ name }) => name))
-  const orphans = owned.filter(({ metadata }) => !wanted.has(metadata.name))
-  const steps = actions.filter(({ kind }) => kind !== 'keep').map(({ kind, child }) => [kind, child.name, child.digest])
-  return { actions, orphans, digest: createHash('sha256').update(JSON.stringify(steps)).digest('hex').slice(0, 32) }
+export function planOf(children: readonly Child[], world: World): Plan {
+  const actions = children.map((child) => actionOf(child, world))
+  const departures = world.leavers
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map((live) => departureOf(live, world))
+    .toSorted((a, b) => depth(b.live) - depth(a.live))
+  const steps = [...actions, ...departures, ...world.installs.actions].flatMap((each) =>
+    'step' in each && each.step !== undefined ? [each.step] : [],
+  )
+  return { actions, departures, installs: world.installs, steps, digest: digestOfSteps(steps) }
 }
 
-/** What was applied last is what is wanted now, and nobody has changed it since. */
-export function isAsApplied({ metadata, spec }: Workspace, { digest, manifest }: Child): boolean {
-  if (metadata.annotations?.[digestAnnotation] !== digest) return false
-  const owner = manifest.metadata.ownerReferences?.[0]?.uid
-  return metadata.ownerReferences?.some(({ uid }) => uid === owner) === true && covers(spec, manifest.spec)
-}
-
-/**
- * Whether all that `wanted` says is in `live`. What it does not say (defaults, fields of others) is none of its concern;
- * a list of objects may hold more than it asks for, a list of plain values may not.
- */
-export function covers(live: unknown, wanted: unknown): boolean {
-  if (Array.isArray(wanted)) {
-    if (!Array.isArray(live)) return false
-    const plain = wanted.every((item) => typeof item !== 'object' || item === null)
-    if (plain && live.length !== wanted.length) return false
-    return wanted.every((item, i) =>
-      plain ? live[i] === item : covers(live[i], item) || live.some((other) => covers(other, item)),
-    )
+function actionOf(child: Child, world: World): Action {
+  const { live, stranger } = child
+  if (stranger !== undefined) return meet(child, stranger, world)
+  const content = `${child.digest} ${child.filesDigest}`
+  if (live === undefined) return { kind: 'create', child, step: stepOf('create', { name: child.name }, content) }
+  if (live.metadata.deletionTimestamp !== undefined) return { kind: 'leaving', child, live }
+  if (world.policy.update === 'CreateOnly') return { kind: 'keep', child, live }
+  const apply = !isAsApplied(live, child)
+  const files = world.filesChange(child)
+  if (!apply && !files) return { kind: 'keep', child, live }
+  const kind = apply ? kindOf(child, live) : 'update'
+  return {
+    kind,
+    child,
+    live,
+    apply,
+    changes: changesOf(child, live, files),
+    step: stepOf(kind, live.metadata, content),
   }
-  if (typeof wanted !== 'object' || wanted === null) return live === wanted
-  if (typeof live !== 'object' || live === null) return false
-  const present = new Map(Object.entries(live))
-  return Object.entries(wanted).every(([key, value]) => covers(present.get(key), value))
 }
+
+/** A Workspace of the same name under the same parent that is not of this import. */
+function meet(child: Child, live: Workspace, { policy, whose }: World): Action {
+  const owner = whose(live)
+  switch (policy.existing) {
+    case 'Ignore':
+      return { kind: 'ignore', child, live }
+    case 'Fail':
+      return { kind: 'clash', child, live, whose: owner ?? 'nobody: spec.existing: Adopt would take it over' }
+    case 'Adopt': {
+      if (owner !== undefined) return { kind: 'clash', child, live, whose: owner }
+      const step = stepOf('adopt', live.metadata, `${child.digest} ${child.filesDigest}`)
+      return { kind: 'adopt', child, live, apply: true, changes: changesOf(child, live, false), step }
+    }
+  }
+}
+
+function kindOf({ path, parentName, manifest }: Child, live: Workspace): Change['kind'] {
+  if (pathOf(live) === path) return 'update'
+  if (live.spec.parentRef?.name !== parentName) return 'move'
+  return live.spec.displayName === manifest.spec['displayName'] ? 'update' : 'rename'
+}
+
+function changesOf({ manifest, path }: Child, live: Workspace, files: boolean): string[] {
+  const before = new Map<string, unknown>(Object.entries(live.spec))
+  const changes = differing(live, manifest.spec).map((field) => {
+    const [was, is] = [before.get(field), manifest.spec[field]]
+    return isShort(was) && isShort(is) ? `${field} ${show(was)} → ${show(is)}` : field
+  })
+  const was = pathOf(live)
+  if (was !== undefined && was !== path) changes.unshift(`was ${was}`)
+  if (files) changes.push('texts of files')
+  return changes
+}
+
+const isShort = (value: unknown) =>
+  ['string', 'number', 'boolean', 'undefined'].includes(typeof value) && show(value).length <= 60
+const show = (value: unknown) => (value === undefined ? 'nothing' : JSON.stringify(value))
+
+function departureOf(live: Workspace, { policy }: World): Departure {
+  const path = pathOf(live) ?? ''
+  // Left out is not gone: who excludes a node takes it out of the import's hands, not out of the world.
+  const excluded = policy.exclude?.some((each) => path === each || path.startsWith(`${each}/`)) === true
+  if (policy.prune === 'Orphan' || excluded) return { kind: 'orphan', live, step: undefined }
+  return { kind: 'prune', live, step: stepOf('prune', live.metadata) }
+}
+
+const depth = (live: Workspace) => (pathOf(live) ?? '').split('/').length

@@ -1,42 +1,41 @@
 /** The way of one OrgImport: claim, read, parse, preflight, plan, act, report. */
 import { keyOf } from '../../api/meta.ts'
 import type { OrgImport, OrgImportStatus } from '../../api/org-import.ts'
-import { workspaceType, type Workspace } from '../../api/workspace.ts'
+import type { Workspace } from '../../api/workspace.ts'
 import { failpoint } from '../../failpoint.ts'
-import type { Client } from '../../kube/client.ts'
 import { KubeError } from '../../kube/kube-error.ts'
 import type { Context, Reconciler, Verdict } from '../../kube/reconciler.ts'
-import { dataTypes, openNamespace, type References } from '../references.ts'
-import { applyChildren, applyFiles, each, type Done } from './apply.ts'
-import { childrenOf, importLabel, nodeAnnotation, digestAnnotation } from './children.ts'
-import {
-  describe,
-  describeDeleting,
-  describeObstacle,
-  describePlanned,
-  describeSuspended,
-  type Learned,
-} from './describe.ts'
+import { dataTypes, openNamespace } from '../references.ts'
+import { announce, announceObstacle } from './announce.ts'
+import { applyChildren, applyFiles, applyInstalls, isWrite, prune } from './apply.ts'
+import { childrenOf, type Child } from './children.ts'
+import type { OrgImportCollaborators } from './collaborators.ts'
+import { describe, describeObstacle, describePlanned, describeSuspended } from './describe.ts'
 import { findEnvironment } from './environment.ts'
-import { ownedMaps, planFiles } from './file-plan.ts'
+import { planFiles, mapManifest } from './file-plan.ts'
+import { finish } from './finish.ts'
+import { gateOf, isApproved, type Gate } from './gate.ts'
+import { planInstalls } from './installs.ts'
+import { match, type Matched } from './match.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
-import { pack, type Packed } from './packing.ts'
-import { planOf } from './plan.ts'
+import { pack, planMapName, type Packed } from './packing.ts'
+import { planOf, type Plan } from './plan.ts'
+import { planText, rowsOf, shownRows } from './plan-text.ts'
 import { Renderer } from './renderer.ts'
 import { readSource, type ConfigMaps } from './source.ts'
 import { Tallies } from './tally.ts'
-
-export interface OrgImportCollaborators {
-  readonly client: Client
-  /** metadata.name of a Workspace in the namespace to what the cache has. */
-  readonly workspace: (namespace: string, name: string) => Workspace | undefined
-  /** All Workspaces that carry the label of this import, wherever they are. */
-  readonly labelled: (importUid: string) => readonly Workspace[]
-  readonly configMaps: (namespace: string) => ConfigMaps
-  readonly references: References
-}
+import type { Learned } from './told.ts'
+import type { Turn } from './turns.ts'
 
 const namespaceOf = ({ metadata }: OrgImport) => metadata.namespace ?? ''
+
+/** What the pass compares and writes, once the template and the environment are known. */
+interface Prepared {
+  readonly learned: Required<Learned>
+  readonly packed: Packed
+  readonly children: readonly Child[]
+  readonly plan: Plan
+}
 
 export class OrgImportReconciler implements Reconciler<OrgImport> {
   readonly #with: OrgImportCollaborators
@@ -48,43 +47,156 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   }
 
   async reconcile(org: OrgImport, ctx: Context): Promise<Verdict<OrgImportStatus>> {
-    if (org.metadata.deletionTimestamp !== undefined) return await this.#finish(org, ctx)
-    if (org.spec.suspend) return describeSuspended(org)
+    if (org.metadata.deletionTimestamp !== undefined) {
+      this.#renderer.forget(org.metadata.uid)
+      this.#tallies.forget(org.metadata.uid)
+      this.#with.turns.leave(keyOf(org))
+      return await finish(org, this.#with, ctx)
+    }
+    if (org.spec.suspend) return this.#stopped(org, describeSuspended(org))
     await ctx.claim()
     failpoint('claimed')
-    const source = readSource(org, () => this.#with.configMaps(namespaceOf(org)))
-    if (isObstacle(source)) return describeObstacle({ org }, source)
-    const rendered = this.#renderer.render(org, source)
-    if (isObstacle(rendered)) return describeObstacle({ org, source }, rendered)
-    const environment = findEnvironment(org, rendered.env, this.#with.references)
-    if (isObstacle(environment)) return describeObstacle({ org, source, rendered }, environment)
-
-    const learned = { org, source, rendered, environment }
-    const packed = pack(org.metadata.uid, org.metadata.name, rendered.nodes)
-    if (packed === undefined) return describeObstacle(learned, tooManyFiles)
-    const children = childrenOf(org, rendered.nodes, environment.variables, packed.refs)
-    const live = (name: string) => this.#with.workspace(namespaceOf(org), name)
-    const { uid: importUid } = org.metadata
-    const converge = org.spec.update === 'Converge'
-    const plan = planOf(children, { importUid, live, owned: this.#owned(org), converge })
-    if (org.spec.dryRun || org.spec.approval === 'Manual') return describePlanned(learned, plan)
-
-    const refused = await this.#placeFiles(learned, packed, ctx)
-    if (refused !== undefined) return describeObstacle(learned, refused)
-    const done = await applyChildren(plan.actions, this.#with.client, ctx.signal)
-    this.#announce(done, ctx)
-    return describe({ ...learned, plan, done, tally: this.#tallies.add(org, done), live })
+    const prepared = this.#prepare(org)
+    if (isObstacle(prepared)) {
+      announceObstacle(org, prepared, ctx)
+      return this.#stopped(org, describeObstacle(prepared.learned, prepared))
+    }
+    const gate = gateOf(org, prepared.plan, this.#with.owned(org).length)
+    if (gate.kind !== 'open') return this.#stopped(org, await this.#show(prepared, gate, ctx))
+    return await this.#carryOut(prepared, ctx)
   }
 
-  async #placeFiles({ org }: Learned, packed: Packed, ctx: Context): Promise<Obstacle | undefined> {
+  /** Everything that can be found out without writing anything. */
+  #prepare(org: OrgImport): Prepared | (Obstacle & { readonly learned: Learned }) {
+    const source = readSource(org, this.#with)
+    if (isObstacle(source)) return { ...source, learned: { org } }
+    const rendered = this.#renderer.render(org, source)
+    if (isObstacle(rendered)) return { ...rendered, learned: { org, source } }
+    const environment = findEnvironment(org, rendered, this.#with.references)
+    if (isObstacle(environment)) return { ...environment, learned: { org, source, rendered } }
+
+    const learned = { org, source, rendered, environment }
+    const above = org.spec.target?.parentRef?.name
+    if (above !== undefined && this.#with.workspace(namespaceOf(org), above) === undefined)
+      return { ...parentMissing(above, namespaceOf(org)), learned }
+    const matched = this.#match(org, learned)
+    const named = matched.matches.map(({ name, node: { files } }) => ({ name, files }))
+    const packed = pack(org.metadata.uid, org.metadata.name, named)
+    if (packed === undefined) return { ...tooManyFiles, learned }
+    if (this.#needsFiles(org, packed) && this.#with.configMaps(namespaceOf(org)).state === 'syncing')
+      return { ...notApplied('Progressing', 'the ConfigMaps of the namespace are being listed', true), learned }
+    const children = childrenOf(org, matched.matches, environment, packed.refs)
+    const plan = this.#plan(org, children, matched, packed)
+    const clashes = plan.actions.flatMap((each) => (each.kind === 'clash' ? [clash(each.child.path, each)] : []))
+    if (clashes.length > 0) return { ...notApplied('Conflict', listedClashes(clashes), true), learned }
+    return { learned, packed, children, plan }
+  }
+
+  #match(org: OrgImport, { rendered }: Required<Learned>): Matched {
     const namespace = namespaceOf(org)
-    // An org without files needs nobody to open the namespace, nor can it have left any there.
-    if (packed.maps.size === 0 && !this.#hadFiles(org)) return undefined
+    return match(rendered.nodes, {
+      importUid: org.metadata.uid,
+      above: org.spec.target?.parentRef?.name,
+      owned: this.#with.owned(org),
+      renames: org.spec.renames ?? {},
+      present: (name) => this.#with.workspace(namespace, name),
+      siblings: (parent, displayName) => this.#with.siblings(namespace, parent, displayName),
+    })
+  }
+
+  #plan(org: OrgImport, children: readonly Child[], { leavers }: Matched, packed: Packed): Plan {
+    const plugins = new Map<string, string[]>()
+    for (const { node, name } of children)
+      for (const source of node.plugins) plugins.set(source, [...(plugins.get(source) ?? []), name])
+    const namespace = namespaceOf(org)
+    const { state, cache } = packed.maps.size === 0 ? noMaps : this.#with.configMaps(namespace)
+    return planOf(children, {
+      policy: org.spec,
+      leavers,
+      installs: planInstalls(org, plugins, this.#with.installs(org)),
+      whose: (live) => this.#whose(live),
+      filesChange: ({ name }) =>
+        (packed.refs.get(name) ?? []).some(({ configMapKeyRef: { name: map, key } }) => {
+          const there = state === 'synced' ? cache.get(`${namespace}/${map}`)?.data?.[key] : undefined
+          return there !== packed.maps.get(map)?.[key]
+        }),
+    })
+  }
+
+  /** Of another import only as long as there is one; of nobody when it was made by hand, or let go. */
+  #whose({ metadata }: Workspace): string | undefined {
+    const owner = metadata.ownerReferences?.find(({ controller }) => controller === true)
+    if (owner === undefined) return undefined
+    if (owner.kind !== 'OrgImport') return `${owner.kind} "${owner.name}"`
+    if (this.#with.importOf(owner.uid) === undefined) return undefined
+    return `OrgImport "${owner.name}": delete that with deletionPolicy Retain first`
+  }
+
+  async #show({ learned, plan }: Prepared, gate: Exclude<Gate, { kind: 'open' }>, ctx: Context) {
+    const { org } = learned
+    const rows = rowsOf(plan).length
+    const name = rows > shownRows ? await this.#writePlan(org, plan, ctx) : undefined
+    if (gate.kind !== 'dryRun' && org.status?.plan?.digest !== plan.digest)
+      ctx.event('Normal', 'PlanReady', `plan ${plan.digest} waits for spec.approvedPlan`)
+    return describePlanned(learned, plan, gate, name)
+  }
+
+  /** The whole of a long plan. Where the namespace is not open for it, the first rows have to do. */
+  async #writePlan(org: OrgImport, plan: Plan, ctx: Context): Promise<string | undefined> {
+    const { uid, name } = org.metadata
+    const { state, cache } = this.#with.configMaps(namespaceOf(org))
+    if (state !== 'synced') return undefined
+    const map = planMapName(uid, name)
+    const data = { 'plan.txt': planText(plan) }
+    try {
+      if (cache.get(`${namespaceOf(org)}/${map}`)?.data?.['plan.txt'] !== data['plan.txt'])
+        await this.#with.client.apply(dataTypes.ConfigMap, mapManifest(org, map, data), ctx.signal)
+      failpoint('planned')
+      return map
+    } catch (error) {
+      if (error instanceof KubeError && error.isForbidden) return undefined
+      throw error
+    }
+  }
+
+  async #carryOut({ learned, packed, plan }: Prepared, ctx: Context): Promise<Verdict<OrgImportStatus>> {
+    const { client, metrics, turns } = this.#with
+    const { org } = learned
+    const refused = await this.#placeFiles(org, packed, ctx)
+    if (refused !== undefined) return this.#stopped(org, describeObstacle(learned, refused))
+    const approved = isApproved(org, plan)
+    const turn = this.#turn(org, plan)
+    const done = await applyChildren(plan.actions, client, ctx.signal, turn).finally(() => turn?.end())
+    const whole = done.every(({ deed }) => deed !== 'Failed' && deed !== 'Waiting')
+    // What is on its way to a new tree keeps all it has: nothing goes before everything has come.
+    if (whole) await applyInstalls(plan.installs, client, ctx.signal)
+    const pruned = whole ? await prune(plan.departures, client, ctx.signal) : []
+    if (done.every(({ deed }) => deed !== 'Waiting')) turns.leave(keyOf(org))
+    for (const { deed } of done) if (deed !== 'Unchanged') metrics.orgNodes.inc({ action: deed })
+    metrics.orgNodes.inc({ action: 'Pruned' }, pruned.length)
+    announce(org, { done, pruned, plan }, ctx)
+    const live = (name: string) => this.#with.workspace(namespaceOf(org), name)
+    return describe({ ...learned, plan, done, approved, tally: this.#tallies.add(org, done, pruned.length), live })
+  }
+
+  /** With `rollout`, no more at once than it says, whichever import they are of. */
+  #turn(org: OrgImport, plan: Plan): Turn | undefined {
+    const { turns } = this.#with
+    const most = org.spec.rollout?.maxInFlight
+    const wanted = plan.actions.filter(isWrite).length
+    if (most === undefined || wanted === 0) return undefined
+    return turns.take(keyOf(org), wanted, most)
+  }
+
+  async #placeFiles(org: OrgImport, packed: Packed, ctx: Context): Promise<Obstacle | undefined> {
+    if (!this.#needsFiles(org, packed)) return undefined
+    const namespace = namespaceOf(org)
     const { state, cache } = this.#with.configMaps(namespace)
-    if (state === 'syncing') return notApplied('Progressing', `the ConfigMaps of ${namespace} are being listed`, true)
     if (state !== 'synced') return notApplied('ConfigMapForbidden', openNamespace('ConfigMap', namespace))
     const get = (name: string) => cache.get(`${namespace}/${name}`)
-    const files = planFiles(org, packed, get, this.#owned(org))
+    const owned = this.#with.owned(org)
+    const frozen = new Set(org.spec.update === 'CreateOnly' ? owned.map(({ metadata }) => metadata.name) : [])
+    const files = planFiles(org, packed, get, owned, frozen)
     if (files.taken.length > 0)
       return notApplied('Conflict', `ConfigMap "${files.taken.join('", "')}" is not of this import: delete it`, true)
     try {
@@ -97,70 +209,22 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     }
   }
 
-  /** A label alone proves nothing: anybody can write one. */
-  #owned({ metadata }: OrgImport): Workspace[] {
-    return this.#with
-      .labelled(metadata.uid)
-      .filter(
-        (live) =>
-          live.metadata.namespace === metadata.namespace &&
-          live.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true,
-      )
+  /** An org without files needs nobody to open the namespace, nor can it have left any there. */
+  #needsFiles(org: OrgImport, packed: Packed): boolean {
+    return (
+      packed.maps.size > 0 ||
+      org.status?.plan?.configMap !== undefined ||
+      this.#with.owned(org).some(({ spec }) => (spec.files ?? []).length > 0)
+    )
   }
 
-  #hadFiles(org: OrgImport): boolean {
-    return this.#owned(org).some(({ spec }) => (spec.files ?? []).length > 0)
-  }
-
-  #announce(done: readonly Done[], ctx: Context) {
-    const count = (deed: Done['deed']) => done.filter((each) => each.deed === deed).length
-    const [created, updated] = [count('Created'), count('Updated')]
-    if (created + updated > 0) ctx.event('Normal', 'Imported', `${created} created, ${updated} updated`)
-    const failed = done.find(({ deed }) => deed === 'Failed')
-    if (failed !== undefined) ctx.event('Warning', 'ApplyFailed', `${failed.path}: ${failed.message ?? ''}`)
-  }
-
-  /** Children first, then their files, then the import itself: nothing of it is left, whether or not anybody collects. */
-  async #finish(org: OrgImport, ctx: Context): Promise<Verdict<OrgImportStatus>> {
-    const { client } = this.#with
-    const children = this.#owned(org)
-    const retain = org.spec.deletionPolicy === 'Retain'
-    if (retain)
-      await each(children, (child) => client.mergePatch(workspaceType, keyOf(child), letGo(child, org), ctx.signal))
-    else {
-      const staying = children.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-      await each(staying, (child) => client.delete(workspaceType, keyOf(child), child.metadata.uid, ctx.signal))
-      const left = this.#owned(org).length
-      if (left > 0) return describeDeleting(org, `${left} workspace${left === 1 ? '' : 's'} to be gone`)
-    }
-    const { state, cache } = this.#with.configMaps(namespaceOf(org))
-    if (state === 'syncing') return describeDeleting(org, 'the ConfigMaps of the namespace to be listed')
-    // A namespace that was closed meanwhile must not hold the import back: a garbage collector has the owner to go by.
-    const maps = state === 'synced' ? ownedMaps(org, (name) => cache.get(`${namespaceOf(org)}/${name}`)) : []
-    await each(maps, async (map) => {
-      if (retain) await client.mergePatch(dataTypes.ConfigMap, keyOf(map), letGo(map, org), ctx.signal)
-      else await client.delete(dataTypes.ConfigMap, keyOf(map), map.metadata.uid, ctx.signal)
-    })
-    await ctx.release()
-    this.#renderer.forget(org.metadata.uid)
-    this.#tallies.forget(org.metadata.uid)
-    return describeDeleting(org, 'nothing')
+  #stopped(org: OrgImport, verdict: Verdict<OrgImportStatus>): Verdict<OrgImportStatus> {
+    this.#with.turns.leave(keyOf(org))
+    return verdict
   }
 }
 
-/** Takes from an object all that ties it to an import, against the very version that was looked at. */
-function letGo({ metadata }: Workspace | { metadata: Workspace['metadata'] }, org: OrgImport): object {
-  const { uid, resourceVersion, ownerReferences = [] } = metadata
-  return {
-    metadata: {
-      uid,
-      resourceVersion,
-      labels: { [importLabel]: null },
-      annotations: { [digestAnnotation]: null, [nodeAnnotation]: null },
-      ownerReferences: ownerReferences.filter((owner) => owner.uid !== org.metadata.uid),
-    },
-  }
-}
+const noMaps: ConfigMaps = { state: 'synced', cache: { get: () => undefined } }
 
 const notApplied = (reason: Obstacle['reason'], message: string, waits = false): Obstacle => ({
   condition: 'Applied',
@@ -169,7 +233,22 @@ const notApplied = (reason: Obstacle['reason'], message: string, waits = false):
   waits,
 })
 
+const parentMissing = (name: string, namespace: string): Obstacle =>
+  notApplied(
+    'ParentMissing',
+    `spec.target.parentRef names Workspace "${name}", which does not exist in namespace ${namespace}`,
+    true,
+  )
+
 const tooManyFiles = notApplied('TooLarge', 'the files of the template do not fit into 256 ConfigMaps')
+
+const clash = (path: string, { child, whose }: { readonly child: Child; readonly whose: string }): string =>
+  `"${path}" is there already: Workspace "${child.name}" of ${whose}`
+
+const listedClashes = (clashes: readonly string[]): string => {
+  const more = clashes.length > 3 ? `; and ${clashes.length - 3} more` : ''
+  return `${clashes.slice(0, 3).join('; ')}${more}`
+}
 
 const openForFiles = (namespace: string) =>
   `the operator may not write ConfigMaps in namespace ${namespace}: create there the RoleBinding molecule-generated-files for ClusterRole molecule-generated-files (examples/open-namespace.yaml)`

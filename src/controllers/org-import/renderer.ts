@@ -10,10 +10,12 @@ export class Renderer {
   readonly #last = new Map<string, { readonly of: string; readonly result: RenderedOrg | Obstacle }>()
 
   render({ metadata, spec }: OrgImport, { source, identity }: SourceRead): RenderedOrg | Obstacle {
-    const of = JSON.stringify([identity, spec.exclude])
+    const of = JSON.stringify([identity, spec.exclude, spec.strict])
     const last = this.#last.get(metadata.uid)
     if (last?.of === of) return last.result
-    const result = tryRender(() => renderOrg(source, { importUid: metadata.uid, exclude: spec.exclude }))
+    const result = tryRender(() =>
+      renderOrg(source, { importUid: metadata.uid, exclude: spec.exclude, strict: spec.strict }),
+    )
     this.#last.set(metadata.uid, { of, result })
     return result
   }

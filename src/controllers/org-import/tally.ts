@@ -1,4 +1,4 @@
-/** What the last pass that did anything did, for people. Kept in memory, and begun anew from the status after a start. */
+/** What the last passes that did anything did, for people. Kept in memory, and begun anew from the status after a start. */
 import type { OrgImport } from '../../api/org-import.ts'
 import { milliseconds, minutes, seconds, type Duration } from '../../duration.ts'
 import type { Deed, Done } from './apply.ts'
@@ -7,24 +7,31 @@ export interface Tally {
   readonly existing: number
   readonly created: number
   readonly updated: number
+  readonly adopted: number
+  readonly pruned: number
   readonly deeds: ReadonlyMap<string, Deed>
   /** Passes in a row in which a node could not be applied. */
   readonly failures: number
+  /** Something failed or waits: what comes next belongs to the same run. */
+  readonly unfinished: boolean
 }
 
 export class Tallies {
   readonly #last = new Map<string, Tally>()
 
-  add(org: OrgImport, done: readonly Done[]): Tally {
-    const count = (deed: Deed) => done.filter((each) => each.deed === deed).length
-    const [created, updated, failed] = [count('Created'), count('Updated'), count('Failed')]
+  add(org: OrgImport, done: readonly Done[], pruned: number): Tally {
+    const count = (...deeds: Deed[]) => done.filter(({ deed }) => deeds.includes(deed)).length
     const last = this.#last.get(org.metadata.uid) ?? fromStatus(org, done.length)
-    const deeds = new Map(done.map(({ path, deed }) => [path, deed]))
-    const failures = failed > 0 ? last.failures + 1 : 0
-    const tally =
-      created + updated > 0
-        ? { existing: count('Unchanged') + updated, created, updated, deeds, failures }
-        : { ...last, failures, deeds: new Map(done.map(({ path, deed }) => [path, kept(last, path, deed)])) }
+    const [created, updated, adopted] = [count('Created'), count('Updated', 'Renamed', 'Moved'), count('Adopted')]
+    const failed = count('Failed')
+    const run = {
+      failures: failed > 0 ? last.failures + 1 : 0,
+      unfinished: failed + count('Waiting') > 0,
+      deeds: new Map(done.map(({ path, deed }) => [path, kept(last, path, deed)])),
+    }
+    const fresh = { existing: count('Unchanged', 'Ignored') + updated + adopted, created, updated, adopted, pruned }
+    const idle = created + updated + adopted + pruned === 0
+    const tally = { ...(idle ? last : last.unfinished ? sum(last, fresh, done.length) : fresh), ...run }
     this.#last.set(org.metadata.uid, tally)
     return tally
   }
@@ -34,21 +41,37 @@ export class Tallies {
   }
 }
 
+type Counts = Pick<Tally, 'existing' | 'created' | 'updated' | 'adopted' | 'pruned'>
+
+/** One run over several passes. */
+function sum(last: Counts, now: Counts, desired: number): Counts {
+  const created = last.created + now.created
+  return {
+    existing: Math.max(0, Math.min(last.existing, desired - created)),
+    created,
+    updated: last.updated + now.updated,
+    adopted: last.adopted + now.adopted,
+    pruned: last.pruned + now.pruned,
+  }
+}
+
 /** A node that was created is shown so until something else is done. */
 const kept = (last: Tally, path: string, deed: Deed): Deed => {
   const before = last.deeds.get(path)
-  return deed === 'Unchanged' && before !== undefined && before !== 'Failed' ? before : deed
+  return deed === 'Unchanged' && before !== undefined && before !== 'Failed' && before !== 'Waiting' ? before : deed
 }
 
-const deeds: readonly Deed[] = ['Created', 'Updated', 'Unchanged', 'Failed']
+const known: ReadonlySet<string> = new Set<Deed>(['Created', 'Updated', 'Renamed', 'Moved', 'Adopted', 'Ignored'])
+const isDeed = (word: string | undefined): word is Deed => word !== undefined && known.has(word)
 
 function fromStatus({ status }: OrgImport, desired: number): Tally {
-  const { existing = desired, created = 0, updated = 0 } = status?.counts ?? {}
-  const known = (status?.nodes ?? []).flatMap(({ path, action }): [string, Deed][] => {
-    const deed = deeds.find((each) => each === action)
-    return deed === undefined ? [] : [[path, deed]]
-  })
-  return { existing, created, updated, deeds: new Map(known), failures: 0 }
+  const { existing = desired, created = 0, updated = 0, adopted = 0, pruned = 0 } = status?.counts ?? {}
+  const deeds = (status?.nodes ?? []).flatMap(({ path, action }): [string, Deed][] =>
+    isDeed(action) ? [[path, action]] : [],
+  )
+  const applied = status?.conditions?.find(({ type }) => type === 'Applied')
+  const unfinished = status?.counts !== undefined && applied?.status === 'False'
+  return { existing, created, updated, adopted, pruned, deeds: new Map(deeds), failures: 0, unfinished }
 }
 
 /** One second, then twice as long each time, up to five minutes. */

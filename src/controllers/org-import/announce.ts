@@ -1,0 +1,44 @@
+/** What an import tells people of as it happens: an event each, of many nodes one. */
+import type { OrgImport } from '../../api/org-import.ts'
+import type { Context } from '../../kube/reconciler.ts'
+import type { Deed, Done } from './apply.ts'
+import type { Obstacle } from './obstacle.ts'
+import type { Plan } from './plan.ts'
+import { pathOf } from './match.ts'
+import { listed } from './words.ts'
+
+interface News {
+  readonly done: readonly Done[]
+  readonly pruned: readonly string[]
+  readonly plan: Plan
+}
+
+export function announce(org: OrgImport, { done, pruned, plan }: News, ctx: Pick<Context, 'event'>): void {
+  const of = (...deeds: Deed[]) => done.filter(({ deed }) => deeds.includes(deed)).map(({ path }) => path)
+  const [created, updated, adopted] = [of('Created'), of('Updated', 'Renamed', 'Moved'), of('Adopted')]
+  if (created.length + updated.length + adopted.length > 0)
+    ctx.event('Normal', 'Imported', `${created.length} created, ${updated.length} updated, ${adopted.length} adopted`)
+  if (created.length > 0) ctx.event('Normal', 'NodeCreated', listed(created, ', '))
+  if (adopted.length > 0) ctx.event('Normal', 'NodeAdopted', listed(adopted, ', '))
+  if (pruned.length > 0) ctx.event('Normal', 'Pruned', listed(pruned, ', '))
+  const orphans = plan.departures.filter(({ kind }) => kind === 'orphan')
+  if (orphans.length > (org.status?.counts?.orphaned ?? 0))
+    ctx.event(
+      'Normal',
+      'OrphanKept',
+      listed(
+        orphans.map(({ live }) => pathOf(live) ?? live.metadata.name),
+        ', ',
+      ),
+    )
+  const failed = done.find(({ deed }) => deed === 'Failed')
+  if (failed !== undefined) ctx.event('Warning', 'ApplyFailed', `${failed.path}: ${failed.message ?? ''}`)
+}
+
+/** Of the environment; whatever else stops a pass is told by the machine. Once, not once a pass. */
+export function announceObstacle(org: OrgImport, obstacle: Obstacle, ctx: Pick<Context, 'event'>): void {
+  if (obstacle.condition !== 'EnvironmentReady' || obstacle.waits) return
+  const told = org.status?.conditions?.find(({ type }) => type === 'EnvironmentReady')
+  if (told?.status === 'False' && told.message === obstacle.message) return
+  ctx.event('Warning', 'PreflightFailed', obstacle.message)
+}

@@ -1,0 +1,23 @@
+import type { OrgImport } from '../../api/org-import.ts'
+import type { PluginInstall } from '../../api/plugin-install.ts'
+import type { Workspace } from '../../api/workspace.ts'
+import type { Client } from '../../kube/client.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import type { SourceViews } from './source.ts'
+import type { Turns } from './turns.ts'
+
+/** What the reconciler sees and uses. */
+export interface OrgImportCollaborators extends SourceViews {
+  readonly client: Client
+  /** metadata.name of a Workspace in the namespace to what the cache has. */
+  readonly workspace: (namespace: string, name: string) => Workspace | undefined
+  /** Those of a display name under a parent. */
+  readonly siblings: (namespace: string, parent: string | undefined, displayName: string) => readonly Workspace[]
+  /** All Workspaces that this import owns: a label alone proves nothing, since anybody can write one. */
+  readonly owned: (org: OrgImport) => readonly Workspace[]
+  readonly installs: (org: OrgImport) => readonly PluginInstall[]
+  /** The import of this uid, as long as there is one. */
+  readonly importOf: (uid: string) => OrgImport | undefined
+  readonly turns: Turns
+  readonly metrics: Metrics
+}

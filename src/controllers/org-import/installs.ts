@@ -1,0 +1,94 @@
+/** One PluginInstall for each distinct plugin of a tree, and what has to happen to those that are there. Pure. */
+import { apiVersion, finalizer } from '../../api/meta.ts'
+import type { OrgImport } from '../../api/org-import.ts'
+import type { PluginInstall } from '../../api/plugin-install.ts'
+import type { Manifest } from '../../kube/client.ts'
+import { ownedName } from '../../orgs/names.ts'
+import { digestAnnotation, importLabel, ownerOf } from './children.ts'
+import { covers } from './covers.ts'
+import { digestOf, stepOf } from './steps.ts'
+
+/** As many targets as one PluginInstall may name. */
+const mostTargets = 512
+
+export type InstallAction =
+  | {
+      readonly kind: 'install'
+      readonly name: string
+      readonly source: string
+      readonly manifest: Manifest
+      readonly step: string
+    }
+  | {
+      readonly kind: 'uninstall'
+      readonly name: string
+      readonly source: string
+      readonly live: PluginInstall
+      readonly step: string
+    }
+
+export interface InstallPlan {
+  /** Distinct plugins of the template. */
+  readonly declared: number
+  readonly actions: readonly InstallAction[]
+}
+
+interface Wanted {
+  readonly source: string
+  readonly manifest: Manifest
+}
+
+/** `plugins`: source to the names of the Workspaces that want it. */
+export function planInstalls(
+  owner: OrgImport,
+  plugins: ReadonlyMap<string, readonly string[]>,
+  owned: readonly PluginInstall[],
+): InstallPlan {
+  const wanted = [...plugins].flatMap(([source, names]) => installsOf(owner, source, names))
+  const live = new Map(owned.map((each) => [each.metadata.name, each]))
+  const kept = new Set(wanted.map(({ manifest }) => manifest.metadata.name))
+  const actions: InstallAction[] = []
+  for (const { source, manifest } of wanted) {
+    const { name } = manifest.metadata
+    const present = live.get(name)
+    if (present !== undefined && isSame(present, manifest)) continue
+    const content = manifest.metadata.annotations?.[digestAnnotation] ?? ''
+    actions.push({
+      kind: 'install',
+      name,
+      source,
+      manifest,
+      step: stepOf('install', present?.metadata ?? { name }, content),
+    })
+  }
+  for (const present of owned) {
+    const { name, deletionTimestamp } = present.metadata
+    if (kept.has(name) || deletionTimestamp !== undefined) continue
+    const { source } = present.spec
+    actions.push({ kind: 'uninstall', name, source, live: present, step: stepOf('uninstall', present.metadata) })
+  }
+  return { declared: plugins.size, actions }
+}
+
+function installsOf(owner: OrgImport, source: string, names: readonly string[]): Wanted[] {
+  const parts = Array.from({ length: Math.ceil(names.length / mostTargets) }, (_, i) =>
+    names.slice(i * mostTargets, (i + 1) * mostTargets),
+  )
+  return parts.map((targets, i) => {
+    const spec = { source, targets: { names: targets } }
+    const last = source.replace(/\/+$/, '').split('/').at(-1) ?? source
+    const name = ownedName(owner.metadata.uid, `\nplugin/${source}/${i}`, last)
+    const metadata = {
+      name,
+      namespace: owner.metadata.namespace ?? '',
+      labels: { [importLabel]: owner.metadata.uid },
+      annotations: { [digestAnnotation]: digestOf(spec) },
+      finalizers: [finalizer],
+      ownerReferences: [ownerOf(owner)],
+    }
+    return { source, manifest: { apiVersion, kind: 'PluginInstall', metadata, spec } }
+  })
+}
+
+const isSame = ({ metadata, spec }: PluginInstall, { metadata: wish, spec: wanted }: Manifest): boolean =>
+  metadata.annotations?.[digestAnnotation] === wish.annotations?.[digestAnnotation] && covers(spec, wanted)

@@ -1,0 +1,76 @@
+/** The parts of a status that every end of a pass has in common. Pure. */
+import { unsupportedFields, type OrgImport, type OrgImportStatus } from '../../api/org-import.ts'
+import type { ConditionDraft, StatusDraft } from '../../kube/reconciler.ts'
+import type { RenderedOrg } from '../../orgs/tree.ts'
+import type { Environment } from './environment.ts'
+import type { SourceRead } from './source.ts'
+import { condition, cut, plural } from './words.ts'
+
+/** Something odd, in the template or in the tree. */
+export interface Oddity {
+  readonly code: string
+  /** A node, or a place in the source; empty for the whole. */
+  readonly path: string
+  readonly message: string
+}
+
+export type Draft = StatusDraft<OrgImportStatus>
+
+/** What a pass learned on its way, as far as it came. */
+export interface Learned {
+  readonly org: OrgImport
+  readonly source?: SourceRead
+  readonly rendered?: RenderedOrg
+  readonly environment?: Environment
+}
+
+/** The conditions of the steps that were passed. */
+export function steps({ source, rendered, environment }: Learned): ConditionDraft[] {
+  return [
+    ...(source ? [condition('SourceReady', true, 'SourceRead', `read at ${source.revision}`)] : []),
+    ...(rendered ? [condition('TemplateParsed', true, 'Parsed', plural(rendered.nodes.length, 'node'))] : []),
+    ...(environment
+      ? [condition('EnvironmentReady', true, 'EnvironmentComplete', 'every required variable is there')]
+      : []),
+  ]
+}
+
+const mostWarnings = 50
+
+/** What the status says of the template itself, and of what was odd on the way. */
+export function told({ source, rendered, environment }: Learned, more: readonly Oddity[] = []): Partial<Draft> {
+  const missing = (environment?.missingRecommended ?? []).slice(0, 256).map((each) => cut(each, 1024))
+  const skipped = (source?.skipped ?? []).map((key) => ({
+    code: 'FileSkipped',
+    path: key,
+    message: 'binaryData is not read yet',
+  }))
+  const odd: Oddity[] = [...(rendered?.warnings ?? []), ...skipped, ...(environment?.warnings ?? []), ...more]
+  const warnings = odd.slice(0, mostWarnings).map(({ code, path, message }) => {
+    const warning = { code, message: cut(message, 1024) }
+    return path === '' ? warning : Object.assign(warning, { path: cut(path, 2048) })
+  })
+  return {
+    ...(source && { source: { revision: source.revision, ...(rendered && { digest: rendered.digest }) } }),
+    ...(rendered && { warnings }),
+    ...(environment && { env: { ...(missing.length > 0 && { missingRecommended: missing }) } }),
+  }
+}
+
+/** What earlier passes applied is still true when this one could not begin. */
+export function kept({ status }: OrgImport): Partial<Draft> {
+  const { counts, nodes, plan, source, warnings } = status ?? {}
+  return {
+    ...(counts && { counts }),
+    ...(nodes && { nodes }),
+    ...(plan && { plan }),
+    ...(source && { source }),
+    ...(warnings && { warnings }),
+  }
+}
+
+export function unsupported({ spec }: OrgImport): ConditionDraft[] {
+  const fields = unsupportedFields(spec)
+  if (fields.length === 0) return []
+  return [condition('Unsupported', true, 'NotActedOnYet', `no controller acts on this yet: ${fields.join(', ')}`)]
+}

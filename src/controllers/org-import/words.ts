@@ -1,0 +1,21 @@
+/** How the status of an import is worded. Pure. */
+import type { OrgImportCondition, OrgImportReason } from '../../api/reasons.ts'
+import type { ConditionDraft } from '../../kube/reconciler.ts'
+
+export const condition = (
+  type: OrgImportCondition,
+  holds: boolean,
+  reason: OrgImportReason,
+  message: string,
+): ConditionDraft => ({ type, status: holds ? 'True' : 'False', reason, message })
+
+export const cut = (text: string, longest: number): string =>
+  text.length <= longest ? text : `${text.slice(0, longest - 1)}…`
+export const line = (text: string): string => cut(text.replaceAll(/\s*\n\s*/g, ' '), 1000)
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+/** The first few of many. */
+export function listed(messages: readonly string[], separator = '; '): string {
+  const rest = messages.length > 3 ? `${separator}and ${messages.length - 3} more` : ''
+  return cut(messages.slice(0, 3).join(separator), 2000) + rest
+}
