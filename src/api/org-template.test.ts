@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { orgTemplate, unknownKeys } from './org-template.ts'
+import { oddities, orgTemplate } from './org-template.ts'
 
 const told = (template: unknown) =>
   orgTemplate.safeParse(template).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
@@ -26,23 +26,49 @@ describe('orgTemplate', () => {
     [{ workspaces: [{ name: 'A', children: [{ role: 'x' }] }] }, 'workspaces.0.children.0.name: Invalid input'],
     [{ workspaces: [{ name: 'A', tier: 'high' }] }, 'workspaces.0.tier: Invalid input: expected number'],
     [{ workspaces: [{ name: 'A', tier: 9 }] }, 'workspaces.0.tier: Too big'],
-    [{ workspaces: [{ name: 'A', external: 'yes' }] }, 'workspaces.0.external: Invalid input: expected boolean'],
+    [{ workspaces: [{ name: 'A', external: 'maybe' }] }, 'workspaces.0.external: Invalid input: expected boolean'],
     [{ required_env: [{ any_of: [] }] }, 'required_env.0'],
   ])('refuses %j', (template, message) => {
     expect(told(template)?.join('\n')).toContain(message)
   })
 })
 
-test('unknownKeys finds what nothing reads, at every level', () => {
+test('oddities are the keys that nothing reads and the booleans of YAML 1.1, at every level', () => {
   const template = {
     org_name: 'Acme',
-    defaults: { color: 'red' },
-    workspaces: [{ name: 'A', children: [{ name: 'B', parent: 'A', canvas: { x: 1 } }] }],
+    defaults: { color: 'red', initial_memories: [{ content: 'x', kind: 'y' }] },
+    workspaces: [
+      {
+        name: 'A',
+        external: 'Yes',
+        spawning: true,
+        schedules: [{ cron: '* * * * *', enabled: 'off' }],
+        children: [{ name: 'B', parent: 'A', canvas: { x: 1, z: 1, true: 2 }, channels: [{ env: {} }] }],
+      },
+    ],
+    required_env: ['A', { any_of: ['B'], all_of: [] }],
   }
-  expect(unknownKeys(template)).toEqual([
-    { at: 'org_name', key: 'org_name' },
-    { at: 'defaults.color', key: 'color' },
-    { at: 'workspaces[0].children[0].parent', key: 'parent' },
+  expect(oddities(template).map(({ kind, path }) => `${kind} ${path.join('.')}`)).toEqual([
+    'UnknownKey org_name',
+    'UnknownKey defaults.color',
+    'UnknownKey defaults.initial_memories.0.kind',
+    'Yaml11Boolean workspaces.0.external',
+    'UnknownKey workspaces.0.schedules.0.cron',
+    'Yaml11Boolean workspaces.0.schedules.0.enabled',
+    'UnknownKey workspaces.0.children.0.parent',
+    'UnknownKey workspaces.0.children.0.canvas.z',
+    'UnknownKey workspaces.0.children.0.channels.0.env',
+    'UnknownKey required_env.1.all_of',
   ])
-  expect(unknownKeys('not a template')).toEqual([])
+  expect(oddities('not a template')).toEqual([])
+})
+
+test.each([
+  ['yes', true],
+  ['Y', true],
+  ['ON', true],
+  ['No', false],
+  ['off', false],
+])('takes %s as YAML 1.1 does', (word, meant) => {
+  expect(orgTemplate.parse({ workspaces: [{ name: 'A', external: word }] }).workspaces?.[0]?.external).toBe(meant)
 })

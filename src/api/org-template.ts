@@ -1,7 +1,8 @@
 /**
  * The org.yaml language: what a template may say, with the keys of the YAML. Lenient as the language always was: a key
- * that is not known here is dropped, and `unknownKeys` names it, so that a typing error does not vanish unseen. A null
- * counts as absent, as an empty YAML value always did.
+ * that is not known here is dropped, and `oddities` names it, so that a typing error does not vanish unseen. A null
+ * counts as absent, as an empty YAML value always did. What has the right shape and still cannot be used (a bad cron, a
+ * channel without a token) is the renderer's to judge, part by part.
  */
 import { z } from 'zod'
 
@@ -12,6 +13,12 @@ const maybe = <T extends z.ZodType>(schema: T) =>
     .transform((value) => value ?? undefined)
     .optional()
 
+/** The words that YAML 1.1 reads as true or false and YAML 1.2 as text. Templates are full of them. */
+const yaml11: Readonly<Record<string, boolean>> = { y: true, yes: true, on: true, n: false, no: false, off: false }
+const yaml11Boolean = (value: unknown): boolean | undefined =>
+  typeof value === 'string' && Object.hasOwn(yaml11, value.toLowerCase()) ? yaml11[value.toLowerCase()] : undefined
+const flag = z.preprocess((value) => yaml11Boolean(value) ?? value, z.boolean())
+
 const name = z.string().max(255)
 const prompt = z.string().max(100_000)
 const path = z.string().max(1024)
@@ -19,20 +26,22 @@ const variable = z.string().max(128)
 const plugins = z.array(z.string().max(2048)).max(256)
 const routing = z.record(z.string(), z.array(z.string().max(255)).max(32))
 
-const memory = z.object({ content: z.string(), scope: maybe(z.string().max(32)) })
+const memory = z.object({ content: maybe(z.string()), scope: maybe(z.string()) })
+const memories = z.array(memory).max(64)
 const schedule = z.object({
-  name: maybe(z.string().max(128)),
-  cron_expr: maybe(z.string().max(128)),
-  timezone: maybe(z.string().max(64)),
-  prompt: maybe(prompt),
+  name: maybe(z.string()),
+  cron_expr: maybe(z.string()),
+  timezone: maybe(z.string()),
+  prompt: maybe(z.string()),
   prompt_file: maybe(path),
-  enabled: maybe(z.boolean()),
+  enabled: maybe(flag),
 })
 const channel = z.object({
-  type: maybe(z.string().max(63)),
-  config: maybe(z.record(z.string(), z.string())),
-  allowed_users: maybe(z.array(z.string().max(128))),
-  enabled: maybe(z.boolean()),
+  type: maybe(z.string()),
+  /** Ids of chats are numbers that nobody quotes. */
+  config: maybe(z.record(z.string(), maybe(z.union([z.string(), z.number(), z.boolean()])))),
+  allowed_users: maybe(z.array(z.union([z.string(), z.number()]))),
+  enabled: maybe(flag),
 })
 /** One variable, or a group of which any will do. */
 const requirement = z.union([variable, z.object({ any_of: z.array(variable).min(1) })])
@@ -56,9 +65,9 @@ const inheritable = {
   initial_prompt_file: maybe(path),
   idle_prompt: maybe(prompt),
   idle_prompt_file: maybe(path),
-  idle_interval_seconds: maybe(z.int().min(0)),
+  idle_interval_seconds: maybe(z.int().min(0).max(2_592_000)),
   category_routing: maybe(routing),
-  initial_memories: maybe(z.array(memory)),
+  initial_memories: maybe(memories),
 }
 
 const defaults = z.object(inheritable)
@@ -66,6 +75,7 @@ const defaults = z.object(inheritable)
 const leaf = z.object({
   ...inheritable,
   name,
+  id: maybe(z.string().max(63)),
   role: maybe(z.string()),
   template: maybe(path),
   files_dir: maybe(path),
@@ -75,10 +85,10 @@ const leaf = z.object({
   max_concurrent_tasks: maybe(z.int()),
   schedules: maybe(z.array(schedule).max(100)),
   channels: maybe(z.array(channel).max(32)),
-  external: maybe(z.boolean()),
+  external: maybe(flag),
   url: maybe(z.string().max(2048)),
   canvas: maybe(canvas),
-  spawning: maybe(z.boolean()),
+  spawning: maybe(flag),
   required_env: maybe(requirements),
   recommended_env: maybe(requirements),
 })
@@ -95,7 +105,7 @@ export const orgTemplate = z.object({
   template_schema_version: maybe(z.union([z.int(), z.string()])),
   defaults: maybe(defaults),
   workspaces: maybe(z.array(node)),
-  global_memories: maybe(z.array(memory)),
+  global_memories: maybe(memories),
   required_env: maybe(requirements),
   recommended_env: maybe(requirements),
 })
@@ -103,40 +113,71 @@ export const orgTemplate = z.object({
 export type OrgTemplate = z.output<typeof orgTemplate>
 export type OrgDefaults = z.output<typeof defaults>
 export type OrgMemory = z.output<typeof memory>
+export type OrgSchedule = z.output<typeof schedule>
+export type OrgChannel = z.output<typeof channel>
 export type EnvRequirement = z.output<typeof requirement>
 
-const known = {
-  template: Object.keys(orgTemplate.shape),
-  defaults: Object.keys(defaults.shape),
-  node: [...Object.keys(leaf.shape), 'children'],
+/** The keys of each kind of map, the flags among them, and the kinds of the maps below. */
+interface Shape {
+  readonly keys: readonly string[]
+  readonly flags?: readonly string[]
+  readonly below?: Readonly<Record<string, ShapeName>>
+}
+type ShapeName = 'template' | 'defaults' | 'node' | 'schedule' | 'channel' | 'memory' | 'requirement' | 'canvas'
+
+const shapes: Readonly<Record<ShapeName, Shape>> = {
+  template: {
+    keys: Object.keys(orgTemplate.shape),
+    below: {
+      defaults: 'defaults',
+      workspaces: 'node',
+      global_memories: 'memory',
+      required_env: 'requirement',
+      recommended_env: 'requirement',
+    },
+  },
+  defaults: { keys: Object.keys(defaults.shape), below: { initial_memories: 'memory' } },
+  node: {
+    keys: [...Object.keys(leaf.shape), 'children'],
+    flags: ['external', 'spawning'],
+    below: {
+      children: 'node',
+      schedules: 'schedule',
+      channels: 'channel',
+      initial_memories: 'memory',
+      canvas: 'canvas',
+      required_env: 'requirement',
+      recommended_env: 'requirement',
+    },
+  },
+  schedule: { keys: Object.keys(schedule.shape), flags: ['enabled'] },
+  channel: { keys: Object.keys(channel.shape), flags: ['enabled'] },
+  memory: { keys: Object.keys(memory.shape) },
+  requirement: { keys: ['any_of'] },
+  canvas: { keys: ['x', 'y', 'true'] },
 }
 
-export interface UnknownKey {
-  /** Where it stands: `workspaces[0].children[2].parent`. */
-  readonly at: string
-  readonly key: string
+export interface Oddity {
+  /** A key that nothing reads; or a flag that only YAML 1.1 takes for one. */
+  readonly kind: 'UnknownKey' | 'Yaml11Boolean'
+  readonly path: readonly (string | number)[]
 }
 
-const entriesOf = (value: unknown): [string, unknown][] =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : []
-
-function strangers(value: unknown, names: readonly string[], at: string): UnknownKey[] {
-  const dot = at === '' ? '' : `${at}.`
-  return entriesOf(value).flatMap(([key]) => (names.includes(key) ? [] : [{ at: `${dot}${key}`, key }]))
-}
-
-/** The keys of a template that nothing reads, at the top, in `defaults` and in every node, in the order of the file. */
-export function unknownKeys(template: unknown): UnknownKey[] {
-  const below = (nodes: unknown, at: string): UnknownKey[] =>
-    (Array.isArray(nodes) ? nodes : []).flatMap((each: unknown, index) => {
-      const here = `${at}[${index}]`
-      const children = entriesOf(each).find(([key]) => key === 'children')?.[1]
-      return strangers(each, known.node, here).concat(below(children, `${here}.children`))
-    })
-  const top = Object.fromEntries(entriesOf(template))
-  return [
-    ...strangers(template, known.template, ''),
-    ...strangers(top['defaults'], known.defaults, 'defaults'),
-    ...below(top['workspaces'], 'workspaces'),
-  ]
+/** What `orgTemplate` takes and people should know of, in the order of the file. */
+export function oddities(template: unknown): Oddity[] {
+  const found: Oddity[] = []
+  const look = (value: unknown, name: ShapeName, path: readonly (string | number)[]): void => {
+    if (Array.isArray(value)) return value.forEach((each, i) => look(each, name, [...path, i]))
+    if (typeof value !== 'object' || value === null) return
+    const { keys, flags = [], below = {} } = shapes[name]
+    for (const [key, inner] of Object.entries(value)) {
+      const here = [...path, key]
+      if (!keys.includes(key)) found.push({ kind: 'UnknownKey', path: here })
+      if (flags.includes(key) && yaml11Boolean(inner) !== undefined) found.push({ kind: 'Yaml11Boolean', path: here })
+      const next = Object.hasOwn(below, key) ? below[key] : undefined
+      if (next !== undefined) look(inner, next, here)
+    }
+  }
+  look(template, 'template', [])
+  return found
 }

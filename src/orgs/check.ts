@@ -1,10 +1,9 @@
 /** From a plain value to a template: the schema of the language, with the place of whatever does not fit. */
 import type { z } from 'zod'
-import { orgTemplate, unknownKeys, type OrgTemplate } from '../api/org-template.ts'
+import { oddities, orgTemplate, type OrgTemplate } from '../api/org-template.ts'
 import { limits } from './limits.ts'
-import { OrgError, showPlace, type OrgErrorCode, type OrgWarning, type Place } from './org-error.ts'
-
-export type Path = readonly PropertyKey[]
+import { OrgError, type OrgErrorCode, type Path, type Place } from './org-error.ts'
+import type { Warnings } from './warnings.ts'
 
 /** What is wrong where. Says the path within the template beside file and line, when those are known. */
 export type Refuse = (code: OrgErrorCode, path: Path, message: string) => never
@@ -24,12 +23,8 @@ export const showPath = (path: Path): string =>
         .join('')
         .replace(/^\./, '')
 
-/** Throws an OrgError with the first fault, and how many more there are. */
-export function checkTemplate(
-  value: unknown,
-  placeOf: (path: Path) => Place | undefined,
-): { template: OrgTemplate; warnings: OrgWarning[] } {
-  const refuse = refuseBy(placeOf)
+/** Throws an OrgError with the first fault, and how many more there are. `strict`: a key that nothing reads is one. */
+export function checkTemplate(value: unknown, refuse: Refuse, warnings: Warnings, strict: boolean): OrgTemplate {
   if (value === undefined) return refuse('InvalidField', [], 'is empty')
   measureTree(value, refuse)
   const checked = orgTemplate.safeParse(value)
@@ -39,19 +34,34 @@ export function checkTemplate(
     const more = rest.length === 0 ? '' : `; and ${rest.length} more`
     return refuse('InvalidField', fault.path, `${fault.message}${more}`)
   }
-  const warnings = unknownKeys(value).map(({ at, key }): OrgWarning => {
-    const place = placeOf([...pathOf(at.slice(0, at.length - key.length)), key])
-    return {
-      code: 'UnknownKey',
-      path: place ? showPlace(place) : at,
-      message: `"${key}" is no key that anything reads`,
-    }
-  })
-  return { template: checked.data, warnings }
+  for (const { kind, path } of oddities(value)) {
+    const key = String(path.at(-1))
+    const message =
+      kind === 'UnknownKey'
+        ? strangerText(key, path.length === 1)
+        : `read as a boolean: write true or false, for to YAML 1.2 this is a text`
+    if (strict && kind === 'UnknownKey') refuse('InvalidField', path, message)
+    warnings.add(kind, showPath(path), message, path)
+  }
+  return checked.data
 }
 
-const pathOf = (shown: string): PropertyKey[] =>
-  [...shown.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([word, index]) => (index === undefined ? word : Number(index)))
+/** What people write who come from other descriptions of this language. */
+const instead: Readonly<Record<string, string>> = {
+  org_name: 'name',
+  x: 'canvas: { x, y }',
+  y: 'canvas: { x, y }',
+  parent: 'children of the node above',
+  secrets: 'spec.secretsFrom of the OrgImport',
+  env: 'spec.env of the OrgImport',
+  cron: 'cron_expr',
+  prompt_path: 'prompt_file',
+}
+
+function strangerText(key: string, top: boolean): string {
+  const hint = Object.hasOwn(instead, key) && (key === 'org_name') === top ? `: say it by ${instead[key]}` : ''
+  return `"${key}" is no key that anything reads${hint}`
+}
 
 /** Before the schema, which recurses: nobody should have to wait for ten thousand levels. */
 function measureTree(value: unknown, refuse: Refuse) {

@@ -2,45 +2,47 @@
  * From files to one plain value: YAML with `!include`, aliases and merge keys written out. Every value remembers where
  * it stands, so that whatever is found wrong with it later can say file, line, column and the includes that led there.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq } from 'yaml'
 import type { Alias, Node, Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml'
+import { readExternal, type External } from './externals.ts'
+import type { FileTree } from './file-tree.ts'
 import { limits } from './limits.ts'
-import { OrgError, showPlace, type OrgErrorCode, type OrgWarning, type Place } from './org-error.ts'
+import { OrgError, showPlace, type OrgErrorCode, type OrgWarning, type Path, type Place } from './org-error.ts'
 import { folderOf, resolvePath } from './source-path.ts'
-
-export type Sources = ReadonlyMap<string, string>
+import { readYaml, type YamlFile } from './yaml-file.ts'
 
 export interface Expanded {
   /** JSON: no nulls, for a null means "not given" and leaves its key or its place in a list. */
   readonly value: unknown
   /** Where the value at this path stands, or the nearest one around it. */
-  readonly placeOf: (path: readonly PropertyKey[]) => Place | undefined
+  readonly placeOf: (path: Path) => Place | undefined
   readonly warnings: readonly OrgWarning[]
   /** Files that were read as YAML. */
   readonly parsed: ReadonlySet<string>
+  /** Repositories that are not there; what they hold is left out of the value. */
+  readonly needs: readonly External[]
 }
 
 /** Throws an OrgError. */
-export function expand(sources: Sources, entry: string): Expanded {
-  const expander = new Expander(sources)
-  const value = expander.include(entry, [])
+export function expand(files: FileTree, entry: string): Expanded {
+  const expander = new Expander(files)
+  const value = expander.include(entry, undefined)
   return {
     value,
     placeOf: (path) => expander.placeOf(value, path),
     warnings: expander.warnings,
-    parsed: new Set(expander.files.keys()),
+    parsed: new Set(expander.parsed.keys()),
+    needs: [...expander.needs.values()],
   }
-}
-
-interface File {
-  readonly path: string
-  readonly lines: LineCounter
-  readonly contents: Node | null
 }
 
 /** One reading of one file: the same file included twice is read twice, with a chain of its own. */
 interface Reading {
-  readonly file: File
+  readonly file: YamlFile
+  /** The folder of the repository that the file is of; "" for the template's own. */
+  readonly root: string
+  /** Repositories on the way here. */
+  readonly externals: number
   readonly includedFrom: readonly string[]
   /** Files on the way here, for cycles. */
   readonly active: readonly string[]
@@ -55,31 +57,45 @@ const standardTag = 'tag:yaml.org,2002:'
 
 class Expander {
   readonly warnings: OrgWarning[] = []
-  readonly files = new Map<string, File>()
-  readonly #sources: Sources
+  readonly parsed = new Map<string, YamlFile>()
+  readonly needs = new Map<string, External>()
+  readonly #files: FileTree
   readonly #spots = new WeakMap<object, Map<string, Spot>>()
   #includes = 0
   #values = 0
   #characters = 0
+  #written = 0
 
-  constructor(sources: Sources) {
-    this.#sources = sources
+  constructor(files: FileTree) {
+    this.#files = files
   }
 
-  include(path: string, active: readonly string[], from?: Spot): unknown {
+  /** `into`: the folder of another repository, when the way leads there. */
+  include(path: string, from: Spot | undefined, into?: string): unknown {
     const at = from && this.#place(from)
+    const above = from?.reading
+    const active = above?.active ?? []
     if (active.includes(path)) throw new OrgError('IncludeCycle', `"${path}" includes itself`, at)
     if (active.length > limits.includeDepth)
       throw new OrgError('DepthExceeded', `more than ${limits.includeDepth} includes inside one another`, at)
     if (this.#includes++ > limits.includes) throw new OrgError('TooLarge', `more than ${limits.includes} includes`, at)
-    const file = this.files.get(path) ?? this.#parse(path, at)
-    const includedFrom = at === undefined ? [] : [...at.includedFrom, showPlace(at)]
-    const nesting = from?.reading.nesting ?? 0
-    const reading = { file, includedFrom, active: [...active, path], anchors: new Map<string, unknown>(), nesting }
+    const externals = (above?.externals ?? 0) + (into === undefined ? 0 : 1)
+    if (externals > limits.externalDepth)
+      throw new OrgError('DepthExceeded', `more than ${limits.externalDepth} repositories inside one another`, at)
+    const file = this.parsed.get(path) ?? this.#parse(path, at)
+    const reading: Reading = {
+      file,
+      root: into ?? above?.root ?? '',
+      externals,
+      includedFrom: at === undefined ? [] : [...at.includedFrom, showPlace(at)],
+      active: [...active, path],
+      anchors: new Map<string, unknown>(),
+      nesting: above?.nesting ?? 0,
+    }
     return file.contents === null ? undefined : this.#convert(file.contents, reading)
   }
 
-  placeOf(root: unknown, path: readonly PropertyKey[]): Place | undefined {
+  placeOf(root: unknown, path: Path): Place | undefined {
     let value: unknown = root
     let spot: Spot | undefined
     for (const step of path) {
@@ -92,8 +108,8 @@ class Expander {
     return spot && this.#place(spot)
   }
 
-  #parse(path: string, at: Place | undefined): File {
-    const text = this.#sources.get(path)
+  #parse(path: string, at: Place | undefined): YamlFile {
+    const text = this.#files.text(path)
     if (text === undefined) {
       if (at === undefined) throw new OrgError('SourceInvalid', `there is no ${path} in the source`)
       throw new OrgError('IncludeMissing', `"${path}" is not in the source`, at)
@@ -101,31 +117,11 @@ class Expander {
     this.#characters += text.length
     if (this.#characters > limits.characters)
       throw new OrgError('TooLarge', `the template has more than ${limits.characters} characters of YAML`, at)
-    const lines = new LineCounter()
-    const includedFrom = at === undefined ? [] : [...at.includedFrom, showPlace(at)]
-    const documents = this.#compose(text, lines, { file: path, line: 1, column: 1, includedFrom })
-    const first = documents[0]
-    const fault = first?.errors[0]
-    if (fault !== undefined) {
-      const { line, col } = lines.linePos(fault.pos[0])
-      throw new OrgError('SyntaxError', fault.message, { file: path, line, column: col, includedFrom })
-    }
-    if (documents.length > 1)
+    const file = readYaml(path, text, at === undefined ? [] : [...at.includedFrom, showPlace(at)])
+    if (file.more)
       this.warnings.push({ code: 'ExtraDocuments', path, message: 'only the first YAML document of this file is read' })
-    const file = { path, lines, contents: first?.contents ?? null }
-    this.files.set(path, file)
+    this.parsed.set(path, file)
     return file
-  }
-
-  /** Keys are checked for uniqueness here and not by the parser, which compares each with each. */
-  #compose(text: string, lineCounter: LineCounter, whole: Place) {
-    try {
-      const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false, uniqueKeys: false })
-      return 'empty' in documents ? [] : documents
-    } catch (cause) {
-      // The parser recurses: text nested without end exhausts the stack.
-      throw new OrgError('TooLarge', 'nested too deeply to be read', whole, { cause })
-    }
   }
 
   #convert(node: Node, reading: Reading): unknown {
@@ -152,9 +148,22 @@ class Expander {
       this.#refuse('TooLarge', `more than ${limits.nesting} lists and maps inside one another`, node, reading)
   }
 
+  #write(text: string, node: Node, reading: Reading): string {
+    this.#written += text.length
+    if (this.#written > limits.written)
+      this.#refuse(
+        'TooLarge',
+        `more than ${limits.written} characters once includes and aliases are written out`,
+        node,
+        reading,
+      )
+    return text
+  }
+
   /** What an alias stands for, written out: shared values would cost nothing here and the earth in whatever walks them. */
   #copy(value: unknown, nesting: number, alias: Alias, reading: Reading): unknown {
     this.#count(nesting, alias, reading)
+    if (typeof value === 'string') return this.#write(value, alias, reading)
     if (typeof value !== 'object' || value === null) return value
     const copied: object = Array.isArray(value)
       ? value.map((item) => this.#copy(item, nesting + 1, alias, reading))
@@ -172,6 +181,7 @@ class Expander {
       if (!isScalar(node)) this.#refuse('InvalidField', '!include takes a path: !include teams/dev.yaml', node, reading)
       return this.#included(node, reading)
     }
+    if (tag === '!external') return this.#external(node, reading)
     if (tag !== '!' && !tag.startsWith(standardTag)) return this.#unknownTag(node, tag, reading)
     const inner = { ...reading, nesting: reading.nesting + 1 }
     if (isMap(node)) return this.#map(node, inner)
@@ -182,9 +192,26 @@ class Expander {
   #included(node: Scalar, reading: Reading): unknown {
     const target = (node.source ?? '').trim()
     if (target === '') this.#refuse('IncludeMissing', '!include names no file', node, reading)
-    const path = resolvePath(folderOf(reading.file.path), target)
-    if (path === undefined) this.#refuse('IncludeEscape', `"${target}" leaves the template`, node, reading)
-    return this.include(path, reading.active, spotOf(node, reading))
+    const { root, file } = reading
+    const own = root === '' ? file.path : file.path.slice(root.length + 1)
+    const path = resolvePath(folderOf(own), target)
+    if (path === undefined) return this.#refuse('IncludeEscape', `"${target}" leaves the template`, node, reading)
+    return this.include(root === '' ? path : `${root}/${path}`, spotOf(node, reading))
+  }
+
+  #external(node: Exclude<Node, Alias>, reading: Reading): unknown {
+    if (!isMap(node)) return this.#refuse('InvalidField', '!external takes repo, ref and path', node, reading)
+    const map = this.#map(node, { ...reading, nesting: reading.nesting + 1 })
+    const ref = readExternal(map)
+    if (typeof ref === 'string') return this.#refuse('InvalidField', ref, node, reading)
+    const { url, commit, folder, file } = ref
+    const spot = spotOf(node, reading)
+    if (this.#files.below(folder).length > 0) return this.include(`${folder}/${file}`, spot, folder)
+    const askedAt = showPlace(this.#place(spot))
+    if (!this.needs.has(folder)) this.needs.set(folder, { url, commit, folder, askedAt })
+    if (this.needs.size > limits.externals)
+      this.#refuse('TooLarge', `more than ${limits.externals} other repositories`, node, reading)
+    return undefined
   }
 
   /** `- !foo`, meant as a plugin opt-out, is a tag without a value to YAML. */
@@ -204,7 +231,8 @@ class Expander {
   #scalar(node: Scalar, reading: Reading): unknown {
     const { value } = node
     if (value === null || value === undefined) return undefined
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value
+    if (typeof value === 'string') return this.#write(value, node, reading)
+    if (typeof value === 'number' || typeof value === 'boolean') return value
     return this.#refuse('InvalidField', 'neither text, number nor true or false', node, reading)
   }
 
@@ -226,7 +254,7 @@ class Expander {
     return list
   }
 
-  #map(node: YAMLMap, reading: Reading): object {
+  #map(node: YAMLMap, reading: Reading): Record<string, unknown> {
     const own = new Map<string, unknown>()
     const spots = new Map<string, Spot>()
     const merged: unknown[] = []
@@ -237,7 +265,8 @@ class Expander {
       const key = pair.key.source ?? String(pair.key.value)
       if (seen.has(key)) this.#refuse('SyntaxError', `the key "${key}" stands here twice`, pair.key, reading)
       seen.add(key)
-      const value = pair.value === null ? undefined : this.#convert(pair.value, reading)
+      const value =
+        pair.value === null ? undefined : this.#placed(key, this.#convert(pair.value, reading), pair.value, reading)
       if (key === '<<') merged.push(...(Array.isArray(value) ? value : [value]))
       else if (value !== undefined) own.set(key, value)
       spots.set(key, spotOf(pair.value !== null && (pair.value.range?.[1] ?? 0) > 0 ? pair.value : pair.key, reading))
@@ -247,6 +276,15 @@ class Expander {
     const map = Object.fromEntries(own)
     this.#spots.set(map, spots)
     return map
+  }
+
+  /** The one path that is not seen from a file but from the top: in another repository that is its own top. */
+  #placed(key: string, value: unknown, node: Node, reading: Reading): unknown {
+    if (reading.root === '' || key !== 'files_dir' || typeof value !== 'string' || value === '') return value
+    const folder = resolvePath('', value)
+    if (folder === undefined || folder === '')
+      return this.#refuse('IncludeEscape', `"${value}" is no folder inside its repository`, node, reading)
+    return `${reading.root}/${folder}`
   }
 
   /** A merge key gives what the map itself does not say; of several, the first. */

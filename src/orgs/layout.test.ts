@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { card, layOut, measure, type Box, type Card } from './layout.ts'
+import { card, layOut, measure, overlapping, type Box, type Card } from './layout.ts'
 
 const old: Card = { width: 240, height: 130 }
 const box = (...children: Box[]): Box => ({ children })
@@ -47,4 +47,23 @@ it('puts a root without a canvas beside the others, never upon them', () => {
   const places = layOut([first, second])
   expect(places.get(second)).toEqual({ x: 400 + 646 + 14, y: 0 })
   expect(layOut([second]).get(second)).toEqual({ x: 0, y: 0 })
+})
+
+it('keeps a root without a canvas off those that come after it, too', () => {
+  const free = { children: leaves(2) }
+  const placed = { children: leaves(6), at: { x: 400, y: 50 } }
+  const left = { children: [], at: { x: -5000, y: 0 } }
+  const last = box()
+  const places = layOut([free, placed, left, last])
+  expect([places.get(free), places.get(last)]).toEqual([
+    { x: 400 + 646 + 14, y: 0 },
+    { x: 400 + 646 + 14 + 646 + 14, y: 0 },
+  ])
+})
+
+it('finds roots that were placed upon each other, and none that only touch', () => {
+  const at = (x: number, y: number) => ({ children: [], at: { x, y } })
+  const [a, b, c, d] = [at(0, 0), at(299, 175), at(300, 0), at(0, 176)]
+  expect(overlapping([a, b, box()])).toEqual([[a, b]])
+  expect(overlapping([a, c, d])).toEqual([])
 })

@@ -31,21 +31,38 @@ interface Grid {
   readonly slots: readonly Point[]
 }
 
-/** Lays out a forest. `at` is where a root wants to be; a root that says nothing goes beside those before it. */
-export function layOut(
-  roots: readonly (Box & { readonly at?: Point | undefined })[],
-  leaf: Card = card,
-): ReadonlyMap<Box, Point> {
+export type Root = Box & { readonly at?: Point | undefined }
+
+/**
+ * Lays out a forest. `at` is where a root wants to be; those that say nothing go beside all others, whatever their
+ * order: nothing is ever drawn upon what a person has placed.
+ */
+export function layOut(roots: readonly Root[], leaf: Card = card): ReadonlyMap<Box, Point> {
   const places = new Map<Box, Point>()
   const grids = new Map<Box, Grid>()
+  const widths = new Map(roots.map((root) => [root, measure(root, leaf, grids).size.width]))
   let free = 0
+  for (const root of roots)
+    if (root.at !== undefined) free = Math.max(free, root.at.x + (widths.get(root) ?? 0) + gutter)
   for (const root of roots) {
-    const { size } = measure(root, leaf, grids)
     const corner = root.at ?? { x: free, y: 0 }
-    free = Math.max(free, corner.x + size.width + gutter)
+    if (root.at === undefined) free += (widths.get(root) ?? 0) + gutter
     settle(root, corner, grids, places)
   }
   return places
+}
+
+/** Pairs of roots that were placed upon each other, the first of each root. */
+export function overlapping<R extends Root>(roots: readonly R[], leaf: Card = card): (readonly [R, R])[] {
+  const boxes = roots.flatMap((root) =>
+    root.at === undefined ? [] : [{ root, ...root.at, ...measure(root, leaf).size }],
+  )
+  return boxes.flatMap((a, i) => {
+    const b = boxes
+      .slice(0, i)
+      .find((b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height)
+    return b === undefined ? [] : [[b.root, a.root] as const]
+  })
 }
 
 /** Size of a box with all below it, and where in it its children go. */

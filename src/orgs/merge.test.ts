@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { effective, mergePlugins, mergeRouting } from './merge.ts'
+import { effective } from './merge.ts'
 
 describe('a node and the defaults', () => {
   it('lets the node win where it says something', () => {
@@ -22,10 +22,10 @@ describe('a node and the defaults', () => {
     const file = { initial_prompt_file: 'own.md' }
     const defaults = { initial_prompt: 'default', initial_prompt_file: 'default.md' }
     const of = (node: object, given: object) => effective({ name: 'a', ...node }, given).initialPrompt
-    expect(of({ ...text, ...file }, defaults)).toEqual({ text: 'own' })
+    expect(of({ ...text, ...file }, defaults)).toEqual({ text: 'own', from: 'node' })
     expect(of({ ...file, initial_prompt: '' }, defaults)).toEqual({ file: 'own.md', from: 'node' })
-    expect(of({}, defaults)).toEqual({ text: 'default' })
-    expect(of({}, { initial_prompt_file: 'default.md' })).toEqual({ file: 'default.md', from: 'root' })
+    expect(of({}, defaults)).toEqual({ text: 'default', from: 'defaults' })
+    expect(of({}, { initial_prompt_file: 'default.md' })).toEqual({ file: 'default.md', from: 'defaults' })
     expect(of({}, {})).toBeUndefined()
   })
 
@@ -40,33 +40,13 @@ describe('a node and the defaults', () => {
 
   it('replaces memories whole, and only by a list that is not empty', () => {
     const shared = { initial_memories: [{ content: 'shared' }] }
-    expect(effective({ name: 'a', initial_memories: [] }, shared).memories).toEqual([{ content: 'shared' }])
-    expect(effective({ name: 'a', initial_memories: [{ content: 'own' }] }, shared).memories).toEqual([
-      { content: 'own' },
-    ])
-  })
-})
-
-describe('plugins', () => {
-  it.each([
-    { defaults: ['a'], own: ['b'], result: ['a', 'b'] },
-    { defaults: ['a'], own: ['a', 'b', 'b'], result: ['a', 'b'] },
-    { defaults: ['a', 'b'], own: ['!a'], result: ['b'] },
-    { defaults: ['a', 'b'], own: ['-a'], result: ['b'] },
-    { defaults: ['a', 'b'], own: ['!!-a'], result: ['b'] },
-    { defaults: ['a'], own: ['!a', 'a'], result: ['a'] },
-    { defaults: [], own: ['!a', 'b'], result: ['b'] },
-    { defaults: ['!a', 'a'], own: [], result: ['!a', 'a'] },
-    { defaults: ['', 'a'], own: ['', '!'], result: ['a'] },
-  ])('$defaults with $own is $result', ({ defaults, own, result }) => {
-    expect(mergePlugins(defaults, own)).toEqual(result)
-  })
-})
-
-it('merges category routing by key', () => {
-  const defaults = { security: ['A'], ui: ['B'], docs: [], '': ['C'] }
-  expect(mergeRouting(defaults, { security: ['D', 'E'], ui: [], qa: ['F'], '': ['G'] })).toEqual({
-    security: ['D', 'E'],
-    qa: ['F'],
+    expect(effective({ name: 'a', initial_memories: [] }, shared).memories).toEqual({
+      from: 'defaults',
+      list: shared.initial_memories,
+    })
+    expect(effective({ name: 'a', initial_memories: [{ content: 'own' }] }, shared).memories).toEqual({
+      from: 'node',
+      list: [{ content: 'own' }],
+    })
   })
 })

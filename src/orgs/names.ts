@@ -10,12 +10,12 @@ const hashLength = 8
  */
 export function ownedName(importUid: string, path: string, readable: string): string {
   const hash = createHash('sha256').update(`${importUid}\n${path}`).digest('hex').slice(0, hashLength)
-  return `${slug(readable, longest - hashLength - 1)}-${hash}`
+  return `${slug(readable, longest - hashLength - 1) || 'agent'}-${hash}`
 }
 
-/** Letters that have no place in a DNS label lose their marks or become a dash: `Café & Bar` is `cafe-bar`. */
-function slug(text: string, most: number): string {
-  const words = text
+/** Letters that have no place in a DNS label lose their marks or become a dash: `Café & Bar` is `cafe-bar`, `&` is ``. */
+export function slug(text: string, most: number): string {
+  return text
     .normalize('NFKD')
     .replaceAll(/\p{M}/gu, '')
     .toLowerCase()
@@ -23,7 +23,6 @@ function slug(text: string, most: number): string {
     .replace(/^-/, '')
     .slice(0, most)
     .replace(/-$/, '')
-  return words === '' ? 'agent' : words
 }
 
 /** A node's path: names from the root joined by `/`, a slash within a name as `~1` and a tilde as `~0`. */

@@ -1,10 +1,12 @@
 /** The files of a node: what its agent finds in /configs beside what the operator itself writes there. */
 import type { OrgNode as TemplateNode } from '../api/org-template.ts'
-import type { Path, Refuse } from './check.ts'
-import type { Sources } from './expand.ts'
+import type { Refuse } from './check.ts'
+import type { FileTree } from './file-tree.ts'
 import { limits } from './limits.ts'
-import type { Effective, Prompt } from './merge.ts'
-import type { OrgWarning } from './org-error.ts'
+import type { Prompt } from './merge.ts'
+import type { Path } from './org-error.ts'
+import { checkedText, readPrompt } from './prompts.ts'
+import type { Scope } from './scope.ts'
 import { resolvePath } from './source-path.ts'
 
 /** Where the prompts of a node go. What a role folder holds under these names is replaced. */
@@ -23,90 +25,78 @@ const kept: Readonly<Record<string, string>> = {
 }
 
 const mostFiles = 512
+/** As in a Workspace's spec. */
+const longestPath = 512
 
-interface Inputs {
-  readonly node: TemplateNode
-  readonly merged: Effective
-  /** Of the node, in the template. */
-  readonly path: Path
-  readonly nodePath: string
-  readonly sources: Sources
-  /** Files that are part of the template itself. */
-  readonly parsed: ReadonlySet<string>
-  readonly refuse: Refuse
-}
-
-/** Paths below /configs, sorted, with their text. Throws an OrgError for a folder or a file that is not there. */
-export function filesOf(inputs: Inputs): { files: ReadonlyMap<string, string>; warnings: OrgWarning[] } {
-  const { node, merged, path, refuse } = inputs
-  const folder = folderOfNode(inputs)
-  const { files, warnings } = roleFolder(inputs, folder)
-  const put = (name: string, text: string | undefined, at: Path) => {
-    if (text !== undefined) files.set(name, checkedPrompt(text, at, refuse))
-  }
-  const system = node.system_prompt === '' ? undefined : node.system_prompt
-  put(promptPaths.system, system ?? files.get(promptPaths.system), [...path, system ? 'system_prompt' : 'files_dir'])
-  put(promptPaths.initial, promptText(inputs, merged.initialPrompt, 'initial_prompt', folder), [
-    ...path,
-    'initial_prompt',
-  ])
-  put(promptPaths.idle, promptText(inputs, merged.idlePrompt, 'idle_prompt', folder), [...path, 'idle_prompt'])
-  const sorted = new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
-  checkSize(sorted, path, refuse)
-  return { files: sorted, warnings }
-}
-
-/** Undefined when the node has none. */
-function folderOfNode({ node, path, sources, refuse }: Inputs): string | undefined {
+/** Where the role folder of a node is; undefined when it has none. Throws an OrgError when it is not there. */
+export function roleFolder(node: TemplateNode, at: Path, files: FileTree, refuse: Refuse): string | undefined {
   if (node.files_dir === undefined || node.files_dir === '') return undefined
-  const at = [...path, 'files_dir']
+  const here = [...at, 'files_dir']
   const folder = resolvePath('', node.files_dir)
-  if (folder === undefined) return refuse('IncludeEscape', at, `"${node.files_dir}" leaves the template`)
-  if (folder === '') return refuse('InvalidField', at, 'names the whole template: give a folder in it')
-  for (const file of sources.keys()) if (file.startsWith(`${folder}/`)) return folder
-  return refuse('FileMissing', at, `there is no file below "${folder}/" in the source`)
+  if (folder === undefined) return refuse('IncludeEscape', here, `"${node.files_dir}" leaves the template`)
+  if (folder === '') return refuse('InvalidField', here, 'names the whole template: give a folder in it')
+  return files.below(folder).length > 0
+    ? folder
+    : refuse('FileMissing', here, `there is no file below "${folder}/" in the source`)
 }
 
-function roleFolder({ nodePath, sources, parsed }: Inputs, folder: string | undefined) {
-  const files = new Map<string, string>()
-  const warnings: OrgWarning[] = []
-  if (folder === undefined) return { files, warnings }
-  for (const [file, text] of sources) {
-    if (!file.startsWith(`${folder}/`) || parsed.has(file)) continue
+/** Paths below /configs, sorted, with their text. Throws an OrgError for a prompt file that is not there. */
+export function filesOf(scope: Scope): ReadonlyMap<string, string> {
+  const { node, merged, at, refuse } = scope
+  const files = roleFiles(scope)
+  const own = node.system_prompt ?? ''
+  const system = own === '' ? files.get(promptPaths.system) : own
+  if (system !== undefined)
+    files.set(promptPaths.system, checkedText(system, [...at, own === '' ? 'files_dir' : 'system_prompt'], refuse))
+  for (const [path, prompt, key] of [
+    [promptPaths.initial, merged.initialPrompt, 'initial_prompt'],
+    [promptPaths.idle, merged.idlePrompt, 'idle_prompt'],
+  ] as const)
+    if (prompt !== undefined) files.set(path, promptText(prompt, key, scope))
+  const sorted = new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  checkSize(sorted, at, refuse)
+  return sorted
+}
+
+function roleFiles({ path, at, files, folder, parsed, refuse, warnings }: Scope): Map<string, string> {
+  const own = new Map<string, string>()
+  if (folder === undefined) return own
+  for (const file of files.below(folder)) {
+    if (parsed.has(file)) continue
     const name = file.slice(folder.length + 1)
     const why = Object.hasOwn(kept, name) ? kept[name] : undefined
-    if (why === undefined) files.set(name, /\.(sh|py|md)$/.test(name) ? text.replaceAll('\r\n', '\n') : text)
-    else warnings.push({ code: 'FileSkipped', path: nodePath, message: `${file} is left out: ${why}` })
+    const text = files.text(file) ?? ''
+    if (name.length > longestPath)
+      refuse(
+        'InvalidField',
+        [...at, 'files_dir'],
+        `a path below it is longer than ${longestPath} characters: "${name}"`,
+      )
+    if (why === undefined) own.set(name, /\.(sh|py|md)$/.test(name) ? text.replaceAll('\r\n', '\n') : text)
+    else warnings.add('FileSkipped', path, `${file} is left out: ${why}`)
   }
-  return { files, warnings }
+  return own
 }
 
-function promptText(inputs: Inputs, prompt: Prompt | undefined, key: string, folder: string | undefined) {
-  if (prompt === undefined) return undefined
-  if ('text' in prompt) return prompt.text
-  const { path, sources, refuse } = inputs
-  const at = prompt.from === 'node' ? [...path, `${key}_file`] : ['defaults', `${key}_file`]
-  const file = resolvePath(prompt.from === 'node' ? (folder ?? '') : '', prompt.file)
-  if (file === undefined) return refuse('IncludeEscape', at, `"${prompt.file}" leaves the template`)
-  return sources.get(file) ?? refuse('FileMissing', at, `"${file}" is not in the source`)
+function promptText(prompt: Prompt, key: string, { node, path, at, folder, files, refuse, warnings }: Scope): string {
+  const by = prompt.from === 'node' ? at : ['defaults']
+  if ('file' in prompt)
+    return checkedText(
+      readPrompt(files, prompt.file, prompt.from === 'node' ? (folder ?? '') : '', [...by, `${key}_file`], refuse),
+      [...by, `${key}_file`],
+      refuse,
+    )
+  const unread = key === 'initial_prompt' ? node.initial_prompt_file : node.idle_prompt_file
+  if (prompt.from === 'node' && unread !== undefined && unread !== '')
+    warnings.add('IneffectiveField', path, `${key}_file is not read: there is ${key}, too`, [...at, `${key}_file`])
+  return checkedText(prompt.text, [...by, key], refuse)
 }
 
-/** A stray control character once made agents crash at every start, so none is let in. */
-// oxlint-disable-next-line no-control-regex
-const unprintable = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]/
-
-function checkedPrompt(text: string, at: Path, refuse: Refuse): string {
-  const lines = text.replaceAll('\r\n', '\n').replace(/^\uFEFF/, '')
-  const found = unprintable.exec(lines)
-  if (found === null) return lines
-  const code = (lines.codePointAt(found.index) ?? 0).toString(16).toUpperCase().padStart(4, '0')
-  const line = lines.slice(0, found.index).split('\n').length
-  return refuse('InvalidField', at, `line ${line} of the prompt has the control character U+${code}`)
+function checkSize(files: ReadonlyMap<string, string>, at: Path, refuse: Refuse) {
+  const bytes = bytesOf(files)
+  if (bytes > limits.nodeBytes) refuse('TooLarge', at, `its files have ${bytes} bytes, more than ${limits.nodeBytes}`)
+  if (files.size > mostFiles) refuse('TooLarge', at, `it has ${files.size} files, more than ${mostFiles}`)
 }
 
-function checkSize(files: ReadonlyMap<string, string>, path: Path, refuse: Refuse) {
-  let bytes = 0
-  for (const [name, text] of files) bytes += Buffer.byteLength(name) + Buffer.byteLength(text)
-  if (bytes > limits.nodeBytes) refuse('TooLarge', path, `its files have ${bytes} bytes, more than ${limits.nodeBytes}`)
-  if (files.size > mostFiles) refuse('TooLarge', path, `it has ${files.size} files, more than ${mostFiles}`)
-}
+export const bytesOf = (files: ReadonlyMap<string, string>): number =>
+  [...files].reduce((sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text), 0)

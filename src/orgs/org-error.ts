@@ -1,15 +1,20 @@
 /** What can be wrong with a template; also the reasons of the condition TemplateParsed. */
 export type OrgErrorCode =
-  | 'SourceInvalid' // the file set itself: a bad key, no org.yaml
+  | 'SourceInvalid' // the file set itself: a bad path, no org.yaml
   | 'SyntaxError' // not YAML
   | 'IncludeMissing'
   | 'IncludeEscape'
   | 'IncludeCycle'
+  | 'ExternalMissing' // a repository that the template refers to and that was not brought
   | 'DepthExceeded'
   | 'TooLarge'
   | 'InvalidField'
   | 'FileMissing' // files_dir or a prompt file that is not there
   | 'DuplicateSibling'
+  | 'DuplicateId'
+
+/** Steps from the top of the template to a value: `workspaces`, 0, `name`. */
+export type Path = readonly PropertyKey[]
 
 /** Where a value stands. Lines and columns count from 1. */
 export interface Place {
@@ -29,10 +34,20 @@ export class OrgError extends Error {
   readonly place: Place | undefined
 
   constructor(code: OrgErrorCode, message: string, place?: Place, options?: ErrorOptions) {
-    super(place === undefined ? message : located(message, place), options)
+    super(oneLine(place === undefined ? message : located(message, place)), options)
     this.code = code
     this.place = place
   }
+}
+
+const longest = 1000
+
+/** Templates are quoted in messages: what would move a cursor or fill a log is not let through. */
+// oxlint-disable-next-line no-control-regex
+const unfit = /[\0-\x1f\x7f-\x9f\u2028\u2029]+/g
+export const oneLine = (text: string): string => {
+  const line = text.replaceAll(unfit, ' ')
+  return line.length <= longest ? line : `${line.slice(0, longest - 1)}…`
 }
 
 function located(message: string, place: Place): string {
@@ -41,21 +56,37 @@ function located(message: string, place: Place): string {
   return `${showPlace(place)}: ${message}${chain}`
 }
 
-/** Something a person should know that does not stop the import. */
+/** What a person should know of a template and that does not stop the import. */
+export type OrgWarningCode =
+  // said and not done
+  | 'UnknownKey'
+  | 'UnquotedOptOut'
+  | 'IneffectiveOptOut'
+  | 'IneffectiveField'
+  | 'IneffectiveWorkspaceDir'
+  | 'IgnoredCanvas'
+  | 'EmptyElement'
+  | 'ExtraDocuments'
+  | 'FileSkipped'
+  | 'ScheduleSkipped'
+  | 'ChannelSkipped'
+  | 'MemorySkipped'
+  // done in another way than said
+  | 'Yaml11Boolean'
+  | 'RoleCut'
+  | 'MemoryCut'
+  | 'DuplicateName'
+  // done, and perhaps not meant
+  | 'DanglingRoute'
+  | 'SharedChannelToken'
+  | 'OverlappingRoots'
+  | 'UnknownNode'
+  | 'MissingRecommendedEnv'
+
 export interface OrgWarning {
-  readonly code:
-    | 'UnknownKey'
-    | 'UnquotedOptOut'
-    | 'EmptyElement'
-    | 'ExtraDocuments'
-    | 'FileSkipped'
-    | 'RoleCut'
-    | 'IneffectiveWorkspaceDir'
-    | 'IneffectiveCanvas'
-    | 'UnknownNode'
-    | 'MissingRecommendedEnv'
-    | 'NotSupportedYet'
+  readonly code: OrgWarningCode
   /** A node's path, or a file and line; empty when it concerns the whole template. */
   readonly path: string
+  /** Ends with the place in the source where that is known and not in `path`. */
   readonly message: string
 }

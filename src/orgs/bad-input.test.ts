@@ -1,0 +1,379 @@
+/** Every row of the table of bad inputs that is decided here: input, code, message, place. */
+import { describe, expect, it } from 'vitest'
+import { OrgError } from './org-error.ts'
+import { renderOrg } from './tree.ts'
+
+const importUid = '5f0c3f9e-6f0e-4b52-8a6f-1f2b5c0f7a11'
+const render = (files: Record<string, string>) =>
+  renderOrg({ kind: 'files', files: new Map(Object.entries(files)), entry: 'org.yaml' }, { importUid })
+const inline = (template: unknown) => renderOrg({ kind: 'inline', template }, { importUid })
+
+function refusal(act: () => unknown): OrgError {
+  try {
+    act()
+  } catch (error) {
+    if (error instanceof OrgError) return error
+    throw error
+  }
+  throw new Error('nothing was refused')
+}
+
+/** One node in flow style, from column 15 of line 1. */
+const node = (text: string) => ({ 'org.yaml': `workspaces: [{ name: A, ${text} }]` })
+const deep = (files: number) =>
+  Object.fromEntries([
+    ['org.yaml', 'workspaces: !include 1.yaml'],
+    ...Array.from({ length: files }, (_, i) => [`${i + 1}.yaml`, i + 1 === files ? '[]' : `!include ${i + 2}.yaml`]),
+  ]) as Record<string, string>
+
+describe('a template is refused', () => {
+  it.each([
+    ['no org.yaml', { 'x.yaml': '' }, 'SourceInvalid', 'there is no org.yaml in the source'],
+    ['org.yml', { 'org.yml': 'name: x' }, 'SourceInvalid', 'there is no org.yaml in the source'],
+    ['an empty one', { 'org.yaml': '# nothing' }, 'InvalidField', 'the template: is empty'],
+    ['a text', { 'org.yaml': 'hello' }, 'InvalidField', 'the template: expected object'],
+    ['no YAML', { 'org.yaml': 'a: [1,\nb: }' }, 'SyntaxError', 'org.yaml:2:1: '],
+    ['no UTF-8 that was let through', { 'org.yaml': 'name: \ud800' }, 'SyntaxError', 'org.yaml:1:7: half a character'],
+    ['a NUL', { 'org.yaml': 'name: a\0' }, 'SyntaxError', 'org.yaml:1:8: the control character U+0000'],
+    ['a lone CR', { 'org.yaml': 'name: a\rworkspaces: []' }, 'SyntaxError', 'org.yaml:1:8: a carriage return'],
+    [
+      'a key twice',
+      { 'org.yaml': 'name: a\nname: b' },
+      'SyntaxError',
+      'org.yaml:2:1: the key "name" stands here twice',
+    ],
+    [
+      'a missing include',
+      { 'org.yaml': 'workspaces:\n  - !include a.yaml' },
+      'IncludeMissing',
+      'org.yaml:2:14: "a.yaml"',
+    ],
+    [
+      'a cycle',
+      { 'org.yaml': 'workspaces: !include a/b.yaml', 'a/b.yaml': '- !include ../a/b.yaml' },
+      'IncludeCycle',
+      'a/b.yaml:1:12: "a/b.yaml" includes itself (included from org.yaml:1:22)',
+    ],
+    [
+      'a way out',
+      { 'org.yaml': 'workspaces: !include ../a.yaml' },
+      'IncludeEscape',
+      'org.yaml:1:22: "../a.yaml" leaves',
+    ],
+    ['seventeen files deep', deep(17), 'DepthExceeded', '16.yaml:1:10: more than 16 includes inside one another'],
+    [
+      'workspaces as a map',
+      { 'org.yaml': 'workspaces: { a: { name: A } }' },
+      'InvalidField',
+      'org.yaml:1:13: workspaces: expected array',
+    ],
+    [
+      'a list in a list',
+      { 'org.yaml': 'workspaces: [!include a.yaml]', 'a.yaml': '- name: A' },
+      'InvalidField',
+      'workspaces[0]: expected object',
+    ],
+    ['tier: high', node('tier: high'), 'InvalidField', 'org.yaml:1:31: workspaces[0].tier: expected number'],
+    ['tier 9', node('tier: 9'), 'InvalidField', 'org.yaml:1:31: workspaces[0].tier: too big'],
+    ['tier -1', node('tier: -1'), 'InvalidField', 'org.yaml:1:31: workspaces[0].tier: too small'],
+    ['tier -1 in defaults', { 'org.yaml': 'defaults: { tier: -1 }' }, 'InvalidField', 'org.yaml:1:19: defaults.tier'],
+    [
+      'a flag that is none',
+      node('external: maybe'),
+      'InvalidField',
+      'workspaces[0].external: expected boolean, received string: write true or false',
+    ],
+    ['a runtime that no Runtime can have', node('runtime: Claude Code'), 'InvalidField', 'workspaces[0].runtime'],
+    ['no name', { 'org.yaml': 'workspaces: [{ role: x }]' }, 'InvalidField', 'workspaces[0].name: expected string'],
+    [
+      'an empty name',
+      { 'org.yaml': 'workspaces: [{ name: "" }]' },
+      'InvalidField',
+      'org.yaml:1:22: workspaces[0].name',
+    ],
+    [
+      'a name that is no text',
+      { 'org.yaml': 'workspaces: [{ name: 007 }]' },
+      'InvalidField',
+      'org.yaml:1:22: workspaces[0].name: expected string, received number: quote it',
+    ],
+    [
+      'a name that breaks prompts',
+      { 'org.yaml': 'workspaces: [{ name: "a & b" }]' },
+      'InvalidField',
+      'must not contain any of',
+    ],
+    [
+      'a name of two lines',
+      { 'org.yaml': 'workspaces: [{ name: "a\\nb" }]' },
+      'InvalidField',
+      'workspaces[0].name: must be one line',
+    ],
+    [
+      'twins',
+      node('children: [{ name: B }, { name: B }]'),
+      'DuplicateSibling',
+      'workspaces[0].children[1].name: "B" stands twice among its siblings',
+    ],
+    [
+      'twins to the eye',
+      { 'org.yaml': 'workspaces: [{ name: caf\u00e9 }, { name: cafe\u0301 }]' },
+      'DuplicateSibling',
+      'workspaces[1].name',
+    ],
+    [
+      'one id for two',
+      node('id: a, children: [{ name: B, id: a }]'),
+      'DuplicateId',
+      'workspaces[0].children[0].id: "a" is the id of "A" already',
+    ],
+    ['an odd id', node('id: A_1'), 'InvalidField', 'org.yaml:1:29: workspaces[0].id: "A_1" is no id'],
+    ['an unknown access', node('workspace_access: all'), 'InvalidField', 'workspaces[0].workspace_access'],
+    [
+      'access without a folder',
+      node('workspace_access: read_only'),
+      'InvalidField',
+      'workspaceAccess needs workspaceDir',
+    ],
+    [
+      'a folder of the system',
+      node('workspace_dir: /etc/x'),
+      'InvalidField',
+      'org.yaml:1:40: workspaces[0].workspace_dir: must not be in a folder of the system',
+    ],
+    [
+      'a folder from a variable',
+      node('workspace_dir: "${DIR}", workspace_access: read_only'),
+      'InvalidField',
+      'workspaces[0].workspace_dir: "${DIR}" has a variable in it',
+    ],
+    [
+      'a template from outside',
+      node('template: ../../x'),
+      'InvalidField',
+      'org.yaml:1:35: workspaces[0].template: "../../x" leaves',
+    ],
+    [
+      'files from outside',
+      node('files_dir: ../x'),
+      'IncludeEscape',
+      'org.yaml:1:36: workspaces[0].files_dir: "../x" leaves the template',
+    ],
+    ['all files', node('files_dir: .'), 'InvalidField', 'workspaces[0].files_dir: names the whole template'],
+    [
+      'a folder that is not there',
+      node('files_dir: a'),
+      'FileMissing',
+      'workspaces[0].files_dir: there is no file below "a/"',
+    ],
+    [
+      'a missing prompt',
+      node('initial_prompt_file: x.md'),
+      'FileMissing',
+      'org.yaml:1:46: workspaces[0].initial_prompt_file: "x.md" is not in the source',
+    ],
+    [
+      'a missing default prompt',
+      { 'org.yaml': 'defaults: { idle_prompt_file: x.md }\nworkspaces: [{ name: A }]' },
+      'FileMissing',
+      'org.yaml:1:31: defaults.idle_prompt_file',
+    ],
+    [
+      'a prompt from outside',
+      node('idle_prompt_file: ../x.md'),
+      'IncludeEscape',
+      'workspaces[0].idle_prompt_file: "../x.md" leaves the template',
+    ],
+    [
+      'a control character in a prompt',
+      node('system_prompt: "a\\nb\\e"'),
+      'InvalidField',
+      'line 2 of the text has the control character U+001B',
+    ],
+    [
+      'a lone CR in a prompt',
+      node('initial_prompt: "a\\rb"'),
+      'InvalidField',
+      'line 1 of the text has a carriage return without a line feed',
+    ],
+    ['a line separator in a prompt', node('idle_prompt: "a\\Lb"'), 'InvalidField', 'the control character U+2028'],
+    [
+      'a control character in a schedule',
+      node('schedules: [{ cron_expr: "* * * * *", prompt: "a\\0" }]'),
+      'InvalidField',
+      'workspaces[0].schedules[0].prompt: line 1 of the text has the control character U+0000',
+    ],
+    [
+      'a control character in a memory',
+      node('initial_memories: [{ content: "a\\e" }]'),
+      'InvalidField',
+      'workspaces[0].initial_memories[0].content',
+    ],
+    [
+      'a plugin from outside',
+      node('plugins: [../../x]'),
+      'InvalidField',
+      'org.yaml:1:35: workspaces[0].plugins[0]: "../../x" is neither the name of a plugin',
+    ],
+    [
+      'an address of this machine',
+      node('external: true, url: "http://127.0.0.1:8080"'),
+      'InvalidField',
+      'workspaces[0].url: 127.0.0.1 is no place for an agent',
+    ],
+    [
+      'an address of another kind',
+      node('external: true, url: "file:///x"'),
+      'InvalidField',
+      'workspaces[0].url: is no http or https address',
+    ],
+    [
+      'an address with credentials',
+      node('external: true, url: "https://a:b@c.example"'),
+      'InvalidField',
+      'workspaces[0].url: must not carry credentials',
+    ],
+    ['an empty any_of', { 'org.yaml': 'required_env: [{ any_of: [] }]' }, 'InvalidField', 'required_env[0].any_of'],
+    [
+      'a lower-case variable',
+      { 'org.yaml': 'required_env: [lower]' },
+      'InvalidField',
+      'org.yaml:1:16: required_env[0]: "lower" is no variable name',
+    ],
+    [
+      'an odd one of a group',
+      node('recommended_env: [{ any_of: [A, B-C] }]'),
+      'InvalidField',
+      'workspaces[0].recommended_env[0]: "B-C" is no variable name',
+    ],
+    [
+      'a repository without a pin',
+      { 'org.yaml': 'workspaces: [!external { repo: "https://git.example/o/r", ref: main, path: a.yaml }]' },
+      'InvalidField',
+      'org.yaml:1:24: !external takes a pinned ref',
+    ],
+  ] as const)('%s', (_what, files, code, text) => {
+    const error = refusal(() => render(files))
+    expect(error.message).toContain(text)
+    expect(error.code).toBe(code)
+    expect(error.message).not.toMatch(/[\n\r]/)
+    // Beside a missing file, everything has a place.
+    if (code !== 'SourceInvalid' && !error.message.startsWith('the template:'))
+      expect(error.place?.line).toBeGreaterThan(0)
+  })
+
+  it.each([
+    ['a secret', 'secret-value-1234'],
+    ['a token', 'gho_abcdef'],
+  ])('never tells %s that stands in a channel', (_what, secret) => {
+    const { warnings } = render(node(`channels: [{ type: discord, config: { webhook_url: ${secret} } }]`))
+    expect(JSON.stringify(warnings)).not.toContain(secret)
+  })
+
+  it('too deep or too wide', () => {
+    let tall: object = { name: 'end' }
+    for (let i = 0; i < 3000; i++) tall = { name: `${i}`, children: [tall] }
+    expect(refusal(() => inline({ workspaces: [tall] }))).toMatchObject({ code: 'DepthExceeded' })
+    const wide = Array.from({ length: 5001 }, (_, i) => ({ name: `${i}` }))
+    expect(refusal(() => inline({ workspaces: wide })).message).toBe('workspaces: more than 5000 nodes in all')
+  })
+
+  it('bigger than its parts may be', () => {
+    const prompt = 'x'.repeat(99_000)
+    const schedules = Array.from({ length: 80 }, (_, i) => ({
+      name: `${i}`,
+      cron_expr: '* * * * *',
+      prompt: 'y'.repeat(16_000),
+    }))
+    expect(refusal(() => inline({ workspaces: [{ name: 'A', schedules }] }))).toMatchObject({ code: 'TooLarge' })
+    const nodes = Array.from({ length: 1500 }, (_, i) => ({ name: `${i}` }))
+    expect(refusal(() => inline({ defaults: { initial_prompt: prompt }, workspaces: nodes })).message).toContain(
+      'the tree has more than',
+    )
+    const files = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`a/${i}`, 'x'.repeat(100_000)]))
+    expect(refusal(() => render({ ...node('files_dir: a'), ...files })).message).toContain(
+      'its files have 1000010 bytes, more than 921600',
+    )
+  })
+})
+
+describe('a template is taken, with a warning', () => {
+  it.each([
+    ['an unknown key', 'parent: x', 'UnknownKey', '"parent" is no key that anything reads'],
+    ['a secret list', 'secrets: [x]', 'UnknownKey', 'say it by spec.secretsFrom of the OrgImport'],
+    ['yes for true', 'external: yes', 'Yaml11Boolean', 'write true or false'],
+    ['off for false', 'spawning: off', 'Yaml11Boolean', 'write true or false'],
+    ['a canvas on a child', 'children: [{ name: B, canvas: { x: 1 } }]', 'IgnoredCanvas', 'canvas is of roots only'],
+    ['a folder that is not mounted', 'workspace_dir: /srv/x', 'IneffectiveWorkspaceDir', 'workspace_access is none'],
+    ['an unquoted opt-out', 'plugins: [!x ]', 'UnquotedOptOut', 'write "!x"'],
+    ['a long role', `role: ${'x'.repeat(1001)}`, 'RoleCut', 'cut to 1000 characters'],
+    [
+      'an address of an agent of ours',
+      'url: "https://a.example"',
+      'IneffectiveField',
+      'url is of external agents only',
+    ],
+    [
+      'a bad cron',
+      'schedules: [{ name: s, cron_expr: "61 * * * *", prompt: x }]',
+      'ScheduleSkipped',
+      'schedule "s" is left out',
+    ],
+    ['a nickname', 'schedules: [{ cron_expr: "@daily", prompt: x }]', 'ScheduleSkipped', 'has not five fields'],
+    ['six fields', 'schedules: [{ cron_expr: "* * * * * *", prompt: x }]', 'ScheduleSkipped', 'has not five fields'],
+    ['no cron', 'schedules: [{ prompt: x }]', 'ScheduleSkipped', 'schedule "1" is left out'],
+    ['a day that never comes', 'schedules: [{ cron_expr: "0 0 30 2 *", prompt: x }]', 'ScheduleSkipped', 'never comes'],
+    [
+      'a bad zone',
+      'schedules: [{ cron_expr: "* * * * *", timezone: Mars/X, prompt: x }]',
+      'ScheduleSkipped',
+      'no IANA time zone',
+    ],
+    ['an empty prompt', 'schedules: [{ cron_expr: "* * * * *", prompt: " " }]', 'ScheduleSkipped', 'it has no prompt'],
+    [
+      'a missing prompt file',
+      'schedules: [{ cron_expr: "* * * * *", prompt_file: x.md }]',
+      'ScheduleSkipped',
+      '"x.md" is not in the source',
+    ],
+    [
+      'two prompts',
+      'schedules: [{ cron_expr: "* * * * *", prompt: x, prompt_file: y.md }]',
+      'IneffectiveField',
+      'prompt_file is not read',
+    ],
+    ['a channel without a type', 'channels: [{ config: { a: b } }]', 'ChannelSkipped', 'it has no type'],
+    ['a channel of another type', 'channels: [{ type: irc }]', 'ChannelSkipped', 'its type is not known'],
+    [
+      'a channel without settings',
+      'channels: [{ type: telegram, env: { a: b } }]',
+      'ChannelSkipped',
+      'it has no bot_token',
+    ],
+    [
+      'a secret in clear',
+      'channels: [{ type: discord, config: { webhook_url: "https://discord.com/api/webhooks/1/x" } }]',
+      'ChannelSkipped',
+      'its webhook_url is a secret: write ${A_NAME}',
+    ],
+    [
+      'a variable within a text',
+      'channels: [{ type: telegram, config: { bot_token: "x${A}" } }]',
+      'ChannelSkipped',
+      'a variable stands alone',
+    ],
+    [
+      'a memory of another scope',
+      'initial_memories: [{ content: x, scope: galaxy }]',
+      'MemorySkipped',
+      '"GALAXY" is not LOCAL, TEAM or GLOBAL',
+    ],
+    ['an empty memory', 'initial_memories: [{ scope: TEAM }]', 'MemorySkipped', 'it is empty'],
+    ['a long memory', `initial_memories: [{ content: "${'ü'.repeat(50_001)}" }]`, 'MemoryCut', 'cut to 100000 bytes'],
+  ] as const)('%s', (_what, text, code, message) => {
+    const { warnings } = render(node(text))
+    const found = warnings.find((warning) => warning.code === code)
+    expect(found?.message).toContain(message)
+    if (code !== 'UnquotedOptOut') expect(found?.message).toMatch(/ \(org\.yaml:1:\d+\)$/)
+  })
+})

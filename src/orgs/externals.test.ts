@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest'
+import type { Sources } from './file-tree.ts'
+import { OrgError } from './org-error.ts'
+import { externalsNeeded, type OrgSource } from './source.ts'
+import { renderOrg } from './tree.ts'
+
+const commit = 'a1b2c3d4e5f60718293a4b5c6d7e8f9001122334'
+const folder = `.external/git.example/org/teams/${commit}`
+const include = (path: string, repo = 'https://git.example/org/teams', ref = commit) =>
+  `!external { repo: "${repo}", ref: "${ref}", path: "${path}" }`
+const source = (files: Record<string, string>, externals: Record<string, Record<string, string>> = {}): OrgSource => ({
+  kind: 'files',
+  files: new Map(Object.entries(files)),
+  entry: 'org.yaml',
+  externals: new Map(
+    Object.entries(externals).map(([at, texts]): [string, Sources] => [at, new Map(Object.entries(texts))]),
+  ),
+})
+const render = (of: OrgSource) => renderOrg(of, { importUid: 'uid' })
+
+const org = { 'org.yaml': `workspaces:\n  - name: Lead\n    children:\n      - ${include('dev/team.yaml')}\n` }
+const teams = {
+  'dev/team.yaml': 'name: Dev\nfiles_dir: roles/dev\nchildren:\n  - !include ../roles/qa.yaml',
+  'roles/qa.yaml': 'name: QA\nsystem_prompt: test',
+  'roles/dev/system-prompt.md': 'build',
+}
+
+describe('a template that refers to another repository', () => {
+  it('says what it needs, and says nothing more once it is there', () => {
+    expect(externalsNeeded(source(org))).toEqual([
+      { url: 'https://git.example/org/teams', commit, folder, askedAt: 'org.yaml:4:19' },
+    ])
+    expect(externalsNeeded(source(org, { [folder]: teams }))).toEqual([])
+    expect(externalsNeeded({ kind: 'inline', template: {} })).toEqual([])
+  })
+
+  it('is not read without it', () => {
+    expect(() => render(source(org))).toThrow(expect.objectContaining({ code: 'ExternalMissing' }))
+    expect(() => render(source(org))).toThrow(
+      `org.yaml:4:19: https://git.example/org/teams at ${commit} was not brought`,
+    )
+  })
+
+  it('has what stands there in its tree: includes and role folders are of that repository', () => {
+    const { nodes, warnings } = render(
+      source({ ...org, 'roles/dev/system-prompt.md': 'not this' }, { [folder]: teams }),
+    )
+    expect(nodes.map(({ path, files }) => [path, [...files]])).toEqual([
+      ['Lead', []],
+      ['Lead/Dev', [['system-prompt.md', 'build']]],
+      ['Lead/Dev/QA', [['system-prompt.md', 'test']]],
+    ])
+    expect(warnings).toEqual([])
+  })
+
+  it('finds what that one needs in turn, four deep at most', () => {
+    const next = (i: number) => ({ 'a.yaml': `- name: N${i}\n- name: M\n` })
+    const chain = (i: number) => `.external/git.example/org/r${i}/${commit}`
+    const files = { 'org.yaml': `workspaces: ${include('a.yaml', 'https://git.example/org/r0')}` }
+    const there: Record<string, Record<string, string>> = {}
+    for (let i = 0; i < 4; i++) {
+      expect(externalsNeeded(source(files, there)).map((each) => each.folder)).toEqual([chain(i)])
+      there[chain(i)] = { 'a.yaml': include('a.yaml', `https://git.example/org/r${i + 1}`) }
+    }
+    there[chain(3)] = next(3)
+    expect(render(source(files, there)).nodes.map(({ path }) => path)).toEqual(['N3', 'M'])
+    there[chain(3)] = { 'a.yaml': include('a.yaml', 'https://git.example/org/r4') }
+    there[chain(4)] = next(4)
+    expect(() => render(source(files, there))).toThrow('more than 4 repositories inside one another')
+  })
+
+  it.each([
+    ['a way out of that repository', { 'dev/team.yaml': '!include ../../../../x.yaml' }, '"../../../../x.yaml" leaves'],
+    ['a role folder outside of it', { 'dev/team.yaml': 'name: A\nfiles_dir: ../x' }, '"../x" is no folder inside'],
+    ['a file that it has not', { 'x.yaml': '' }, `"${folder}/dev/team.yaml" is not in the source`],
+    ['itself', { 'dev/team.yaml': '- !include team.yaml' }, 'includes itself'],
+  ])('refuses %s', (_what, there, text) => {
+    const attempt = () => render(source(org, { [folder]: there }))
+    expect(attempt).toThrow(OrgError)
+    expect(attempt).toThrow(text)
+  })
+})
+
+it.each([
+  ['a branch', include('a.yaml', 'https://git.example/o/r', 'main'), 'takes a pinned ref'],
+  ['another protocol', include('a.yaml', 'git://git.example/o/r'), 'needs a whole address'],
+  ['a file', include('a.yaml', 'file:///etc'), 'needs a whole address'],
+  ['a user', include('a.yaml', 'https://me@git.example/o/r'), 'needs a whole address'],
+  ['a port', include('a.yaml', 'https://git.example:22/o/r'), 'needs a whole address'],
+  ['dots', include('a.yaml', 'https://git.example/o/../r'), 'needs a whole address'],
+  ['no host', include('a.yaml', 'o/r'), 'needs a whole address'],
+  ['a path out of it', include('../a.yaml'), '"../a.yaml" is no path inside'],
+  ['an absolute path', include('/a.yaml'), '"/a.yaml" is no path inside'],
+  ['no path', '!external { repo: o/r, ref: x }', 'takes repo, ref and path'],
+  ['a text', '!external a.yaml', 'takes repo, ref and path'],
+  ['another key', '!external { repo: o/r, branch: x }', 'has no "branch"'],
+])('refuses %s', (_what, text, message) => {
+  const attempt = () => externalsNeeded(source({ 'org.yaml': `workspaces: ${text}` }))
+  expect(attempt).toThrow(expect.objectContaining({ code: 'InvalidField' }))
+  expect(attempt).toThrow(message)
+})
+
+it('takes the host apart from the repository, and a name that ends in .git', () => {
+  const text = `!external { url: "https://git.example/", repo: org/teams.git, ref: ${commit}, path: a.yaml }`
+  expect(externalsNeeded(source({ 'org.yaml': `workspaces: ${text}` })).map((each) => each.folder)).toEqual([folder])
+})

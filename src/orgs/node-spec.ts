@@ -1,0 +1,104 @@
+/** The part of a Workspace's spec that the template decides. */
+import { workspaceSpec } from '../api/workspace.ts'
+import type { OrgMemory } from '../api/org-template.ts'
+import type { Point } from './layout.ts'
+import { limits } from './limits.ts'
+import { memoriesOf, type NodeMemory } from './memories.ts'
+import type { Scope } from './scope.ts'
+import { schedulesOf, type NodeSchedule } from './schedules.ts'
+import { resolvePath } from './source-path.ts'
+
+export interface NodeSpec {
+  readonly displayName: string
+  readonly role?: string
+  readonly runtime?: string
+  readonly template?: { readonly ref: string }
+  readonly model?: string
+  readonly tier?: number
+  readonly backend?: 'external'
+  readonly workspaceDir?: string
+  readonly workspaceAccess?: 'read_only' | 'read_write'
+  readonly maxConcurrentTasks?: number
+  readonly schedules?: readonly NodeSchedule[]
+  readonly memories?: readonly NodeMemory[]
+  readonly categoryRouting?: Readonly<Record<string, readonly string[]>>
+  readonly canvas: Point
+}
+
+/** All but the canvas, which depends on the whole tree. */
+export type PlainSpec = Omit<NodeSpec, 'canvas'>
+
+/** `global`: memories that this node keeps for all. Throws an OrgError for what no Workspace may say. */
+export function specOf(scope: Scope, global: readonly OrgMemory[]): PlainSpec {
+  const { node, merged, at, refuse } = scope
+  const { runtime, model, tier, categoryRouting } = merged
+  const [role, template] = [roleOf(scope), templateOf(scope)]
+  const [schedules, memories] = [schedulesOf(scope), memoriesOf(scope, global)]
+  const tasks = node.max_concurrent_tasks ?? 0
+  const spec = {
+    displayName: node.name,
+    ...(role === '' ? {} : { role }),
+    ...(runtime === undefined ? {} : { runtime }),
+    ...(template === undefined ? {} : { template: { ref: template } }),
+    ...(model === undefined ? {} : { model }),
+    ...(tier === undefined ? {} : { tier }),
+    ...(node.external === true ? { backend: 'external' as const } : {}),
+    ...workspaceFolder(scope),
+    ...(tasks > 1 ? { maxConcurrentTasks: tasks } : {}),
+    ...(schedules.length === 0 ? {} : { schedules }),
+    ...(memories.length === 0 ? {} : { memories }),
+    ...(Object.keys(categoryRouting).length === 0 ? {} : { categoryRouting }),
+  }
+  const canvas = node.canvas && { x: node.canvas.x ?? 0, y: node.canvas.y ?? 0 }
+  const checked = workspaceSpec.safeParse(canvas === undefined ? spec : { ...spec, canvas })
+  const fault = checked.error?.issues[0]
+  if (fault !== undefined) refuse('InvalidField', [...at, ...fault.path.map(templateKey)], fault.message)
+  const bytes = Buffer.byteLength(JSON.stringify(spec))
+  if (bytes > limits.specBytes)
+    refuse('TooLarge', at, `its schedules and memories have ${bytes} bytes, more than ${limits.specBytes}`)
+  return spec
+}
+
+const longestRole = 1000
+
+function roleOf({ node, at, path, warnings }: Scope): string {
+  const characters = Array.from(node.role?.trim().replaceAll('\r\n', '\n') ?? '')
+  if (characters.length <= longestRole) return characters.join('')
+  warnings.add('RoleCut', path, `the role is cut to ${longestRole} characters`, [...at, 'role'])
+  return `${characters.slice(0, longestRole - 1).join('')}…`
+}
+
+function templateOf({ node, at, refuse }: Scope): string | undefined {
+  const template = node.template?.trim() ?? ''
+  if (template === '') return undefined
+  if (template.startsWith('/') || resolvePath('', template) === undefined)
+    refuse('InvalidField', [...at, 'template'], `"${template}" leaves the folder of templates`)
+  return template
+}
+
+/** Without access the folder is never mounted; it is kept where it could be, for the day access is given. */
+function workspaceFolder({
+  node,
+  at,
+  path,
+  refuse,
+  warnings,
+}: Scope): Pick<NodeSpec, 'workspaceDir' | 'workspaceAccess'> {
+  const [access, folder] = [node.workspace_access ?? 'none', node.workspace_dir ?? '']
+  const here = [...at, 'workspace_dir']
+  if (access !== 'none') {
+    if (folder.includes('$'))
+      refuse('InvalidField', here, `"${folder}" has a variable in it: write the folder out, nothing is put in here`)
+    return { workspaceAccess: access, ...(folder === '' ? {} : { workspaceDir: folder }) }
+  }
+  if (folder === '') return {}
+  const why = node.external === true ? 'an external agent has none' : 'workspace_access is none'
+  warnings.add('IneffectiveWorkspaceDir', path, `workspace_dir "${folder}" is not mounted: ${why}`, here)
+  return folder.includes('$') || node.external === true ? {} : { workspaceDir: folder }
+}
+
+/** The key of the template that became this field of the spec. */
+const templateKey = (field: PropertyKey): PropertyKey => {
+  if (typeof field !== 'string') return field
+  return field === 'displayName' ? 'name' : field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}

@@ -1,0 +1,26 @@
+/** Texts that agents are told: given as they are, or as a file of the source. */
+import type { Refuse } from './check.ts'
+import type { FileTree } from './file-tree.ts'
+import type { Path } from './org-error.ts'
+import { resolvePath } from './source-path.ts'
+import { flawOf } from './source-text.ts'
+
+/** The text as it is told: lines end in a line feed. A control character once made agents crash at every start. */
+export function checkedText(text: string, at: Path, refuse: Refuse): string {
+  const lines = text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n')
+  const flaw = flawOf(lines, 'prompt')
+  if (flaw === undefined) return lines
+  const line = lines.slice(0, flaw.offset).split('\n').length
+  return refuse('InvalidField', at, `line ${line} of the text has ${flaw.what}`)
+}
+
+/** The path of a file that is named from `folder`; refused when it leaves the template. */
+export function fileNamed(name: string, folder: string, at: Path, refuse: Refuse): string {
+  return resolvePath(folder, name) ?? refuse('IncludeEscape', at, `"${name}" leaves the template`)
+}
+
+/** The text of that file, which must be there. */
+export function readPrompt(files: FileTree, name: string, folder: string, at: Path, refuse: Refuse): string {
+  const path = fileNamed(name, folder, at, refuse)
+  return files.text(path) ?? refuse('FileMissing', at, `"${path}" is not in the source`)
+}

@@ -1,0 +1,209 @@
+/** Down the tree, parents first: every node judged, merged and named. */
+import type { EnvRequirement, OrgNode as TemplateNode, OrgTemplate } from '../api/org-template.ts'
+import { channelsOf, type NodeChannel } from './channels.ts'
+import type { Refuse } from './check.ts'
+import { envNamePattern, namesOf, type EnvAsk } from './env.ts'
+import type { FileTree } from './file-tree.ts'
+import type { Box, Point } from './layout.ts'
+import { limits } from './limits.ts'
+import { effective } from './merge.ts'
+import { nodePath, ownedName } from './names.ts'
+import { bytesOf, filesOf, roleFolder } from './node-files.ts'
+import { specOf, type PlainSpec } from './node-spec.ts'
+import type { Path } from './org-error.ts'
+import { mergePlugins } from './plugins.ts'
+import type { Scope } from './scope.ts'
+import type { Warnings } from './warnings.ts'
+
+/** A node before it is placed. */
+export interface Draft {
+  readonly path: string
+  readonly parentPath: string | undefined
+  readonly id: string | undefined
+  readonly name: string
+  readonly spec: PlainSpec
+  readonly files: ReadonlyMap<string, string>
+  readonly idleIntervalSeconds: number | undefined
+  readonly plugins: readonly string[]
+  readonly channels: readonly NodeChannel[]
+  readonly url: string | undefined
+}
+
+/** A node that was not left out, and where it stands. */
+export interface Visited extends Box {
+  readonly node: TemplateNode
+  /** In the template. */
+  readonly place: Path
+  readonly path: string
+  readonly draft: Draft
+  readonly at: Point | undefined
+  readonly children: readonly Visited[]
+}
+
+export interface WalkInputs {
+  readonly template: OrgTemplate
+  readonly importUid: string
+  readonly exclude: ReadonlySet<string>
+  readonly files: FileTree
+  readonly parsed: ReadonlySet<string>
+  readonly refuse: Refuse
+  readonly warnings: Warnings
+}
+
+export class Walk {
+  readonly asks: EnvAsk[] = []
+  /** Parents before their children. */
+  readonly visited: Visited[] = []
+  readonly #inputs: WalkInputs
+  readonly #names = new Set<string>()
+  readonly #ids = new Map<string, string>()
+  readonly #excluded = new Set<string>()
+  #bytes = 0
+  #isFirst = true
+
+  constructor(inputs: WalkInputs) {
+    this.#inputs = inputs
+  }
+
+  roots(): readonly Visited[] {
+    const { template, exclude, warnings } = this.#inputs
+    this.#ask(undefined, template, [])
+    const roots = this.#siblings(template.workspaces ?? [], ['workspaces'], undefined)
+    for (const path of exclude)
+      if (!this.#excluded.has(path)) warnings.add('UnknownNode', path, 'spec.exclude names no node of the template')
+    return roots
+  }
+
+  #siblings(nodes: readonly TemplateNode[], at: Path, parent: string | undefined): Visited[] {
+    const seen = new Set<string>()
+    return nodes.flatMap((node, i) => {
+      const here = [...at, i]
+      const path = nodePath(parent, node.name)
+      if (node.spawning === false) return []
+      if (this.#inputs.exclude.has(path)) {
+        this.#excluded.add(path)
+        return []
+      }
+      // Two ways to write one letter look the same to people.
+      const name = node.name.normalize('NFC')
+      if (seen.has(name))
+        this.#inputs.refuse('DuplicateSibling', [...here, 'name'], `"${node.name}" stands twice among its siblings`)
+      seen.add(name)
+      return [this.#node(node, here, path, parent)]
+    })
+  }
+
+  #node(node: TemplateNode, at: Path, path: string, parentPath: string | undefined): Visited {
+    const { files, refuse, warnings, template } = this.#inputs
+    const merged = effective(node, template.defaults ?? {})
+    this.#ask(path, node, at)
+    const folder = roleFolder(node, at, files, refuse)
+    const scope: Scope = { node, merged, at, path, folder, files, parsed: this.#inputs.parsed, refuse, warnings }
+    const global = this.#isFirst ? (template.global_memories ?? []) : []
+    this.#isFirst = false
+    const draft: Draft = {
+      path,
+      parentPath,
+      id: this.#id(scope),
+      name: this.#name(path, node.name),
+      spec: specOf(scope, global),
+      files: filesOf(scope),
+      idleIntervalSeconds: idleInterval(scope),
+      plugins: this.#plugins(scope),
+      channels: channelsOf(scope),
+      url: urlOf(scope),
+    }
+    this.#weigh(draft, at)
+    if (parentPath !== undefined && node.canvas !== undefined)
+      warnings.add('IgnoredCanvas', path, 'canvas is of roots only: below them there is a grid', [...at, 'canvas'])
+    const corner =
+      parentPath === undefined && node.canvas ? { x: node.canvas.x ?? 0, y: node.canvas.y ?? 0 } : undefined
+    const children: Visited[] = []
+    const visited = { node, place: at, path, draft, at: corner, children }
+    this.visited.push(visited)
+    children.push(...this.#siblings(node.children ?? [], [...at, 'children'], path))
+    return visited
+  }
+
+  #plugins({ node, at, path, refuse, warnings }: Scope): readonly string[] {
+    const defaults = { entries: this.#inputs.template.defaults?.plugins ?? [], at: ['defaults', 'plugins'] }
+    return mergePlugins(defaults, { entries: node.plugins ?? [], at: [...at, 'plugins'] }, refuse, (entry, here) =>
+      warnings.add('IneffectiveOptOut', here[0] === 'defaults' ? '' : path, `"${entry}" takes nothing away`, here),
+    )
+  }
+
+  #weigh({ spec, files }: Draft, at: Path) {
+    this.#bytes += bytesOf(files) + JSON.stringify(spec).length
+    if (this.#bytes > limits.orgBytes)
+      this.#inputs.refuse('TooLarge', at, `the tree has more than ${limits.orgBytes} bytes, files included`)
+  }
+
+  #ask(
+    node: string | undefined,
+    from: { required_env?: EnvRequirement[] | undefined; recommended_env?: EnvRequirement[] | undefined },
+    at: Path,
+  ) {
+    const read = (key: 'required_env' | 'recommended_env') => {
+      const list = from[key] ?? []
+      for (const [i, requirement] of list.entries())
+        for (const name of namesOf(requirement))
+          if (!envNamePattern.test(name))
+            this.#inputs.refuse(
+              'InvalidField',
+              [...at, key, i],
+              `"${name}" is no variable name: capitals, digits and "_"`,
+            )
+      return list
+    }
+    this.asks.push({ node, required: read('required_env'), recommended: read('recommended_env') })
+  }
+
+  #id({ node, at, path, refuse }: Scope): string | undefined {
+    const { id } = node
+    if (id === undefined || id === '') return undefined
+    const here = [...at, 'id']
+    if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(id))
+      refuse('InvalidField', here, `"${id}" is no id: small letters and digits, with single dashes between them`)
+    const other = this.#ids.get(id)
+    if (other !== undefined) refuse('DuplicateId', here, `"${id}" is the id of "${other}" already`)
+    this.#ids.set(id, path)
+    return id
+  }
+
+  #name(path: string, displayName: string): string {
+    let name = ownedName(this.#inputs.importUid, path, displayName)
+    for (let again = 1; this.#names.has(name); again++)
+      name = ownedName(this.#inputs.importUid, `${path}\n${again}`, displayName)
+    this.#names.add(name)
+    return name
+  }
+}
+
+function idleInterval({ node, merged, at, path, warnings }: Scope): number | undefined {
+  if (merged.idlePrompt !== undefined) return merged.idleIntervalSeconds
+  if ((node.idle_interval_seconds ?? 0) > 0)
+    warnings.add('IneffectiveField', path, 'idle_interval_seconds without an idle prompt does nothing', [
+      ...at,
+      'idle_interval_seconds',
+    ])
+  return undefined
+}
+
+/** What no agent of somebody else is at. Addresses behind names are judged when they are connected to. */
+const ownHost = /^(localhost|.*\.localhost|127\..*|0\..*|169\.254\..*|\[::1?\]|metadata\..*)$/
+
+function urlOf({ node, at, path, refuse, warnings }: Scope): string | undefined {
+  const given = node.url?.trim() ?? ''
+  if (given === '') return undefined
+  const here = [...at, 'url']
+  if (node.external !== true) {
+    warnings.add('IneffectiveField', path, 'url is of external agents only (external: true)', here)
+    return undefined
+  }
+  const url = URL.parse(given)
+  if (url === null || !/^https?:$/.test(url.protocol))
+    return refuse('InvalidField', here, 'is no http or https address')
+  if (url.username !== '' || url.password !== '') return refuse('InvalidField', here, 'must not carry credentials')
+  if (ownHost.test(url.hostname)) return refuse('InvalidField', here, `${url.hostname} is no place for an agent`)
+  return url.href
+}

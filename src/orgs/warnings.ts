@@ -1,0 +1,36 @@
+/** What a person should know of a template and that does not stop the import. */
+import { oneLine, showPlace, type OrgWarning, type OrgWarningCode, type Path, type Place } from './org-error.ts'
+
+/** Warnings of one code that are told one by one: a thousand nodes with one mistake are one mistake. */
+const told = 10
+
+export class Warnings {
+  readonly #placeOf: (path: Path) => Place | undefined
+  readonly #list: OrgWarning[] = []
+  readonly #counts = new Map<OrgWarningCode, number>()
+
+  constructor(placeOf: (path: Path) => Place | undefined) {
+    this.#placeOf = placeOf
+  }
+
+  /** `at` is where in the template; its place ends the message. */
+  add(code: OrgWarningCode, path: string, message: string, at?: Path): void {
+    const count = (this.#counts.get(code) ?? 0) + 1
+    this.#counts.set(code, count)
+    if (count > told) return
+    const place = at && this.#placeOf(at)
+    const whole = oneLine(place === undefined ? message : `${message} (${showPlace(place)})`)
+    this.#list.push({ code, path: oneLine(path), message: whole })
+  }
+
+  count(code: OrgWarningCode): number {
+    return this.#counts.get(code) ?? 0
+  }
+
+  all(): readonly OrgWarning[] {
+    const rest = [...this.#counts].flatMap(([code, count]): OrgWarning[] =>
+      count > told ? [{ code, path: '', message: `and ${count - told} more of this kind` }] : [],
+    )
+    return [...this.#list, ...rest]
+  }
+}
