@@ -8,7 +8,7 @@ import { fenced, type Answer, type Statement } from './statement.ts'
 const milliseconds = (expression: string) => `(date_part('epoch', ${expression}) * 1000)`
 
 /** Three looks into two small indexes: not reckoned yet, due, and reckoned from a time that is yet to come (again). */
-const dueNow = `
+export const dueNow = `
   SELECT s.id, s.cron_expr AS cron, s.timezone, s.next_run_at::text AS seen,
     COALESCE(s.next_run_at <= now() AND s.reckoned_from <= now(), false) AS due,
     CASE WHEN s.next_run_at IS NULL THEN LEAST(s.reckoned_from, now()) ELSE now() END AS "from"
