@@ -16,6 +16,8 @@ export interface Target {
   readonly image: string
   /** Ends the instance from outside; gives back when (performance.now) that was done. */
   kill(uid: string): Promise<number>
+  /** A reference to an image that is nowhere. Absent where instances need none. */
+  readonly missingImage?: string
   /** Everything of that uid that exists, in words: `container`, `volume configs`, `process 4242`, `folder`. */
   things(uid: string): Promise<string[]>
   close(): Promise<void>
@@ -188,7 +190,10 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       const uid = fresh()
       const foreign = target.foreign()
       const theirs = await foreign.ensure(specOf(target.image, uid), never)
-      const before = await target.things(uid)
+      const before = await until('it is there to be seen', async () => {
+        const things = await target.things(uid)
+        return things.some((thing) => /^(container|process|instance)/.test(thing)) && things
+      })
       expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
       await expect(target.backend.ensure(specOf(target.image, uid), never)).rejects.toMatchObject({
         name: 'Terminal',
@@ -201,6 +206,30 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       expect(await target.things(uid)).toEqual(before)
       expect(await state(foreign, uid, 'running')).toMatchObject({ id: (theirs as { id: string }).id })
       await gone(foreign, uid, 'delete')
+    })
+
+    test('an image that is there is prepared, any number of times, and one that is nowhere is told', async () => {
+      const spec = specOf(target.image, fresh())
+      for (let twice = 0; twice < 2; twice++) await target.backend.prepare(spec, never)
+      const { missingImage: image } = target
+      if (image === undefined) return
+      const uid = fresh()
+      const refusal = { name: 'Terminal', reason: 'ImageMissing', message: expect.stringContaining(`"${image}"`) }
+      for (let twice = 0; twice < 2; twice++) {
+        await expect(target.backend.prepare({ image }, never)).rejects.toMatchObject(refusal)
+        await expect(target.backend.ensure(specOf(image, uid), never)).rejects.toMatchObject(refusal)
+      }
+      expect(await target.things(uid)).toEqual([])
+    })
+
+    test('what does not exist is not adopted', async () => {
+      const uid = fresh()
+      for (let twice = 0; twice < 2; twice++)
+        await expect(target.backend.adopt(refOf(uid), 'f'.repeat(64), never)).rejects.toMatchObject({
+          name: 'Terminal',
+          reason: 'AdoptionRefused',
+        })
+      expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
     })
 
     test.each(['../../etc/passwd', '.auth_token'])('the file %s is refused and nothing is made', async (path) => {

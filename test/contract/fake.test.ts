@@ -1,6 +1,9 @@
+import { expect, test } from 'vitest'
 import type { InstanceSpec } from '../../src/backends/backend.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
-import { backendContract, type Target } from './backend.contract.ts'
+import { RetryAfter } from '../../src/errors.ts'
+import { adoptionContract, type TargetWithStrangers } from './adoption.contract.ts'
+import { backendContract, never, specOf } from './backend.contract.ts'
 
 /** Plays the probe: says what it would have found, and leaves when it is told to. */
 function play(backend: () => FakeBackend, spec: InstanceSpec): void {
@@ -17,14 +20,17 @@ function play(backend: () => FakeBackend, spec: InstanceSpec): void {
   if (code !== undefined) backend().kill(uid, Number(code))
 }
 
-for (const slowRemoval of [false, true])
-  backendContract(slowRemoval ? 'slow fake' : 'fake', async (): Promise<Target> => {
+for (const slowRemoval of [false, true]) {
+  const open = async (): Promise<TargetWithStrangers> => {
     const backend: FakeBackend = new FakeBackend({ slowRemoval, onRunning: (spec) => play(() => backend, spec) })
+    backend.setImage('nowhere:1', 'missing')
     return {
       backend,
       reopen: () => backend.seenBy('fake'),
       foreign: () => backend.seenBy('another'),
       image: '',
+      missingImage: 'nowhere:1',
+      stranger: async () => ({ id: backend.stranger(), end: async () => {} }),
       kill: async (uid) => {
         const at = performance.now()
         backend.kill(uid)
@@ -36,4 +42,20 @@ for (const slowRemoval of [false, true])
       ],
       close: async () => {},
     }
-  })
+  }
+  backendContract(slowRemoval ? 'slow fake' : 'fake', open)
+  adoptionContract(slowRemoval ? 'slow fake' : 'fake', open)
+}
+
+test('a slow image is pulled once, for everyone, until it is there', async () => {
+  const backend = new FakeBackend()
+  backend.setImage('slow:1', 'slow')
+  const ask = () => backend.prepare({ image: 'slow:1' }, never)
+  for (let each = 0; each < 3; each++) await expect(ask()).rejects.toBeInstanceOf(RetryAfter)
+  await expect(backend.ensure(specOf('slow:1', 'u'), never)).rejects.toBeInstanceOf(RetryAfter)
+  expect(backend.pulls.get('slow:1')).toBe(1)
+  backend.setImage('slow:1', 'there')
+  await ask()
+  backend.setImage('closed:1', 'unauthorized')
+  await expect(backend.prepare({ image: 'closed:1' }, never)).rejects.toMatchObject({ reason: 'ImageUnauthorized' })
+})

@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import { describe } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
 import { buildNodeImage } from '../../src/dev/agent-image.ts'
-import { backendContract, never, type Target } from '../contract/backend.contract.ts'
+import { adoptionContract, type TargetWithStrangers } from '../contract/adoption.contract.ts'
+import { backendContract, never } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 
 const program = readFileSync(join(import.meta.dirname, '../contract/probe.mjs'), 'utf8')
 
 describe.skipIf(!engineAnswers)('with an engine', () => {
-  backendContract('docker', async (): Promise<Target> => {
+  const target = async (): Promise<TargetWithStrangers> => {
     const image = await buildNodeImage({ docker, name: 'molecule-probe', program })
     const run = randomUUID()
     const open = (operatorInstance: string) => new DockerBackend({ host, operatorInstance })
@@ -20,9 +21,24 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
       reopen: () => open(`mine-${run}`),
       foreign: () => another,
       image,
+      missingImage: 'no-such-image:1',
+      stranger: async () => {
+        // As the system before made them: its label, its names, and an engine that restarts.
+        const container = await docker.createContainer({
+          name: `ws-${randomUUID().slice(0, 12)}`,
+          Image: image,
+          Entrypoint: ['/usr/bin/node', '-e', 'setInterval(() => {}, 1 << 30)'],
+          Cmd: [],
+          Labels: { 'molecule.platform.managed': 'true' },
+          HostConfig: { RestartPolicy: { Name: 'unless-stopped' } },
+        })
+        await container.start()
+        return { id: container.id, end: () => container.remove({ force: true }).catch(() => undefined) }
+      },
       kill: async (uid) => {
         // The engine answers once the container is dead: how long it takes for that is its own matter.
-        await docker.getContainer(`ws-${uid}`).kill()
+        const [found] = await docker.listContainers({ filters: { name: [uid] } })
+        await docker.getContainer(found?.Id ?? '').kill()
         return performance.now()
       },
       things: async (uid) => {
@@ -35,5 +51,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
         await another.removeNetwork(never)
       },
     }
-  })
+  }
+  backendContract('docker', target)
+  adoptionContract('docker', target)
 })

@@ -12,6 +12,10 @@ import type { Engine } from './stage.ts'
 
 export interface OwnEngine extends Engine {
   readonly server: ServerProcess
+  /** This machine as the engine sees it; registries there may be without TLS. */
+  readonly here: string
+  /** The network namespace that it lives in. */
+  readonly net: string
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -20,8 +24,20 @@ interface Impossible {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** This machine's end of the wire to the engine's network, the other end, and the networks behind it. */
-const [here, there, networks] = ['10.213.77.1', '10.213.77.2', '10.214.0.0/16']
+/** Addresses of one engine: lanes run side by side. */
+interface Wire {
+  /** This machine's end of the wire to the engine's network, the other end, and the networks behind it. */
+  readonly here: string
+  readonly there: string
+  readonly networks: string
+  /** The first two bytes of those networks. */
+  readonly behind: string
+}
+
+const wireOf = (lane: number): Wire => {
+  const behind = `10.${214 + lane}`
+  return { here: `10.213.${77 + lane}.1`, there: `10.213.${77 + lane}.2`, networks: `${behind}.0.0/16`, behind }
+}
 
 const run = (command: string, ...args: string[]) => promisify(execFile)(command, args)
 const ip = (...args: string[]) => run('ip', ...args)
@@ -31,7 +47,8 @@ const ip = (...args: string[]) => run('ip', ...args)
  * which is the other engine's. It makes no rules of iptables, and takes its containers with it when it stops: version
  * 20.10 with --live-restore gives the addresses of those that live on to new ones.
  */
-export async function startEngine(): Promise<OwnEngine | Impossible> {
+export async function startEngine(lane = 0): Promise<OwnEngine | Impossible> {
+  const wire = wireOf(lane)
   // The path of a Unix socket has room for about a hundred characters, the name of an interface for fifteen.
   const dir = await mkdtemp(join(tmpdir(), 'faults-engine-'))
   const net = `faults-${dir.slice(-6)}`
@@ -47,9 +64,10 @@ export async function startEngine(): Promise<OwnEngine | Impossible> {
       `--data-root=${join(dir, 'data')}`,
       `--exec-root=${join(dir, 'run')}`,
       `--pidfile=${join(dir, 'pid')}`,
-      `--host-gateway-ip=${here}`,
-      '--bip=10.214.255.1/24',
-      '--default-address-pool=base=10.214.0.0/17,size=24',
+      `--host-gateway-ip=${wire.here}`,
+      `--insecure-registry=${wire.here}/32`,
+      `--bip=${wire.behind}.255.1/24`,
+      `--default-address-pool=base=${wire.behind}.0.0/17,size=24`,
       '--iptables=false',
       '--ip6tables=false',
     ],
@@ -57,11 +75,11 @@ export async function startEngine(): Promise<OwnEngine | Impossible> {
   })
   const stop = () => leave(server, dir, net)
   try {
-    await wire(net)
+    await lay(net, wire)
     await server.start()
     const image = await buildAgentImage({ docker, name: 'molecule-faults' })
     const host = `unix://${join(dir, 'sock')}`
-    return { docker, host, image, server, [Symbol.asyncDispose]: stop }
+    return { docker, host, image, server, here: wire.here, net, [Symbol.asyncDispose]: stop }
   } catch (error) {
     await stop()
     return { impossible: reasonOf(error), [Symbol.asyncDispose]: () => Promise.resolve() }
@@ -69,7 +87,7 @@ export async function startEngine(): Promise<OwnEngine | Impossible> {
 }
 
 /** A network namespace, and a wire from this machine to it by which containers reach the operator. */
-async function wire(net: string): Promise<void> {
+async function lay(net: string, { here, there, networks }: Wire): Promise<void> {
   await ip('netns', 'add', net)
   await ip('link', 'add', net, 'type', 'veth', 'peer', 'name', 'out', 'netns', net)
   await ip('addr', 'add', `${here}/30`, 'dev', net)

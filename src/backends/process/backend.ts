@@ -26,7 +26,8 @@ const pollEvery = seconds(1)
 
 /**
  * Instances as processes of this machine, for development and the demo. They share the operator's user and its view of
- * the machine, and no limit of memory, CPU or pids is enforced: it is off unless the configuration turns it on.
+ * the machine, and no limit of a tier is held: what a plain user can set counts for each process alone, or for the whole
+ * user, and Node.js does not start under the memory of the smaller tiers. It is off unless the configuration turns it on.
  * A process outlives the operator and is adopted again by pid and start time.
  */
 export class ProcessBackend implements Backend {
