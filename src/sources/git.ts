@@ -3,6 +3,7 @@
  * image needs no git program and no writable disk) speaks the protocol and reads objects; every byte comes through
  * http.ts, every pack is weighed before it is opened, and every name goes through intake.ts.
  */
+import { z } from 'zod'
 import { reasonOf } from '../errors.ts'
 import { gitHttp } from './git-http.ts'
 import { findCommit, type Found, type GitLibrary } from './git-refs.ts'
@@ -26,13 +27,18 @@ export async function fetchGit(
 ): Promise<Fetched | 'unchanged'> {
   // Loaded by the first who needs it: it costs memory that an operator without Git sources can spare.
   const git: GitLibrary = await import('isomorphic-git')
-  const client = gitHttp(request, http, limits, signal)
+  // The library leaves answers half read when it fails: they end with this.
+  const over = new AbortController()
+  const client = gitHttp(request, http, limits, AbortSignal.any([signal, over.signal]))
   try {
+    // The library takes credentials out of URLs, and would use them.
+    http.check(request.url)
     const found = await findCommit(git, client, request)
     if (found.revision === known) return 'unchanged'
     const fs = memoryFolder((pack) => weighPack(pack, limits))
     const cache = {}
     await git.init({ fs, gitdir, bare: true })
+    await git.addRemote({ fs, gitdir, remote: 'origin', url: request.url })
     const shallow = { depth: 1, singleBranch: true, tags: false }
     await git.fetch({
       fs,
@@ -47,6 +53,8 @@ export async function fetchGit(
     return await new Checkout(git, { fs, cache, gitdir }, limits, signal).read(request, found)
   } catch (error) {
     throw asSourceError(error, request, signal)
+  } finally {
+    over.abort()
   }
 }
 
@@ -73,10 +81,14 @@ class Checkout {
   }
 
   async read({ path, signers }: GitRequest, { want, revision }: Found): Promise<Fetched> {
-    const { oid, commit, payload } = await this.#git.readCommit({ ...this.#repository, oid: want })
+    const { oid, commit } = await this.#git.readCommit({ ...this.#repository, oid: want })
     if (!revision.endsWith(`sha1:${oid}`))
       throw new SourceError('SourceInvalid', 'the tag points at another commit than the server said')
-    if (signers !== undefined) verifyCommit(commit.gpgsig, payload, signers)
+    if (signers !== undefined) {
+      const { object } = await this.#git.readObject({ ...this.#repository, oid, format: 'content' })
+      if (!(object instanceof Uint8Array)) throw new SourceError('VerificationFailed', 'the commit cannot be read')
+      verifyCommit(object, signers)
+    }
     await this.#folder(await this.#descend(commit.tree, path), '')
     return { revision, files: this.#files }
   }
@@ -98,8 +110,7 @@ class Checkout {
     for (const { path: name, oid, mode, type } of await this.#entries(tree)) {
       const path = at === '' ? name : `${at}/${name}`
       // A tree names one thing at a time: a slash would lead past the rules of intake.
-      if (name === '' || name === '.' || name.includes('/'))
-        refuse(path, 'a folder of a commit cannot hold such a name')
+      if (name === '' || name === '.' || name.includes('/')) refuse(path, 'nothing in a commit may have such a name')
       if (type === 'tree') {
         this.#intake.folder(path)
         await this.#folder(oid, path)
@@ -129,9 +140,14 @@ function asSourceError(error: unknown, { url, ref }: GitRequest, signal: AbortSi
   const { host } = new URL(url)
   if (signal.aborted) return new SourceError('SourceUnreachable', `${host}: no whole answer in time`, { cause: error })
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  // Its own rules are those of Git: no slash, no backslash, no "..", nothing that some file system takes for ".git".
+  if (code === 'UnsafeFilepathError') return refuse(pathIn(error), 'nothing in a commit may have such a name')
   const text = reasonOf(error)
   if (/not our ref|unadvertised object/i.test(text) || (code === 'NotFoundError' && ref.kind === 'commit'))
     return new SourceError('SourceMissing', `${host} has no such commit, or gives out heads of branches and tags alone`)
   const kind = code === '' ? (error instanceof Error ? error.name : 'Error') : code
   return new SourceError('SourceInvalid', `${host} does not answer as a Git server should (${kind})`, { cause: error })
 }
+
+const pathIn = (error: unknown): string =>
+  z.object({ data: z.object({ filepath: z.string() }) }).parse(error).data.filepath

@@ -62,7 +62,7 @@ export class Http {
 
   /** Throws a SourceError unless an answer below 400 came. Redirects are followed for GET alone. */
   async send(asked: HttpRequest): Promise<HttpAnswer> {
-    let url = this.#checked(asked.url)
+    let url = this.check(asked.url)
     for (let hops = 0; ; hops++) {
       const { statusCode, headers, body } = await this.#once(url, asked)
       const to = headers['location']
@@ -81,7 +81,7 @@ export class Http {
           'SourceInvalid',
           `${url.host} redirects ${hops >= mostRedirects ? 'without end' : 'a POST'}`,
         )
-      url = this.#checked(new URL(to, url).href, url)
+      url = this.check(new URL(to, url).href, url)
     }
   }
 
@@ -89,8 +89,8 @@ export class Http {
     await this.#agent.destroy()
   }
 
-  /** Of a URL, nothing but the host is ever shown: people put tokens into paths and queries. */
-  #checked(text: string, from?: URL): URL {
+  /** Throws a SourceError that shows nothing but the host of a URL: people put tokens into paths and queries. */
+  check(text: string, from?: URL): URL {
     const url = URL.parse(text)
     const via = from ? `${from.host} redirects to ` : ''
     const deny = (why: string): never => {

@@ -129,7 +129,7 @@ export class Keeper implements Sources {
     const signal = AbortSignal.any([AbortSignal.timeout(time), this.#ending.signal])
     try {
       const fetched = await fetch(request, before?.revision, signal)
-      if (fetched !== 'unchanged') entry.folder = asTexts(fetched)
+      if (fetched !== 'unchanged') entry.folder = asTexts(fetched, identityOf(request, fetched.revision))
       delete entry.error
       entry.failures = 0
       observe?.(request.kind, fetched === 'unchanged' ? 'unchanged' : 'fetched')
@@ -170,6 +170,17 @@ const jitter = (wait: number): number => milliseconds(wait * (0.95 + Math.random
 /** Never logged: credentials are part of what makes two requests differ. */
 const keyOf = (request: SourceRequest): string =>
   request.kind === 'archive' ? `archive ${request.identity}` : JSON.stringify(request)
+
+const identityOf = (request: SourceRequest, revision: string): string => {
+  switch (request.kind) {
+    case 'git':
+      return `${request.url} ${request.path} ${revision}`
+    case 'artifact':
+      return `${request.digest} ${request.path}`
+    case 'archive':
+      return request.identity
+  }
+}
 
 const asSourceError = (error: unknown): SourceError =>
   error instanceof SourceError

@@ -25,7 +25,7 @@ export function openSources({ reach, resolve, limits = sourceLimits, ...rest }: 
         return await fetchArtifact(request, http, limits, signal)
       case 'archive': {
         const { bytes, revision } = request
-        return { revision, files: await readArchive(bytes, '', limits, signal) }
+        return { revision, files: await readArchive(bytes(), '', limits, signal) }
       }
     }
   }

@@ -71,12 +71,12 @@ function inflate(from: Buffer, size: number, { unpackedBytes }: SourceLimits): {
       buffer: Buffer
       engine: { bytesWritten: number }
     }
-    if (buffer.length !== size) return broken('an object has another size than it says')
-    return { content: buffer, length: engine.bytesWritten }
+    if (buffer.length === size) return { content: buffer, length: engine.bytesWritten }
   } catch (error) {
-    if (error instanceof SourceError) throw error
-    return broken(reasonOf(error))
+    const longer = error instanceof RangeError && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE'
+    if (!longer) return broken(reasonOf(error))
   }
+  return broken('an object has another size than it says')
 }
 
 /** Bytes that a delta says it makes: the second number in it. */

@@ -65,7 +65,8 @@ export interface ArchiveRequest {
   /** Changes whenever the bytes do. */
   readonly identity: string
   readonly revision: string
-  readonly bytes: Uint8Array
+  /** Called once, when it is read. */
+  readonly bytes: () => Uint8Array
 }
 
 export type SourceRequest = GitRequest | ArtifactRequest | ArchiveRequest
@@ -73,6 +74,8 @@ export type SourceRequest = GitRequest | ArtifactRequest | ArchiveRequest
 /** The text files of a folder, and the paths of those that are not text. */
 export interface TextFolder {
   readonly revision: string
+  /** Equal for equal files: a commit or a digest with a path, or what an archive was given. */
+  readonly identity: string
   readonly texts: ReadonlyMap<string, string>
   readonly skipped: readonly string[]
 }

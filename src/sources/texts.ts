@@ -4,7 +4,7 @@ import type { Fetched, TextFolder } from './source.ts'
  * Takes the files over as texts and leaves the map empty, so that a large folder is never there twice. What is not UTF-8,
  * or holds a NUL, is a picture or the like: skipped, and named.
  */
-export function asTexts({ revision, files }: Fetched): TextFolder {
+export function asTexts({ revision, files }: Fetched, identity: string): TextFolder {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   const texts = new Map<string, string>()
   const skipped: string[] = []
@@ -17,5 +17,5 @@ export function asTexts({ revision, files }: Fetched): TextFolder {
       skipped.push(path)
     }
   }
-  return { revision, texts, skipped: skipped.sort() }
+  return { revision, identity, texts, skipped: skipped.sort() }
 }

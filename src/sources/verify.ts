@@ -5,9 +5,10 @@
 import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto'
 import { SourceError } from './source.ts'
 
-/** Throws a SourceError unless `signature` is one of a trusted key over `payload`. */
-export function verifyCommit(signature: string | undefined, payload: string, signers: string): void {
-  if (signature === undefined) return refuse('the commit is not signed')
+/** Throws a SourceError unless the commit, as Git stores it, carries the signature of a trusted key. */
+export function verifyCommit(commit: Uint8Array, signers: string): void {
+  const { signature, payload } = taken(Buffer.from(commit).toString('latin1'))
+  if (signature === '') refuse('the commit is not signed')
   const armor = /-----BEGIN SSH SIGNATURE-----([A-Za-z0-9+/=\s]+)-----END SSH SIGNATURE-----/.exec(signature)
   if (!armor?.[1]) return refuse('the commit is not signed by an SSH key: no other signatures are checked')
   const keys = keysOf(signers)
@@ -26,6 +27,20 @@ export function verifyCommit(signature: string | undefined, payload: string, sig
   const inner = new Reader(outer.text())
   if (!holds(trusted, inner.text().toString('latin1'), inner.text(), signed))
     refuse('the signature does not fit the commit')
+}
+
+/** A commit without its signature headers, each of which goes on in lines that begin with a space: that was signed. */
+function taken(commit: string): { signature: string; payload: Buffer } {
+  const end = commit.indexOf('\n\n')
+  const signature: string[] = []
+  const rest: string[] = []
+  let within = ''
+  for (const line of commit.slice(0, end).split('\n')) {
+    within = line.startsWith(' ') ? within : (line.split(' ')[0] ?? '')
+    if (within === 'gpgsig') signature.push(line.replace(/^(gpgsig)? /, ''))
+    else if (within !== 'gpgsig-sha256') rest.push(line)
+  }
+  return { signature: signature.join('\n'), payload: Buffer.from(rest.join('\n') + commit.slice(end), 'latin1') }
 }
 
 const refuse = (why: string): never => {
