@@ -186,8 +186,31 @@ describe('no answer', () => {
       expect(answer).toMatchObject({ status: 503, body: refusal(`workspace_${phase}`) })
       const soon = ['provisioning', 'offline', 'hibernating', 'hibernated'].includes(phase)
       expect(answer.headers.get('retry-after')).toBe(soon ? '15' : '60')
+      const sleeps = phase === 'hibernating' || phase === 'hibernated'
+      expect(answer.body).toEqual({ ...refusal(`workspace_${phase}`), ...(sleeps && { waking: true }) })
+      expect((await registry.row(to.id))['wake_requested_at'] !== null).toBe(sleeps)
     },
   )
+
+  it('from one that is paused, with the reason', async () => {
+    const to = await registry.online(agent.url)
+    const change = { id: to.id, from: ['online'] as const, to: 'paused' as const, event: 'WORKSPACE_PAUSED' }
+    await registry.store.workspaces.change({ ...change, reason: 'AncestorPaused' }, registry.fence)
+    const message = 'the workspace is paused (AncestorPaused)'
+    expect(await ask(adminToken, to.id, { method: 'm' })).toMatchObject({
+      status: 503,
+      body: { error: { code: 'workspace_paused', message } },
+    })
+  })
+
+  it('and no wake for what is no request, or from a stranger', async () => {
+    const [to, stranger] = [await registry.online(agent.url), await registry.online(agent.url)]
+    const child = await registry.online(agent.url, { parentId: stranger.id })
+    await registry.setStatus(to.id, 'hibernated')
+    expect((await ask(adminToken, to.id, { method: 7 })).status).toBe(400)
+    expect((await ask(child.token, to.id, { method: 'm' })).status).toBe(403)
+    expect(await registry.row(to.id)).toMatchObject({ wake_requested_at: null })
+  })
 
   it('from one that was removed', async () => {
     const to = await registry.online(agent.url)

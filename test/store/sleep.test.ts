@@ -42,7 +42,8 @@ test('an idle agent goes to sleep, once', async () => {
 })
 
 test.each<[string, (asked: WorkspaceIntent) => Promise<unknown>, Partial<WorkspaceIntent>?]>([
-  ['has a task', ({ id }) => agents.heartbeat(beatOf(id, { activeTasks: 1 }))],
+  ['has a task', ({ id }) => sql('UPDATE workspaces SET active_tasks = 1 WHERE id = $1', id)],
+  ['spoke of a task', ({ id }) => agents.heartbeat(beatOf(id, { activeTasks: 1 }))],
   [
     'had a task until just now',
     async ({ id }) => {
