@@ -46,21 +46,32 @@ const folder = f.ruled(f.line(1024, 1), {
   holds: (path) => !path.startsWith('/') && !/(^|\/)\.\.(\/|$)/.test(path),
 })
 
+const verify = z.object({
+  secretRef: f.dataRef('Secret').meta({
+    description:
+      'A Secret whose every value lists SSH public keys, one a line. A commit signed by none of them is refused.',
+  }),
+})
+
 export const git = z
   .object({
     url: f
       .ruled(f.line(2048, 1), {
-        cel: "self.startsWith('https://') && !self.matches('^https://[^/]*@')",
+        cel: "self.matches('^https?://[^/?#@]+(/[^@]*)?$')",
         message: 'must begin with https:// and carry no user name or password: give those by secretRef',
-        holds: (url) => url.startsWith('https://') && !/^https:\/\/[^/]*@/.test(url),
+        holds: (url) => /^https?:\/\/[^/?#@]+(\/[^@]*)?$/.test(url),
       })
-      .meta({ description: 'The repository: https://git.example/org/template.' }),
+      .meta({
+        description:
+          'The repository: https://git.example/org/template. Plain http only for hosts that the operator is configured to trust.',
+      }),
     ref: ref.meta({ description: 'What to take. Absent: the default branch.' }).exactOptional(),
     path: folder.meta({ description: 'The folder that holds org.yaml. Absent: the top.' }).exactOptional(),
     secretRef: f
       .dataRef('Secret')
-      .meta({ description: 'A Secret with username and password, or a bearer token.' })
+      .meta({ description: 'A Secret with username and password, or with bearerToken.' })
       .exactOptional(),
+    verify: verify.meta({ description: 'Whose signature the commit must carry.' }).exactOptional(),
     interval: f.duration().default('10m').meta({ description: 'How often to look for something newer.' }),
   })
   .meta({ description: 'A Git repository.' })

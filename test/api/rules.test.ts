@@ -167,7 +167,6 @@ const transitions: readonly (readonly [Kind, before: Json, change: Json, message
   ['Workspace', { adopt: { containerID: 'a'.repeat(12) } }, { adopt: { policy: 'AdoptOrCreate' } }, 'adopt cannot'],
   ['Workspace', { adopt: { containerID: 'a'.repeat(12) } }, { adopt: null }, 'adopt cannot change'],
   ['Workspace', {}, { adopt: { containerID: 'a'.repeat(12) } }, 'adopt cannot change'],
-  ['OrgImport', org({}), { source: { inline: null, configMapRef: ref } }, 'kind of source cannot change'],
   ['OrgImport', org({}), { target: { parentRef: ref } }, 'target.parentRef cannot change'],
   ['OrgImport', org({ target: { parentRef: ref } }), { target: null }, 'target.parentRef cannot change'],
   [

@@ -1,10 +1,17 @@
-/** Reads what an import is made from. Pure: looks into caches. */
+/** Reads what an import is made from. Looks into caches, and never waits: what is not there yet wakes the import. */
+import { keyOf } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
 import { decodePath } from '../../orgs/source-path.ts'
 import { OrgError } from '../../orgs/org-error.ts'
-import type { OrgSource } from '../../orgs/tree.ts'
-import { openNamespace, type DataObject } from '../references.ts'
-import type { Obstacle } from './obstacle.ts'
+import type { OrgSource } from '../../orgs/source.ts'
+import type { Sight, SourceRequest, Sources } from '../../sources/source.ts'
+import type { FluxKind, FluxSources } from '../flux-sources.ts'
+import { openNamespace, type DataObject, type References } from '../references.ts'
+import { bringExternals } from './external-source.ts'
+import { artifactRequest } from './flux-source.ts'
+import { gitRequest } from './git-source.ts'
+import { isObstacle, type Obstacle } from './obstacle.ts'
+import { faulty, sourceObstacle } from './source-obstacle.ts'
 
 /** A namespace's ConfigMaps, and whether the cache of them can be believed. */
 export interface ConfigMaps {
@@ -12,61 +19,137 @@ export interface ConfigMaps {
   readonly cache: { get(key: string): DataObject | undefined }
 }
 
+/** Where a source can be. */
+export interface SourceViews {
+  readonly configMaps: (namespace: string) => ConfigMaps
+  readonly references: References
+  readonly fluxSources: (kind: FluxKind, namespace: string) => FluxSources
+  readonly sources: Sources
+}
+
 export interface SourceRead {
   readonly source: OrgSource
-  /** What people recognise it by: a resourceVersion, a generation. */
+  /** What people recognise it by: a resourceVersion, a generation, a commit. */
   readonly revision: string
   /** Changes whenever the source does. */
   readonly identity: string
-  /** Keys that were not read as text. */
+  /** Files that are not text. */
   readonly skipped: readonly string[]
+  /** Why nothing newer can be seen. */
+  readonly trouble?: string
 }
 
-const obstacle = (reason: Obstacle['reason'], message: string, waits = false): Obstacle => ({
-  condition: 'SourceReady',
-  reason,
-  message,
-  waits,
-})
+export function readSource(org: OrgImport, views: SourceViews): SourceRead | Obstacle {
+  const slots = new Set<string>()
+  const look = (request: SourceRequest, slot: string): Sight => {
+    slots.add(slot)
+    return views.sources.look(request, keyOf(org), slot)
+  }
+  const read = readOwn(org, views, look)
+  const whole = isObstacle(read) ? read : bringExternals(org, read, views.references, look)
+  // Of a source that could not be named this time, what was fetched is kept: a Secret may only be late.
+  if (!isObstacle(read) || slots.size > 0) views.sources.retain(keyOf(org), slots)
+  return whole
+}
 
-export function readSource({ spec, metadata }: OrgImport, configMaps: () => ConfigMaps): SourceRead | Obstacle {
-  const { inline, configMapRef } = spec.source
+export type Look = (request: SourceRequest, slot: string) => Sight
+
+function readOwn(org: OrgImport, views: SourceViews, look: Look): SourceRead | Obstacle {
+  const { inline, configMapRef, git, sourceRef } = org.spec.source
   if (inline !== undefined) {
-    const revision = `generation ${metadata.generation}`
+    const revision = `generation ${org.metadata.generation}`
     return { source: { kind: 'inline', template: inline }, revision, identity: revision, skipped: [] }
   }
-  if (configMapRef === undefined || configMapRef.archiveKey !== undefined)
-    return obstacle(
-      'SourceNotSupported',
-      'only source.inline and source.configMapRef without archiveKey can be read yet',
-    )
-  const namespace = metadata.namespace ?? ''
-  const { state, cache } = configMaps()
-  if (state === 'syncing')
-    return obstacle('Progressing', `the ConfigMaps of namespace ${namespace} are being listed`, true)
-  if (state !== 'synced') return obstacle('SourceForbidden', openNamespace('ConfigMap', namespace))
-  const found = cache.get(`${namespace}/${configMapRef.name}`)
-  if (found === undefined)
-    return obstacle(
-      'SourceMissing',
-      `ConfigMap "${configMapRef.name}" does not exist in namespace ${namespace}: create it`,
-      true,
-    )
-  return readConfigMap(found, configMapRef.key)
+  if (configMapRef !== undefined) return readConfigMap(org, configMapRef, views, look)
+  const request =
+    git !== undefined
+      ? gitRequest(org, git, views.references)
+      : sourceRef !== undefined
+        ? artifactRequest(org, sourceRef, views.fluxSources)
+        : sourceObstacle('SourceNotSupported', 'spec.source names nothing that can be read')
+  return isObstacle(request) ? request : fetched(look(request, ''), 'org.yaml', whatOf(request))
 }
 
-function readConfigMap(object: DataObject, key: string): SourceRead | Obstacle {
+/** Names the source in messages, without what people hide in URLs. */
+const whatOf = (request: SourceRequest): string =>
+  request.kind === 'git' ? `the repository at ${URL.parse(request.url)?.host ?? '?'}` : 'the artifact'
+
+/** What the sources have, as a template folder. */
+function fetched(sight: Sight, entry: string, what: string): SourceRead | Obstacle {
+  switch (sight.state) {
+    case 'fetching':
+      return sourceObstacle('Progressing', `${what} is being read`, true)
+    case 'failed':
+      return faulty(sight.error, what)
+    case 'fetched': {
+      const { revision, texts, skipped } = sight.folder
+      if (!texts.has(entry)) return withoutEntry(entry, what, skipped)
+      return {
+        source: { kind: 'files', files: texts, entry },
+        revision,
+        identity: `${sight.folder.identity} ${entry}`,
+        skipped,
+        ...(sight.trouble && { trouble: sight.trouble.message }),
+      }
+    }
+  }
+}
+
+const withoutEntry = (entry: string, what: string, skipped: readonly string[]): Obstacle =>
+  skipped.includes(entry)
+    ? sourceObstacle('SourceInvalid', `${what}: ${entry} is not UTF-8 text`)
+    : sourceObstacle('SourceMissing', `${what} has no ${entry}: it holds the template`, true)
+
+type ConfigMapRef = NonNullable<OrgImport['spec']['source']['configMapRef']>
+
+function readConfigMap(
+  { metadata }: OrgImport,
+  { name, key, archiveKey }: ConfigMapRef,
+  views: SourceViews,
+  look: Look,
+): SourceRead | Obstacle {
+  const namespace = metadata.namespace ?? ''
+  const { state, cache } = views.configMaps(namespace)
+  if (state === 'syncing')
+    return sourceObstacle('Progressing', `the ConfigMaps of namespace ${namespace} are being listed`, true)
+  if (state !== 'synced') return sourceObstacle('SourceForbidden', openNamespace('ConfigMap', namespace))
+  const found = cache.get(`${namespace}/${name}`)
+  if (found === undefined) {
+    const message = `ConfigMap "${name}" does not exist in namespace ${namespace}: create it`
+    return sourceObstacle('SourceMissing', message, true)
+  }
+  return archiveKey === undefined ? readKeys(found, key) : readArchive(found, key, archiveKey, look)
+}
+
+function readArchive(object: DataObject, key: string, archiveKey: string, look: Look): SourceRead | Obstacle {
+  const { name, uid, resourceVersion: revision } = object.metadata
+  const encoded = object.binaryData?.[archiveKey]
+  if (encoded === undefined) {
+    const elsewhere = archiveKey in (object.data ?? {}) ? ': it is in data, which holds text alone' : ''
+    return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no binaryData "${archiveKey}"${elsewhere}`, true)
+  }
+  const bytes = () => Buffer.from(encoded, 'base64')
+  const request = { kind: 'archive', identity: `${uid} ${revision} ${archiveKey}`, revision, bytes } as const
+  try {
+    return fetched(look(request, ''), decodePath(key), `"${archiveKey}" of ConfigMap "${name}"`)
+  } catch (error) {
+    if (error instanceof OrgError) return sourceObstacle('SourceInvalid', error.message)
+    throw error
+  }
+}
+
+function readKeys(object: DataObject, key: string): SourceRead | Obstacle {
   const { name, uid, resourceVersion } = object.metadata
   const files = new Map<string, string>()
   try {
     for (const [encoded, text] of Object.entries(object.data ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       const path = decodePath(encoded)
-      if (files.has(path)) return obstacle('SourceInvalid', `two keys of ConfigMap "${name}" stand for "${path}"`)
+      if (files.has(path)) return sourceObstacle('SourceInvalid', `two keys of ConfigMap "${name}" stand for "${path}"`)
       files.set(path, text)
     }
     const entry = decodePath(key)
     if (!files.has(entry))
-      return obstacle('SourceMissing', `ConfigMap "${name}" has no key "${key}": it holds the template`, true)
+      return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no key "${key}": it holds the template`, true)
     return {
       source: { kind: 'files', files, entry },
       revision: resourceVersion,
@@ -74,7 +157,7 @@ function readConfigMap(object: DataObject, key: string): SourceRead | Obstacle {
       skipped: Object.keys(object.binaryData ?? {}),
     }
   } catch (error) {
-    if (error instanceof OrgError) return obstacle('SourceInvalid', `ConfigMap "${name}": ${error.message}`)
+    if (error instanceof OrgError) return sourceObstacle('SourceInvalid', `ConfigMap "${name}": ${error.message}`)
     throw error
   }
 }

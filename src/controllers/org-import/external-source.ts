@@ -1,0 +1,81 @@
+/** Brings the repositories that a template refers to (`!external`), each at the commit that it names. */
+import type { OrgImport } from '../../api/org-import.ts'
+import { minutes } from '../../duration.ts'
+import type { External } from '../../orgs/externals.ts'
+import { OrgError } from '../../orgs/org-error.ts'
+import { externalsNeeded, type OrgSource } from '../../orgs/source.ts'
+import type { Credentials, GitRequest } from '../../sources/source.ts'
+import type { References } from '../references.ts'
+import { credentialsOf } from './git-source.ts'
+import { isObstacle, type Obstacle } from './obstacle.ts'
+import { faulty, sourceObstacle } from './source-obstacle.ts'
+import type { Look, SourceRead } from './source.ts'
+
+type Files = Extract<OrgSource, { kind: 'files' }>
+
+/** All that the files of a template refer to, directly or not: commits never change, so it is found out once. */
+const known = new WeakMap<Files['files'], readonly External[]>()
+
+export function bringExternals(
+  org: OrgImport,
+  read: SourceRead,
+  references: References,
+  look: Look,
+): SourceRead | Obstacle {
+  const { source } = read
+  if (source.kind === 'inline') return read
+  const externals = new Map<string, Files['files']>()
+  const all: External[] = []
+  const whole = { ...source, externals }
+  try {
+    for (let needed = known.get(source.files) ?? externalsNeeded(whole); needed.length > 0;) {
+      const obstacle = bring(org, needed, references, look, externals)
+      if (obstacle !== undefined) return obstacle
+      all.push(...needed)
+      needed = known.has(source.files) ? [] : externalsNeeded(whole)
+    }
+  } catch (error) {
+    // Rendering meets the same fault, and says where it stands.
+    if (error instanceof OrgError) return read
+    throw error
+  }
+  known.set(source.files, all)
+  return all.length === 0 ? read : { ...read, source: whole }
+}
+
+function bring(
+  org: OrgImport,
+  needed: readonly External[],
+  references: References,
+  look: Look,
+  into: Map<string, Files['files']>,
+): Obstacle | undefined {
+  // All are asked for before the first is waited for.
+  const sights = needed.map((external) => ({ external, request: requestOf(org, external, references) }))
+  const seen = sights.map(({ external, request }) => ({
+    external,
+    sight: isObstacle(request) ? request : look(request, external.folder),
+  }))
+  for (const { external, sight } of seen) {
+    const what = `${external.askedAt}: ${URL.parse(external.url)?.host ?? '?'}`
+    if (isObstacle(sight)) return sight
+    if (sight.state === 'failed') return faulty(sight.error, what)
+    if (sight.state === 'fetching') return sourceObstacle('Progressing', `${what} is being read`, true)
+    into.set(external.folder, sight.folder.texts)
+  }
+  return undefined
+}
+
+function requestOf(org: OrgImport, { url, commit }: External, references: References): GitRequest | Obstacle {
+  const credentials = ownCredentials(org, url, references)
+  if (credentials !== undefined && isObstacle(credentials)) return credentials
+  // A commit never changes: looking again serves nothing but to mend a failure.
+  return { kind: 'git', url, ref: { kind: 'commit', name: commit }, path: '', credentials, interval: minutes(60) }
+}
+
+/** The import's own, for the host that it named itself and for no other: the template's author is not its reader. */
+function ownCredentials(org: OrgImport, url: string, references: References): Credentials | Obstacle | undefined {
+  const { git } = org.spec.source
+  const same = git !== undefined && URL.parse(git.url)?.origin === URL.parse(url)?.origin
+  return same ? credentialsOf(org, git, references) : undefined
+}
