@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import type { OrgNode } from '../../orgs/tree.ts'
 import type { DataObject } from '../references.ts'
 import { importLabel } from './children.ts'
 import { ownedMaps, planFiles } from './file-plan.ts'
@@ -10,14 +9,8 @@ import { mapNames, mostBytes, pack, type Packed } from './packing.ts'
 const uid = '5f0c3f9e-6f0e-4b52-8a6f-1f2b5c0f7a11'
 const owner = { metadata: { name: 'team', namespace: 'ns', uid } } as unknown as OrgImport
 
-const node = (name: string, files: Record<string, string>): OrgNode => ({
-  path: name,
-  parentPath: undefined,
-  name,
-  spec: { displayName: name, canvas: { x: 0, y: 0 } },
-  files: new Map(Object.entries(files)),
-})
-function packed(...nodes: OrgNode[]): Packed {
+const node = (name: string, files: Record<string, string>) => ({ name, files: new Map(Object.entries(files)) })
+function packed(...nodes: ReturnType<typeof node>[]): Packed {
   const result = pack(uid, 'team', nodes)
   if (result === undefined) throw new Error('it fits')
   return result
@@ -95,4 +88,13 @@ describe('the plan for files', () => {
     expect(plan(before, foreign)).toMatchObject({ apply: [], taken: [...before.maps.keys()] })
     expect(ownedMaps(owner, (name) => foreign.find(({ metadata }) => metadata.name === name))).toEqual([])
   })
+})
+
+it('leaves the texts of a Workspace that is only to be created as they are', () => {
+  const before = packed(node('a', { x: 'old', y: 'old' }))
+  const after = packed(node('a', { x: 'new' }), node('b', { x: 'new' }))
+  const there = storedAll(before)
+  const get = (name: string) => there.find(({ metadata }) => metadata.name === name)
+  const { apply } = planFiles(owner, after, get, using(before), new Set(['a']))
+  expect(apply.map(({ data }) => data)).toEqual([{ 'a.x': 'old', 'a.y': 'old', 'b.x': 'new' }])
 })

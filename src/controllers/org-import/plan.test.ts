@@ -1,106 +1,119 @@
 import { describe, expect, it } from 'vitest'
-import type { OrgImport } from '../../api/org-import.ts'
-import type { Workspace } from '../../api/workspace.ts'
-import { renderOrg } from '../../orgs/tree.ts'
-import { childrenOf, digestAnnotation, importLabel, type Child } from './children.ts'
-import { covers, planOf, type World } from './plan.ts'
+import { applied, childrenIn, doings, matchWith, nodesOf, planFor, tree } from '../../../test/support/org-plan.ts'
+import { digestAnnotation } from './children.ts'
 
-const importUid = '5f0c3f9e-6f0e-4b52-8a6f-1f2b5c0f7a11'
-const owner = {
-  apiVersion: 'molecule.dev/v1alpha1',
-  kind: 'OrgImport',
-  metadata: {
-    name: 'team',
-    namespace: 'ns',
-    uid: importUid,
-    resourceVersion: '1',
-    generation: 1,
-    creationTimestamp: '',
-  },
-  spec: { source: {} },
-} as unknown as OrgImport
-
-const template = (tier: number) => ({ workspaces: [{ name: 'A', tier, children: [{ name: 'B' }] }] })
-function childrenAt(tier: number): [Child, Child] {
-  const { nodes } = renderOrg({ kind: 'inline', template: template(tier) }, { importUid })
-  const [a, b] = childrenOf(owner, nodes, new Map(), new Map())
-  if (a === undefined || b === undefined) throw new Error('two nodes make two children')
-  return [a, b]
-}
-
-/** As the API server gives a child back: with fields it never named. */
-function applied({ manifest }: Child, changes: { metadata?: object; spec?: object } = {}): Workspace {
-  const metadata = { ...manifest.metadata, uid: `uid of ${manifest.metadata.name}`, generation: 1, ...changes.metadata }
-  return {
-    ...manifest,
-    metadata,
-    spec: { power: 'Running', ...(manifest.spec as object), ...changes.spec },
-  } as unknown as Workspace
-}
-
-const plan = (children: readonly Child[], there: readonly Workspace[], more: Partial<World> = {}) =>
-  planOf(children, {
-    importUid,
-    live: (name) => there.find(({ metadata }) => metadata.name === name),
-    owned: there.filter(({ metadata }) => metadata.labels?.[importLabel] === importUid),
-    converge: true,
-    ...more,
-  })
-const kinds = (...args: Parameters<typeof plan>) => plan(...args).actions.map(({ kind }) => kind)
+const team = (tier: number) => ({ name: 'A', tier, children: [{ name: 'B' }] })
 
 describe('a plan', () => {
-  const [a, b] = childrenAt(2)
+  const [a, b] = tree(team(2))
+  if (a === undefined || b === undefined) throw new Error('two nodes make two')
 
   it('creates what is missing and keeps what is as it was applied', () => {
-    expect(kinds([a, b], [])).toEqual(['create', 'create'])
-    expect(kinds([a, b], [applied(a)])).toEqual(['keep', 'create'])
-    expect(kinds([a, b], [applied(a), applied(b)])).toEqual(['keep', 'keep'])
+    expect(doings(planFor([team(2)], []))).toEqual(['create A', 'create A/B'])
+    expect(doings(planFor([team(2)], [a]))).toEqual(['create A/B'])
+    expect(doings(planFor([team(2)], [a, b]))).toEqual([])
   })
 
   it('updates only the node whose template changed, unless told to create alone', () => {
-    const there = [applied(a), applied(b)]
-    expect(kinds(childrenAt(3), there)).toEqual(['update', 'keep'])
-    expect(kinds(childrenAt(3), there, { converge: false })).toEqual(['keep', 'keep'])
+    expect(doings(planFor([team(3)], [a, b]))).toEqual(['update A'])
+    expect(doings(planFor([team(3)], [a, b], { update: 'CreateOnly' }))).toEqual([])
+  })
+
+  it('says what would be different', () => {
+    const [update] = planFor([team(3)], [a, b]).actions
+    expect(update).toMatchObject({ kind: 'update', apply: true, changes: ['tier 2 → 3'] })
+    const [texts] = planFor([team(2)], [a, b], { filesChange: ({ path }) => path === 'A' }).actions
+    expect(texts).toMatchObject({ kind: 'update', apply: false, changes: ['texts of files'] })
   })
 
   it('puts back what somebody changed, and leaves alone what the template does not name', () => {
-    expect(kinds([a], [applied(a, { spec: { tier: 1 } })])).toEqual(['update'])
-    expect(kinds([a], [applied(a, { spec: { power: 'Paused' } })])).toEqual(['keep'])
-    expect(kinds([a], [applied(a, { metadata: { ownerReferences: [] } })])).toEqual(['update'])
-    expect(kinds([a], [applied(a, { metadata: { annotations: { [digestAnnotation]: 'x' } } })])).toEqual(['update'])
+    const child = childrenIn(matchWith(nodesOf(team(2)), []))[0]
+    if (child === undefined) throw new Error('there is a child')
+    const with_ = (changes: { metadata?: object; spec?: object }) =>
+      doings(planFor([team(2)], [applied(child, changes), b]))
+    expect(with_({ spec: { tier: 1 } })).toEqual(['update A'])
+    expect(with_({ spec: { power: 'Paused' } })).toEqual([])
+    expect(with_({ metadata: { labels: {} } })).toEqual(['update A'])
+    expect(
+      with_({ metadata: { annotations: { ...child.manifest.metadata.annotations, [digestAnnotation]: 'x' } } }),
+    ).toEqual(['update A'])
+    expect(with_({ metadata: { deletionTimestamp: 'now' } })).toEqual(['leaving A'])
   })
 
-  it('never touches a Workspace of somebody else, nor one on its way out', () => {
-    expect(kinds([a], [applied(a, { metadata: { labels: {} } })])).toEqual(['taken'])
-    expect(kinds([a], [applied(a, { metadata: { labels: { [importLabel]: 'another' } } })])).toEqual(['taken'])
-    expect(kinds([a], [applied(a, { metadata: { deletionTimestamp: 'now' } })])).toEqual(['leaving'])
+  it('leaves fields alone that others hold', () => {
+    const child = childrenIn(matchWith(nodesOf(team(2)), []))[0]
+    if (child === undefined) throw new Error('there is a child')
+    const annotations = { ...child.manifest.metadata.annotations, 'molecule.dev/held-by-others': 'tier=bob' }
+    expect(doings(planFor([team(2)], [applied(child, { metadata: { annotations }, spec: { tier: 1 } }), b]))).toEqual(
+      [],
+    )
+    // Given up: it is ours again.
+    const given = applied(child, { metadata: { annotations }, spec: { tier: undefined } })
+    expect(doings(planFor([team(2)], [given, b]))).toEqual(['update A'])
   })
 
-  it('counts what left the template', () => {
-    expect(plan([a], [applied(a), applied(b)]).orphans.map(({ metadata }) => metadata.name)).toEqual([b.name])
-  })
-
-  it('has the same digest in the same world, and another in another', () => {
-    const digest = (there: readonly Workspace[]) => plan([a, b], there).digest
-    expect(digest([applied(a)])).toBe(digest([applied(a)]))
-    expect(digest([])).not.toBe(digest([applied(a)]))
+  it('keeps what left, or deletes it, the lowest first; never what is only left out', () => {
+    expect(doings(planFor([], [a, b]))).toEqual(['orphan B', 'orphan A'])
+    expect(doings(planFor([], [a, b], { prune: 'Delete' }))).toEqual(['prune B', 'prune A'])
+    expect(doings(planFor([], [a, b], { prune: 'Delete', exclude: ['A'] }))).toEqual(['orphan B', 'orphan A'])
+    expect(doings(planFor([{ name: 'A', tier: 2 }], [a, b], { prune: 'Delete', exclude: ['A/B'] }))).toEqual([
+      'orphan B',
+    ])
   })
 })
 
-describe('what is there covers what is wanted', () => {
-  it.each([
-    [{ a: 1, b: 2 }, { a: 1 }, true],
-    [{ a: 1 }, { a: 2 }, false],
-    [{}, { a: 1 }, false],
-    [undefined, { a: 1 }, false],
-    [{ a: { b: 1, c: 2 } }, { a: { b: 1 } }, true],
-    [{ a: [{ n: 'y' }, { n: 'x', v: 1 }] }, { a: [{ n: 'x' }] }, true],
-    [{ a: [{ n: 'y' }] }, { a: [{ n: 'x' }] }, false],
-    [{ a: [1, 2] }, { a: [1, 2] }, true],
-    [{ a: [1, 2, 3] }, { a: [1, 2] }, false],
-    [{ a: [2, 1] }, { a: [1, 2] }, false],
-    [{ a: 1 }, { a: [] }, false],
-  ])('%j, %j: %s', (live, wanted, answer) => {
-    expect(covers(live, wanted)).toBe(answer)
+describe('a Workspace of the same name and place that is not of this import', () => {
+  const [child] = tree({ name: 'A' })
+  if (child === undefined) throw new Error('there is a child')
+  const stranger = {
+    ...child,
+    metadata: { ...child.metadata, name: 'hand-made', labels: {}, annotations: {}, ownerReferences: [] },
+  }
+  const nodes = [{ name: 'A', children: [{ name: 'B' }] }]
+
+  it('is in the way, is taken over, or stands for the node', () => {
+    expect(doings(planFor(nodes, [stranger]))).toEqual(['clash A', 'create A/B'])
+    expect(doings(planFor(nodes, [stranger], { existing: 'Adopt' }))).toEqual(['adopt A', 'create A/B'])
+    const ignored = planFor(nodes, [stranger], { existing: 'Ignore' })
+    expect(doings(ignored)).toEqual(['ignore A', 'create A/B'])
+    expect(ignored.actions[1]?.child.manifest.spec['parentRef']).toEqual({ name: 'hand-made' })
+  })
+
+  it('is taken over only from nobody', () => {
+    const whose = () => 'OrgImport "other"'
+    expect(doings(planFor(nodes, [stranger], { existing: 'Adopt', whose }))[0]).toBe('clash A')
+  })
+})
+
+describe('the digest of a plan', () => {
+  const first = [{ name: 'A', tier: 2 }]
+  const there = tree({ name: 'A', tier: 1 })
+  const digest = (...args: Parameters<typeof planFor>) => planFor(...args).digest
+
+  it('is the same in the same world', () => {
+    expect(digest(first, there)).toBe(digest(first, tree({ name: 'A', tier: 1 })))
+  })
+
+  it('is another one when the wish, the object, its version or the texts are others', () => {
+    const [live] = there
+    if (live === undefined) throw new Error('there is one')
+    const later = { ...live, metadata: { ...live.metadata, generation: 2 } }
+    const another = { ...live, metadata: { ...live.metadata, uid: 'another' } }
+    const digests = [
+      digest(first, there),
+      digest([{ name: 'A', tier: 3 }], there),
+      digest(first, [later]),
+      digest(first, [another]),
+      digest(first, []),
+      digest([{ ...first[0], system_prompt: 'New.' }], there),
+    ]
+    expect(new Set(digests).size).toBe(digests.length)
+  })
+
+  it('takes no notice of a status', () => {
+    const [live] = there
+    if (live === undefined) throw new Error('there is one')
+    const beaten = { ...live, metadata: { ...live.metadata, resourceVersion: '9' }, status: { summary: 'new' } }
+    expect(digest(first, [beaten])).toBe(digest(first, there))
   })
 })

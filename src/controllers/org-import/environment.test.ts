@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import { owner } from '../../../test/support/org-plan.ts'
+import type { OrgImportSpec } from '../../api/org-import.ts'
+import { renderOrg } from '../../orgs/tree.ts'
+import { createReferences } from '../references.ts'
+import { findEnvironment } from './environment.ts'
+
+type Data = Readonly<Record<string, Readonly<Record<string, string>>>>
+
+function find(template: object, spec: Partial<OrgImportSpec>, secrets: Data) {
+  const references = createReferences(() => ({
+    state: 'synced',
+    cache: {
+      get: (key) => {
+        const data = secrets[key.slice('ns/'.length)]
+        if (data === undefined) return undefined
+        const encoded = Object.entries(data).map(([name, value]) => [name, Buffer.from(value).toString('base64')])
+        return { data: Object.fromEntries(encoded) } as never
+      },
+    },
+  }))
+  return findEnvironment(owner(spec), renderOrg({ kind: 'inline', template }, { importUid: 'u' }), references)
+}
+function found(...args: Parameters<typeof find>) {
+  const result = find(...args)
+  if ('waits' in result) throw new Error(result.message)
+  return result
+}
+const from = (...names: string[]) => ({ env: { from: names.map((name) => ({ secretRef: { name } })) } })
+const own = (node: string, name: string) => ({ node, secretRef: { name } })
+
+const team = {
+  required_env: ['KEY'],
+  workspaces: [{ name: 'A', required_env: [{ any_of: ['ONE', 'TWO'] }], children: [{ name: 'B' }] }],
+}
+
+describe('the environment of a tree', () => {
+  it('is what was asked for and has a value, for every node', () => {
+    const { of, secretsOf } = found(team, from('keys'), { keys: { KEY: 'k', TWO: 't', ONE: '', OTHER: 'o' } })
+    expect([...of('A/B').keys()]).toEqual(['KEY', 'TWO'])
+    expect(secretsOf('A/B')).toEqual([])
+  })
+
+  it('names each variable that is missing, and who asks for it', () => {
+    expect(find(team, from('keys'), { keys: { KEY: '' } })).toMatchObject({
+      reason: 'RequiredEnvMissing',
+      waits: false,
+      missing: ['KEY (asked for by the template)', 'ONE or TWO (asked for by A)'],
+    })
+  })
+
+  it('reads nothing from the environment of the operator', () => {
+    process.env['KEY'] = process.env['ONE'] = 'ours'
+    try {
+      expect(find(team, {}, {})).toMatchObject({ reason: 'RequiredEnvMissing' })
+    } finally {
+      delete process.env['KEY']
+      delete process.env['ONE']
+    }
+  })
+})
+
+describe('Secrets for single nodes', () => {
+  const spec = { ...from('keys'), secretsFrom: [own('*', 'all'), own('A', 'a')] }
+  const secrets = { keys: { KEY: 'k', ONE: 'shared' }, all: { X: 'x' }, a: { ONE: 'own', GITHUB_TOKEN: 't' } }
+
+  it('reach those alone, whole, and win over what all get', () => {
+    const { of, secretsOf } = found(team, spec, secrets)
+    expect([secretsOf('A'), secretsOf('A/B')]).toEqual([['all', 'a'], ['all']])
+    expect([[...of('A').keys()], [...of('A/B').keys()]]).toEqual([['KEY'], ['KEY', 'ONE']])
+  })
+
+  it('satisfy what their own node asks for, and no other', () => {
+    const twins = { workspaces: ['A', 'B'].map((name) => ({ name, required_env: ['TOKEN'] })) }
+    const given = { secretsFrom: [own('A', 'a')] }
+    expect(find(twins, given, { a: { TOKEN: 't' } })).toMatchObject({ missing: ['TOKEN (asked for by B)'] })
+  })
+
+  it('of a node that does not exist are told of', () => {
+    const { warnings } = found({ workspaces: [{ name: 'A' }] }, { secretsFrom: [own('Z', 'none')] }, {})
+    expect(warnings).toMatchObject([{ code: 'UnknownNode', path: 'Z' }])
+  })
+})
+
+describe('a key that no template may have', () => {
+  const asks = (name: string) => ({ required_env: [name], workspaces: [{ name: 'A' }] })
+  it.each([
+    ['GITHUB_TOKEN', from('s')],
+    ['DATABASE_URL', from('s')],
+    ['MOLECULE_OPERATOR_X', from('s')],
+    ['DATABASE_URL', { secretsFrom: [own('A', 's')] }],
+    ['GITHUB_TOKEN', { secretsFrom: [own('*', 's')] }],
+  ])('%s', (name, spec) => {
+    expect(find(asks(name), spec, { s: { [name]: 'value' } })).toMatchObject({ reason: 'ForbiddenKey', waits: false })
+  })
+
+  it('stays where it is when nobody asks for it, and may be trusted to one node', () => {
+    expect('waits' in find(asks('KEY'), from('s'), { s: { KEY: 'k', GITHUB_TOKEN: 't' } })).toBe(false)
+    const trusted = { workspaces: [{ name: 'A', required_env: ['GITHUB_TOKEN'] }] }
+    expect('waits' in find(trusted, { secretsFrom: [own('A', 's')] }, { s: { GITHUB_TOKEN: 't' } })).toBe(false)
+  })
+})
