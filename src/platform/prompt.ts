@@ -47,6 +47,7 @@ export function createPrompts({ agents, forward }: PromptOptions) {
       const destination = { url: at.url, external: at.backend === 'external', from: undefined }
       return await outcomeOf(await forward.send(destination, JSON.stringify(request), signal))
     } catch (error) {
+      if (signal.aborted) return failed('the agent did not answer in time')
       if (!(error instanceof Refusal)) throw error
       const ambiguous =
         error.code === 'agent_unreachable' || error.code === 'agent_unavailable' || error.code === 'busy'
@@ -83,6 +84,6 @@ const failed = (detail: string): PromptOutcome => ({
   kind: 'failed',
   detail: detail
     .toWellFormed()
-    .replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, ' ')
+    .replaceAll(/[\u0000-\u001F\u007F-\u009F\s]+/g, ' ')
     .slice(0, 500),
 })

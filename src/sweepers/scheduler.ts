@@ -129,12 +129,13 @@ class Scheduler {
       fault = error.message
       log.warn({ schedule: id, err: fault }, 'schedule cannot be read')
     }
-    const runAfter = due ? jitterOf(id, this.#limits.spread) : undefined
+    // Somebody changed it without a new time: what is due is of no meaning any more.
+    const runAfter = due && fault === undefined ? jitterOf(id, this.#limits.spread) : undefined
     await schedules.advance({ scheduleId: id, seen, next: next ?? 'never', runAfter, fault }, fence)
   }
 
   async #take(run: OpenRun): Promise<void> {
-    if (this.#underWay.has(run.id)) return
+    if (this.#signal.aborted || this.#underWay.has(run.id)) return
     const here = [...this.#underWay.values()].filter((id) => id === run.workspaceId).length
     const turn = turnOf(run, here)
     switch (turn.act) {
