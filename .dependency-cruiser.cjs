@@ -26,7 +26,14 @@ module.exports = {
     only('orgs-are-pure', '^src/orgs/', '^src/api/'),
     only('sources-know-no-resource', '^src/sources/', '^src/telemetry/'),
     only('platform-makes-rows', '^src/platform/', '^src/api/', '^src/store/[^/]+\\.ts$', '^src/telemetry/'),
-    only('sweepers-make-rows', '^src/sweepers/', '^src/backends/backend\\.ts$', '^src/api/', '^src/store/[^/]+\\.ts$', '^src/telemetry/'),
+    only(
+      'sweepers-make-rows',
+      '^src/sweepers/',
+      '^src/backends/backend\\.ts$',
+      '^src/api/',
+      '^src/store/[^/]+\\.ts$',
+      '^src/telemetry/',
+    ),
     only('telemetry-is-a-leaf', '^src/telemetry/'),
     ...['workspace', 'org-import', 'runtime', 'plugin-install'].map((x) =>
       only(
@@ -48,6 +55,7 @@ module.exports = {
     within('client-node-only-in-kube', '@kubernetes/client-node', '^src/kube/'),
     within('dockerode-only-in-docker', '(dockerode|@types/dockerode)', '^src/backends/docker/', '^src/dev/'),
     within('archives-and-git-only-in-sources', '(isomorphic-git|tar-stream|semver)/', '^src/sources/'),
+    within('opentelemetry-only-in-telemetry', '@opentelemetry', '^src/telemetry/'),
     within('sql-only-in-postgres', '(knex|pg)/', '^src/store/postgres/', '^src/dev/'),
     {
       name: 'shipped-code-needs-shipped-packages',

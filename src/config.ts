@@ -2,6 +2,7 @@
  * Every setting of the operator: one schema for flags and environment, read once. `--lease-name x` and `LEASE_NAME=x`
  * are the same setting; the flag wins. This is the only reader of process.env.
  */
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { folderFault } from './backends/host-folder.ts'
 import { defaultTiers, tiersFromJson } from './backends/tiers.ts'
@@ -15,6 +16,11 @@ const list = z.string().transform((text) =>
     .map((word) => word.trim())
     .filter((word) => word !== ''),
 )
+const isNetwork = (text: string) => {
+  const [, address = '', bits = ''] = /^([0-9a-fA-F.:]+)\/(\d{1,3})$/.exec(text) ?? []
+  return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 4 ? 32 : 128)
+}
+const networks = list.refine((words) => words.every(isNetwork), 'is a list of networks like 10.0.0.0/8')
 const span = z.string().regex(new RegExp(durationPattern), 'is a duration like 90s or 30m').transform(parseDuration)
 const argv = z.string().transform((text, ctx) => {
   try {
@@ -100,7 +106,19 @@ const settings = {
     .describe('With a larger share of workspaces missing, orphans are left alone; 1 never holds back'),
   ACTIVITY_RETENTION: span.default(parseDuration('7d')).describe('Messages and what agents did are kept this long'),
   EVENT_RETENTION: span.default(parseDuration('30d')).describe('What became of workspaces is kept this long'),
+  SOURCE_HOSTS: list
+    .default([])
+    .describe('Hosts that templates may come from, git.example or *.example; any public one when empty'),
+  SOURCE_HTTP_HOSTS: list.default([]).describe('Hosts of templates that may be spoken to without TLS'),
+  SOURCE_NETWORKS: networks
+    .default([])
+    .describe('Private networks that templates may come from, 10.0.0.0/8; none when empty'),
   FAILPOINT: z.string().optional().describe('For tests: die like kill -9 at this place, name or name:N'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url()
+    .optional()
+    .describe('Collector of traces (OTLP over HTTP), http://host:4318; without it there are none'),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1).describe('Share of the traces that are kept'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
 } as const
 

@@ -7,6 +7,7 @@ import { runtimeType, type Runtime } from './api/runtime.ts'
 import { workspaceType, type Workspace } from './api/workspace.ts'
 import { apiVersion, keyOf } from './api/meta.ts'
 import type { Backend, InstanceRef } from './backends/backend.ts'
+import { measured } from './backends/measured.ts'
 import type { Config } from './config.ts'
 import {
   childIndexes,
@@ -46,6 +47,7 @@ import { orphanSweeper, type OrphanOptions } from './sweepers/orphans/sweeper.ts
 import type { Logger } from './telemetry/log.ts'
 import { giveMemoryBack } from './telemetry/memory.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { startTracing } from './telemetry/trace.ts'
 
 /**
  * Runs until the signal aborts (resolves), or something happened that only a new process can mend (throws). Tests give
@@ -58,6 +60,7 @@ export async function runOperator(
   given?: ReadonlyMap<string, Backend>,
 ): Promise<void> {
   const metrics = createMetrics()
+  const stopTracing = await trace(config)
   if (config.MIGRATE) {
     const applied = await migrate(config.DATABASE_URL)
     if (applied.length > 0) log.info({ applied }, 'database migrated')
@@ -69,7 +72,8 @@ export async function runOperator(
     const leader = elect(config, kube, store, log, metrics)
     const probes = new Probes({ kube, metrics, host: config.HEALTH_HOST, port: config.HEALTH_PORT })
     const manager = new Manager({ kube, leader, probes, log })
-    const backends = given ?? (await openBackends(config, await store.leaders.instance()))
+    const opened = given ?? (await openBackends(config, await store.leaders.instance()))
+    const backends = new Map([...opened].map(([name, backend]) => [name, measured(backend, metrics)]))
     addControllers(manager, { config, kube, leader, store, backends, log, metrics })
     addPlatform(manager, { config, store, log, metrics })
     addScheduler(manager, { config, leader, store, log, metrics })
@@ -77,7 +81,13 @@ export async function runOperator(
     await manager.run(signal)
   } finally {
     await store.close()
+    await stopTracing()
   }
+}
+
+/** Off, and not even loaded, unless there is a collector. */
+async function trace({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_TRACES_SAMPLER_ARG: ratio }: Config) {
+  return endpoint === undefined ? async () => undefined : await startTracing({ endpoint, ratio })
 }
 
 interface Parts {
@@ -206,14 +216,12 @@ function addControllers(manager: Manager, parts: Parts): void {
     OCIRepository: kube.follow({ type: fluxTypes.OCIRepository }),
   }
   const fetched = openSources({
-    reach: { hosts: [], plainHosts: [], networks: [] },
+    reach: { hosts: config.SOURCE_HOSTS, plainHosts: config.SOURCE_HTTP_HOSTS, networks: config.SOURCE_NETWORKS },
     wake: (key) => orgImport.enqueue(key),
+    observe: (kind, result) => metrics.sourceFetches.inc({ kind, result }),
   })
   manager.add({ name: 'sources', leaderOnly: true, start: (signal) => fetched.run(signal) })
-  const ofOrgs = orgImportViews(
-    { ...sources, orgImports, pluginInstalls },
-    { client, metrics, sources: fetched, fluxSources: (kind, namespace) => flux[kind].in(namespace) },
-  )
+  const ofOrgs = orgImportViews({ ...sources, orgImports, pluginInstalls, flux }, { client, metrics, sources: fetched })
   const orgImport: Controller<OrgImport> = new Controller({
     ...common,
     name: 'org-import',
@@ -222,7 +230,7 @@ function addControllers(manager: Manager, parts: Parts): void {
     workers: 32,
     reconciler: new OrgImportReconciler(ofOrgs),
   })
-  watchAroundOrgImports(orgImport, { ...sources, orgImports, pluginInstalls }, ofOrgs.turns)
+  watchAroundOrgImports(orgImport, { ...sources, orgImports, pluginInstalls, flux }, ofOrgs.turns)
 
   const pluginInstall = new Controller<PluginInstall>({
     ...common,

@@ -6,6 +6,7 @@ import { failpoint } from '../failpoint.ts'
 import type { Fence } from '../fence.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { ControllerName, Metrics } from '../telemetry/metrics.ts'
+import { traced, type Span, type SpanDetails } from '../telemetry/trace.ts'
 import type { Change, Client } from './client.ts'
 import type { Events } from './events.ts'
 import { claim, hasFinalizer, release } from './finalizer.ts'
@@ -120,7 +121,7 @@ export class Controller<T extends KubeObject> {
     for (let key = await this.#queue.take(); key !== undefined; key = await this.#queue.take()) {
       const began = performance.now()
       try {
-        const ending = await this.#pass(key, signal)
+        const ending = await traced('pass', this.#spanOf(key), (span) => this.#pass(key, signal, span))
         this.#options.metrics.reconciles.inc({ controller: this.name, outcome: ending })
       } finally {
         this.#queue.done(key)
@@ -130,13 +131,28 @@ export class Controller<T extends KubeObject> {
     }
   }
 
-  async #pass(key: Key, stopping: AbortSignal): Promise<Ending> {
+  #spanOf(key: Key): SpanDetails<Ending> {
+    return {
+      attributes: () => {
+        const [name = key, namespace = ''] = key.split('/').reverse()
+        return {
+          'molecule.kind': this.#options.informer.type.kind,
+          'molecule.namespace': namespace,
+          'molecule.name': name,
+        }
+      },
+      ended: (outcome) => ({ 'molecule.outcome': outcome }),
+    }
+  }
+
+  async #pass(key: Key, stopping: AbortSignal, span: Span): Promise<Ending> {
     const object = this.#options.informer.cache.get(key)
     if (!object) {
       this.#queue.forget(key)
       return 'skipped'
     }
     const pass = new Pass(this.#options, object, this.#log, stopping)
+    span.set({ 'molecule.reconcile_id': pass.context.reconcileId })
     try {
       const verdict = await this.#options.reconciler.reconcile(object, pass.context)
       if (pass.released) return this.#after(key, { kind: 'settled' })

@@ -2,6 +2,7 @@ import type { Dispatcher, Pool as UndiciPool } from 'undici'
 import Pool from 'undici/lib/dispatcher/pool.js'
 import { milliseconds, seconds, type Duration } from '../duration.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { traced, type Span } from '../telemetry/trace.ts'
 import type { Access, Credentials } from './credentials.ts'
 import { ChunkStream } from './chunk-stream.ts'
 import { Exchange, type Answer, type Call } from './exchange.ts'
@@ -99,7 +100,16 @@ export class Transport {
     await Promise.all([this.#calls?.destroy(), this.#watches?.destroy()])
   }
 
-  async #once(call: Call, deadlineAt: number): Promise<unknown> {
+  #once(call: Call, deadlineAt: number): Promise<unknown> {
+    const attributes = () => ({
+      'http.request.method': call.method,
+      'url.path': call.path,
+      'molecule.verb': call.verb,
+    })
+    return traced('api request', { attributes }, (span) => this.#exchange(call, deadlineAt, span))
+  }
+
+  async #exchange(call: Call, deadlineAt: number, span: Span): Promise<unknown> {
     const stale = this.#fresh()
     if (stale) await stale
     const began = performance.now()
@@ -117,6 +127,7 @@ export class Transport {
       if (error instanceof KubeError) this.reachable = false
       throw error
     } finally {
+      span.set({ 'http.response.status_code': exchange.code })
       this.#metrics.apiRequests.inc({ verb: call.verb, code: exchange.code })
       this.#metrics.apiSeconds.observe({ verb: call.verb }, (performance.now() - began) / 1000)
     }

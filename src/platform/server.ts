@@ -8,6 +8,7 @@ import { seconds } from '../duration.ts'
 import type { AgentStore } from '../store/agent-store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { isTracing, openSpan, type OpenSpan } from '../telemetry/trace.ts'
 import { a2aRoute } from './a2a.ts'
 import { authentication } from './auth.ts'
 import { answerBrokenRequest, errorHandler } from './errors.ts'
@@ -137,11 +138,27 @@ function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOption
   app.setNotFoundHandler(() => {
     throw new Refusal(404, 'not_found', 'there is no such route')
   })
+  if (isTracing()) traceRequests(app)
   app.addHook('onResponse', async (request, reply) => {
     const path = request.is404 ? 'unmatched' : (request.routeOptions.url ?? 'unmatched')
     count(request.method, path, reply.statusCode, reply.elapsedTime / 1000)
   })
   return app
+}
+
+/** A span around each request, in which its handler runs. */
+function traceRequests(app: FastifyInstance): void {
+  const spans = new WeakMap<object, OpenSpan>()
+  app.addHook('onRequest', (request, _reply, done) => {
+    const path = request.routeOptions.url ?? 'unmatched'
+    const span = openSpan('platform request', () => ({ 'http.request.method': request.method, 'http.route': path }))
+    if (!span) return done()
+    spans.set(request, span)
+    span.within(done)
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    spans.get(request)?.end({ 'http.response.status_code': reply.statusCode })
+  })
 }
 
 const never = () => {

@@ -86,6 +86,7 @@ const outside = ({ counter, histogram, kept }: Declare) => ({
     'Instances given up because their backend did not take them away in time: they may live on.',
     ['backend'],
   ),
+  sourceFetches: counter('source_fetches_total', 'Looks at sources of templates.', ['kind', 'result']),
   sqlStatements: counter('sql_statements_total', 'Statements sent to PostgreSQL.', ['name']),
   sqlRows: counter('sql_batch_rows_total', 'Rows that went through the batcher.', ['name']),
   sqlPoisoned: counter('sql_poisoned_rows_total', 'Rows bisected out of a batch.', ['name']),

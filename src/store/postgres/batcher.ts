@@ -7,6 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import { here, traced, type SpanLink } from '../../telemetry/trace.ts'
 import { faultOf, surfaced } from './faults.ts'
 
 export interface BatcherOptions<Item, Result> {
@@ -31,9 +32,12 @@ export interface Batcher<Item, Result> {
   close(): Promise<void>
 }
 
+/** A caller, and the span it waits in. */
+type Waiter<Result> = PromiseWithResolvers<Result> & { link?: SpanLink }
+
 interface Entry<Item, Result> {
   item: Item
-  readonly waiters: PromiseWithResolvers<Result>[]
+  readonly waiters: Waiter<Result>[]
 }
 
 /** Milliseconds between two flushes while more keeps coming: in a burst of 1,000 a second that makes some 40 rows each. */
@@ -112,7 +116,14 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   /** Never rejects: whatever happens is told to the callers. */
   async function settle(batch: readonly Row[]): Promise<void> {
     try {
-      const results = await writePatiently(batch.map((row) => row.item))
+      const results = await traced(
+        'sql batch',
+        {
+          attributes: () => ({ 'db.system.name': 'postgresql', 'db.operation.name': name, 'db.rows': batch.length }),
+          links: () => batch.flatMap(({ waiters }) => waiters.flatMap(({ link }) => link ?? [])),
+        },
+        () => writePatiently(batch.map((row) => row.item)),
+      )
       for (const [index, row] of batch.entries()) answer(row, results[index])
     } catch (error) {
       if (batch.length > 1 && divisible(error)) {
@@ -153,7 +164,9 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     add(item, urgent = false) {
       if (closed) return Promise.reject(new Error(`${name}: the store is closed`))
       hurry ||= urgent
-      const waiter = Promise.withResolvers<Result>()
+      const waiter: Waiter<Result> = Promise.withResolvers<Result>()
+      const link = here()
+      if (link) waiter.link = link
       const at = key(item)
       const entry = pending.get(at)
       if (entry) {

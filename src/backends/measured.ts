@@ -1,0 +1,65 @@
+/** A backend seen from outside: every call is timed, counted by how it ended, and a span where traces are on. */
+import { RetryAfter, Terminal } from '../errors.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { traced } from '../telemetry/trace.ts'
+import type { Backend } from './backend.ts'
+
+type Verb = 'observe' | 'ensure' | 'remove' | 'prepare' | 'adopt' | 'logs'
+type Result = 'ok' | 'unknown' | 'waits' | 'refused' | 'error'
+
+/** The lists and streams go through as they are: their time is that of whoever reads them. */
+export function measured(backend: Backend, { backendSeconds }: Pick<Metrics, 'backendSeconds'>): Backend {
+  const { name } = backend
+  async function timed<T>(
+    verb: Verb,
+    uid: string,
+    call: () => Promise<T>,
+    judge: (answer: T) => Result = ok,
+  ): Promise<T> {
+    const began = performance.now()
+    let result: Result = 'error'
+    try {
+      const attributes = () => ({ 'molecule.backend': name, 'molecule.verb': verb, 'molecule.uid': uid })
+      const answer = await traced(
+        'backend call',
+        { attributes, ended: (a: T) => ({ 'molecule.result': judge(a) }) },
+        call,
+      )
+      result = judge(answer)
+      return answer
+    } catch (error) {
+      if (error instanceof RetryAfter) result = 'waits'
+      if (error instanceof Terminal) result = 'refused'
+      throw error
+    } finally {
+      backendSeconds.observe({ backend: name, verb, result }, (performance.now() - began) / 1000)
+    }
+  }
+
+  return {
+    name,
+    observe: (ref, signal) =>
+      timed(
+        'observe',
+        ref.uid,
+        () => backend.observe(ref, signal),
+        ({ state }) => (state === 'unknown' ? 'unknown' : 'ok'),
+      ),
+    ensure: (spec, signal) => timed('ensure', spec.ref.uid, () => backend.ensure(spec, signal)),
+    remove: (ref, volumes, signal) =>
+      timed(
+        'remove',
+        ref.uid,
+        () => backend.remove(ref, volumes, signal),
+        (done) => (done === 'gone' ? 'ok' : 'waits'),
+      ),
+    prepare: (spec, signal) => timed('prepare', '', () => backend.prepare(spec, signal)),
+    adopt: (ref, id, signal) => timed('adopt', ref.uid, () => backend.adopt(ref, id, signal)),
+    logs: (ref, bytes, signal) => timed('logs', ref.uid, () => backend.logs(ref, bytes, signal)),
+    owned: (signal) => backend.owned(signal),
+    ownedVolumes: (signal) => backend.ownedVolumes(signal),
+    changes: (signal) => backend.changes(signal),
+  }
+}
+
+const ok = (): Result => 'ok'
