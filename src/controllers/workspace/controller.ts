@@ -119,6 +119,7 @@ export function watchAround(controller: Controller<Workspace>, { workspaces, run
     if (cameOrWent || effective(before) !== effective(after)) concerned.push(...keys('parent', key))
     if (after !== undefined && asked(before) !== asked(after)) concerned.push(...below(cache, after).map(keyOf))
     if (before !== undefined && after === undefined) concerned.push(...endingAbove(cache, before))
+    if (after !== undefined && proves(before, after)) concerned.push(...keys('fleet', after.status?.runtime ?? ''))
     return concerned
   })
   workspaces.onChange((change) => {
@@ -136,6 +137,10 @@ export function watchAround(controller: Controller<Workspace>, { workspaces, run
     })
   }
 }
+
+/** A canary has come up: others of its Runtime may be waiting for it. */
+const proves = (before: Workspace | undefined, after: Workspace) =>
+  after.spec.updateRing === 'canary' && isReady(after) && !(before !== undefined && isReady(before))
 
 const effective = (ws: Workspace | undefined) => ws?.status?.effectivePower?.state
 /** All of a spec that the power of descendants rests on. */

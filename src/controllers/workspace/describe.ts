@@ -72,7 +72,7 @@ export function describeObstacle(workspace: Workspace, obstacle: Obstacle, outco
     summary: outcome.kind === 'blocked' ? `Stalled: ${message}` : capitalise(message),
     conditions: [
       condition('Ready', false, reason, message),
-      condition(type, false, reason, message),
+      ...(type === 'Ready' ? [] : [condition(type, false, reason, message)]),
       ...unsupportedCondition(workspace),
     ],
     transition: { to: known.phase ?? 'unrecorded', reason, actor: 'user' },

@@ -73,9 +73,13 @@ export function sleepyAt(workspace: Workspace, row: WorkspaceRow): Date | undefi
   return new Date(since.getTime() + parseDuration(hibernation.idleAfter))
 }
 
+/** It serves, and nothing but its being awake is wanted of it. */
+export const mayDoze = ({ wish, sight, row }: Pick<Facts, 'wish' | 'sight' | 'row'>): boolean =>
+  sight === 'serving' && (wish === 'running' || wish === 'holding') && row.backend !== 'external'
+
 /** A task at work says nothing when it ends, so one that keeps the agent awake is looked at now and then. */
 function untilSleep({ workspace, row, wish, sight }: Facts, now: Date): Duration | undefined {
-  if (wish !== 'running' || sight !== 'serving' || row.backend === 'external') return undefined
+  if (!mayDoze({ wish, sight, row })) return undefined
   const at = sleepyAt(workspace, row)
   if (at === undefined) return undefined
   return milliseconds(Math.max(row.activeTasks > 0 ? 10_000 : 250, at.getTime() - now.getTime()))

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { restartedAt } from '../../api/meta.ts'
 import { runtimeType, type Runtime } from '../../api/runtime.ts'
 import { workspaceType, type Workspace } from '../../api/workspace.ts'
+import { defaultTiers } from '../../backends/tiers.ts'
 import type { Found } from '../references.ts'
 import { isObstacle, resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
 
@@ -32,6 +33,7 @@ const settings: Settings = {
   defaultBackend: 'docker',
   backends: new Set(['docker', 'external']),
   platformUrl: 'http://operator:8080',
+  tiers: defaultTiers,
 }
 const around = (
   runtimes: readonly Runtime[] = [runtime('it', { default: true })],

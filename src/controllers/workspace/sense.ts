@@ -10,7 +10,7 @@ import type { WorkspaceRow, WorkspaceStore } from '../../store/workspace-store.t
 import { canaryVerdict } from './fleet.ts'
 import { InstanceAges } from './instance-age.ts'
 import type { Facts } from './judge.ts'
-import { sleepyAt, wakeTime } from './outcome.ts'
+import { mayDoze, sleepyAt, wakeTime } from './outcome.ts'
 import { hashOf, holdOf, sightOf, type Sight, type Wish } from './plan.ts'
 import type { Desired } from './resolve.ts'
 import { allowance, type Peers, type Rollout } from './rollout.ts'
@@ -108,8 +108,8 @@ export class Senses {
 
   /** Puts an idle agent to sleep: a claim in the row, which whoever speaks to the agent in the same instant wins. */
   async rouse(facts: Facts, ctx: Context): Promise<Facts> {
-    const { workspace, row, sight, wish } = facts
-    if (wish !== 'running' || sight !== 'serving' || row.backend === 'external' || row.activeTasks > 0) return facts
+    const { workspace, row } = facts
+    if (!mayDoze(facts) || row.activeTasks > 0) return facts
     const at = sleepyAt(workspace, row)
     const idleAfter = workspace.spec.hibernation?.idleAfter
     if (at === undefined || idleAfter === undefined || at > ctx.now()) return facts
