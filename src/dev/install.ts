@@ -20,7 +20,6 @@ export async function installOperator(
   put: (folder: string) => Promise<unknown> = (folder) => cluster.apply(folder),
 ): Promise<{ policy: boolean }> {
   await put(crds)
-  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', ...ours('crd')])
   await put(rbac)
   const known = await knowsPolicies(cluster)
   if (known) await put(policy)
@@ -32,9 +31,6 @@ export const knowsPolicies = async (cluster: Cluster): Promise<boolean> =>
   (await cluster.kubectl(['get', '--raw', '/apis/admissionregistration.k8s.io/v1'])).includes(
     '"mutatingadmissionpolicies"',
   )
-
-const ours = (resource: string) =>
-  ['workspaces', 'orgimports', 'plugininstalls', 'runtimes'].map((plural) => `${resource}/${plural}.molecule.dev`)
 
 const metadata = { name: 'sample', namespace: 'molecule-system' }
 /** One of each kind, to be created dry. */
@@ -50,7 +46,7 @@ const samples = [
   },
 ]
 
-/** A CRD that is Established answers 429 and 503 for a second or two, and a policy takes as long to be in force. */
+/** A new CRD answers 404, 429 and 503 for a second or two, and a policy takes as long to be in force. */
 async function untilServed(cluster: Cluster, withFinalizer: boolean): Promise<void> {
   const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: samples })
   for (const deadline = performance.now() + servedDeadline; ;) {
