@@ -13,14 +13,16 @@ export interface Fetched {
 }
 
 /** Why a source could not be read; also the reasons of the condition SourceReady. */
-export type SourceFault =
-  | 'SourceMissing' // no such repository, branch, commit or folder
-  | 'AuthFailed'
-  | 'NotAllowed' // a host, scheme or address outside what the operator's configuration allows
-  | 'SourceTooLarge'
-  | 'SourceInvalid' // a hostile or broken archive or repository, or a wrong digest
-  | 'VerificationFailed'
-  | 'SourceUnreachable' // no answer, or none in time
+export const sourceFaults = [
+  'SourceMissing', // no such repository, branch, commit or folder
+  'AuthFailed',
+  'NotAllowed', // a host, scheme or address outside what the operator's configuration allows
+  'SourceTooLarge',
+  'SourceInvalid', // a hostile or broken archive or repository, or a wrong digest
+  'VerificationFailed',
+  'SourceUnreachable', // no answer, or none in time
+] as const
+export type SourceFault = (typeof sourceFaults)[number]
 
 /** The message is one line that names the entry or host and the rule; it never carries a credential. */
 export class SourceError extends Error {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { planes } from '../store/orphan-store.ts'
 import { phases } from '../store/workspace-store.ts'
+import { sourceFaults } from '../sources/source.ts'
 import { holds } from '../sweepers/orphans/plan.ts'
 import { createMetrics, labelValues } from './metrics.ts'
 
@@ -10,6 +11,7 @@ test('the closed sets are those of the rooms that own them', () => {
   expect(labelValues.phase).toEqual(phases)
   expect(labelValues.plane).toEqual(planes)
   expect(labelValues.hold).toEqual(holds)
+  expect(labelValues.look).toEqual(['fetched', 'unchanged', ...sourceFaults])
 })
 
 test('every metric is there before anything has happened', async () => {

@@ -28,6 +28,18 @@ export const labelValues = {
   hold: ['ResourcesUnreadable', 'RowsUnreadable', 'BackendUnreadable', 'ResourcesEmpty', 'TooManyMissing'],
   swept: ['acked', 'expired', 'error'],
   run: ['ok', 'error', 'skipped'],
+  source: ['git', 'artifact', 'archive'],
+  look: [
+    'fetched',
+    'unchanged',
+    'SourceMissing',
+    'AuthFailed',
+    'NotAllowed',
+    'SourceTooLarge',
+    'SourceInvalid',
+    'VerificationFailed',
+    'SourceUnreachable',
+  ],
   action: ['Created', 'Updated', 'Renamed', 'Moved', 'Adopted', 'Ignored', 'Pruned', 'Waiting', 'Failed'],
 } as const
 
@@ -183,6 +195,8 @@ function zero(
   for (const outcome of labelValues.sweep) metrics.orphanSweeps.inc({ outcome }, 0)
   for (const reason of labelValues.hold) metrics.orphanHold.set({ reason }, 0)
   for (const action of labelValues.action) metrics.orgNodes.inc({ action }, 0)
+  for (const kind of labelValues.source)
+    for (const result of labelValues.look) metrics.sourceFetches.inc({ kind, result }, 0)
   for (const outcome of labelValues.run) metrics.scheduleRuns.inc({ outcome }, 0)
   for (const outcome of labelValues.swept) metrics.pendingUploadsSwept.inc({ outcome }, 0)
 }

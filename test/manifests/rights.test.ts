@@ -37,6 +37,8 @@ const universe = [
   'rolebindings.rbac.authorization.k8s.io',
   'customresourcedefinitions.apiextensions.k8s.io',
   'mutatingadmissionpolicies.admissionregistration.k8s.io',
+  'gitrepositories.source.toolkit.fluxcd.io',
+  'ocirepositories.source.toolkit.fluxcd.io',
 ]
 
 /** What is used, and so what may be granted: each verb with the code that needs it is in manifests/rbac. */
@@ -55,7 +57,11 @@ const everywhere: Readonly<Record<string, readonly string[]>> = {
 const cluster = controlPlane()
 const closed = await namespace()
 const opened = await namespace()
-beforeAll(() => openNamespace(opened))
+const withFlux = await namespace()
+beforeAll(async () => {
+  await openNamespace(opened)
+  await openNamespace(withFlux, cluster, 'molecule-flux-sources')
+})
 
 /** Asks the API server for every verb on every resource of the universe at once; gives what it allows. */
 async function allowed(where: string | undefined): Promise<Record<string, string[]>> {
@@ -97,6 +103,14 @@ describe('the operator may do', () => {
       ...everywhere,
       secrets: ['get', 'list', 'watch'],
       configmaps: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
+    })
+  })
+
+  test('in a namespace opened for Flux: see its sources, beside that', async () => {
+    expect(await allowed(withFlux)).toMatchObject({
+      secrets: ['get', 'list', 'watch'],
+      'gitrepositories.source.toolkit.fluxcd.io': ['list', 'watch'],
+      'ocirepositories.source.toolkit.fluxcd.io': ['list', 'watch'],
     })
   })
 

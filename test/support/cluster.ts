@@ -44,8 +44,12 @@ export function namespaces(cluster: Cluster = controlPlane()): () => Promise<str
   }
 }
 
-/** Opens a namespace for the operator: Secrets and ConfigMaps to read, files of orgs to keep. */
-export async function openNamespace(name: string, cluster: Cluster = controlPlane()): Promise<void> {
+/** Opens a namespace for the operator: Secrets and ConfigMaps to read, files of orgs to keep; and what else is named. */
+export async function openNamespace(
+  name: string,
+  cluster: Cluster = controlPlane(),
+  ...more: readonly string[]
+): Promise<void> {
   const binding = (role: string) => ({
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind: 'RoleBinding',
@@ -53,7 +57,7 @@ export async function openNamespace(name: string, cluster: Cluster = controlPlan
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
     subjects: [{ kind: 'ServiceAccount', name: 'molecule-operator', namespace: 'molecule-system' }],
   })
-  await cluster.apply([binding('molecule-references'), binding('molecule-generated-files')])
+  await cluster.apply(['molecule-references', 'molecule-generated-files', ...more].map(binding))
 }
 
 /** A control plane of one's own, for tests that break it or need controllers. The caller stops it. */

@@ -7,6 +7,7 @@ import { milliseconds } from '../../duration.ts'
 import type { Controller } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
+import { fluxKinds, type FluxKind, type FluxSource } from '../flux-sources.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
 import { importLabel } from './children.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
@@ -33,7 +34,7 @@ const placeOf = (namespace: string, parent: string | undefined, displayName: str
 /** Indexes that the OrgImport informer must be made with. */
 export const orgImportIndexes = {
   uid: ({ metadata }: OrgImport) => [metadata.uid],
-  /** `Secret/namespace/name`: what it reads. */
+  /** `Secret/namespace/name` and the like: what it reads. */
   reference: (org: OrgImport) =>
     referencesOf(org).map(({ kind, name }) => `${kind}/${org.metadata.namespace ?? ''}/${name}`),
   namespace: ({ metadata }: OrgImport) => [metadata.namespace ?? ''],
@@ -42,16 +43,22 @@ export const orgImportIndexes = {
     spec.target?.parentRef === undefined ? [] : [`${metadata.namespace ?? ''}/${spec.target.parentRef.name}`],
 } as const
 
-function referencesOf({ spec }: OrgImport): { kind: DataKind; name: string }[] {
+type Reference = { readonly kind: DataKind | FluxKind; readonly name: string }
+
+function referencesOf({ spec }: OrgImport): Reference[] {
+  const { configMapRef, git, sourceRef } = spec.source
   const refs = [
-    { configMapRef: spec.source.configMapRef, secretRef: undefined },
+    { configMapRef, secretRef: undefined },
+    { configMapRef: undefined, secretRef: git?.secretRef },
+    { configMapRef: undefined, secretRef: git?.verify?.secretRef },
     ...(spec.env?.from ?? []),
     ...(spec.secretsFrom ?? []).map(({ secretRef }) => ({ secretRef, configMapRef: undefined })),
   ]
-  return refs.flatMap(({ secretRef, configMapRef }): { kind: DataKind; name: string }[] => {
+  const data = refs.flatMap(({ secretRef, configMapRef }): Reference[] => {
     if (secretRef) return [{ kind: 'Secret', name: secretRef.name }]
     return configMapRef ? [{ kind: 'ConfigMap', name: configMapRef.name }] : []
   })
+  return sourceRef === undefined ? data : [...data, sourceRef]
 }
 
 interface Sources {
@@ -59,13 +66,14 @@ interface Sources {
   readonly workspaces: Informer<Workspace>
   readonly pluginInstalls: Informer<PluginInstall>
   readonly data: Readonly<Record<DataKind, Followed<DataObject>>>
+  readonly flux: Readonly<Record<FluxKind, Followed<FluxSource>>>
   readonly references: References
 }
 
 /** The reconciler's view of caches. */
 export const orgImportViews = (
-  { orgImports, workspaces, pluginInstalls, data, references }: Sources,
-  rest: Pick<OrgImportCollaborators, 'client' | 'metrics' | 'fluxSources' | 'sources'>,
+  { orgImports, workspaces, pluginInstalls, data, flux, references }: Sources,
+  rest: Pick<OrgImportCollaborators, 'client' | 'metrics' | 'sources'>,
 ): OrgImportCollaborators => ({
   ...rest,
   workspace: (namespace, name) => workspaces.cache.get(`${namespace}/${name}`),
@@ -76,6 +84,7 @@ export const orgImportViews = (
   installs: ({ metadata }) => pluginInstalls.cache.byIndex('import', metadata.uid),
   importOf: (uid) => orgImports.cache.byIndex('uid', uid)[0],
   configMaps: (namespace) => data.ConfigMap.in(namespace),
+  fluxSources: (kind, namespace) => flux[kind].in(namespace),
   references,
   turns: new Turns(() => workspaces.cache.byIndex('starting', 'all').length),
 })
@@ -83,7 +92,7 @@ export const orgImportViews = (
 /** Passes by what happened around an import. */
 export function watchAroundOrgImports(
   controller: Controller<OrgImport>,
-  { orgImports, workspaces, pluginInstalls, data }: Sources,
+  { orgImports, workspaces, pluginInstalls, data, flux }: Sources,
   turns: Turns,
 ): void {
   const keys = (index: keyof typeof orgImportIndexes, value: string) =>
@@ -110,6 +119,12 @@ export function watchAroundOrgImports(
       return [...keys('reference', `${kind}/${key}`), ...(owner === undefined ? [] : keys('uid', owner))]
     })
     data[kind].onState((namespace) => {
+      for (const key of keys('namespace', namespace)) controller.enqueue(key)
+    })
+  }
+  for (const kind of fluxKinds) {
+    controller.watch(flux[kind], ({ key }) => keys('reference', `${kind}/${key}`))
+    flux[kind].onState((namespace) => {
       for (const key of keys('namespace', namespace)) controller.enqueue(key)
     })
   }

@@ -15,9 +15,10 @@ import { ownedMaps } from './file-plan.ts'
 /** Plugins and children first, then their files, then the import: nothing is left, whether or not anybody collects. */
 export async function finish(
   org: OrgImport,
-  { client, owned, installs, configMaps }: OrgImportCollaborators,
+  { client, owned, installs, configMaps, sources }: OrgImportCollaborators,
   ctx: Context,
 ): Promise<Verdict<OrgImportStatus>> {
+  sources.retain(keyOf(org), new Set())
   const retain = org.spec.deletionPolicy === 'Retain'
   if (retain) {
     await each(installs(org), (each) => client.mergePatch(pluginInstallType, keyOf(each), letGo(each, org), ctx.signal))

@@ -27,13 +27,17 @@ export interface Learned {
 /** The conditions of the steps that were passed. */
 export function steps({ source, rendered, environment }: Learned): ConditionDraft[] {
   return [
-    ...(source ? [condition('SourceReady', true, 'SourceRead', `read at ${source.revision}`)] : []),
+    ...(source ? [condition('SourceReady', true, 'SourceRead', readAt(source))] : []),
     ...(rendered ? [condition('TemplateParsed', true, 'Parsed', plural(rendered.nodes.length, 'node'))] : []),
     ...(environment
       ? [condition('EnvironmentReady', true, 'EnvironmentComplete', 'every required variable is there')]
       : []),
   ]
 }
+
+/** What was read stays good while nothing newer can be seen. */
+const readAt = ({ revision, trouble }: SourceRead): string =>
+  `read at ${revision}${trouble === undefined ? '' : `; looking for something newer fails: ${trouble}`}`
 
 const mostWarnings = 50
 
@@ -43,7 +47,7 @@ export function told({ source, rendered, environment }: Learned, more: readonly 
   const skipped = (source?.skipped ?? []).map((key) => ({
     code: 'FileSkipped',
     path: key,
-    message: 'binaryData is not read yet',
+    message: 'this file is not text, and is left out',
   }))
   const odd: Oddity[] = [...(rendered?.warnings ?? []), ...skipped, ...(environment?.warnings ?? []), ...more]
   const warnings = odd.slice(0, mostWarnings).map(({ code, path, message }) => {
