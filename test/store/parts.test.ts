@@ -49,7 +49,7 @@ const schedulesOf = (id: string) =>
 const namesOf = async (id: string) => (await schedulesOf(id)).map(({ name }) => name)
 /** Every version of every row that a workspace has: whatever writes changes it. */
 const versions = async (id: string) => [
-  await sql('SELECT xmin::text, ctid::text FROM workspaces WHERE id = $1', id),
+  await sql('SELECT xmin::text, xmax::text, ctid::text FROM workspaces WHERE id = $1', id),
   await sql('SELECT xmin::text, ctid::text FROM workspace_schedules WHERE workspace_id = $1 ORDER BY name', id),
   await sql('SELECT xmin::text, ctid::text FROM workspace_channels WHERE workspace_id = $1 ORDER BY name', id),
   await sql('SELECT xmin::text, ctid::text FROM agent_memories WHERE workspace_id = $1 ORDER BY id', id),

@@ -10,7 +10,7 @@ const milliseconds = (expression: string) => `(date_part('epoch', ${expression})
 /** Three looks into two small indexes: not reckoned yet, due, and reckoned from a time that is yet to come (again). */
 export const dueNow = `
   SELECT s.id, s.cron_expr AS cron, s.timezone, s.next_run_at::text AS seen,
-    COALESCE(s.next_run_at <= now() AND s.reckoned_from <= now(), false) AS due,
+    COALESCE(s.next_run_at <= now(), false) AS due,
     CASE WHEN s.next_run_at IS NULL THEN LEAST(s.reckoned_from, now()) ELSE now() END AS "from"
   FROM workspace_schedules s
   WHERE s.enabled AND (s.next_run_at IS NULL OR s.next_run_at <= now() OR s.reckoned_from > now())
