@@ -1,0 +1,90 @@
+/** One Workspace in traces, log lines, events and history: the same reconcileId joins them, and no write is made for it. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { controlPlane, namespace } from '../support/cluster.ts'
+import { startCollector, type CollectedSpan, type Collector } from '../support/collector.ts'
+import { database } from '../support/database.ts'
+import { fakeWithAgents, startOperator, type TestOperator } from '../support/operator.ts'
+import { until } from '../support/until.ts'
+import { conditionOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
+
+const cluster = controlPlane()
+const ns = await namespace(cluster)
+const databaseUrl = await database()
+const backend = fakeWithAgents()
+let collector: Collector
+let operator: TestOperator
+
+beforeAll(async () => {
+  collector = await startCollector()
+  await cluster.apply([runtime('traced-agent', { default: true })])
+  operator = await startOperator({
+    databaseUrl,
+    backends: [backend],
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, BACKENDS: 'fake' },
+  })
+})
+afterAll(async () => {
+  await operator.stop()
+  await collector.close()
+  await cluster.kubectl(['delete', 'runtime', '--all', '--wait=false'])
+  const unlock = ['patch', 'runtime', 'traced-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
+  await cluster.kubectl(unlock).catch(() => undefined)
+})
+
+const eventList = z.object({
+  items: z.array(
+    z.object({
+      reason: z.string(),
+      metadata: z.object({ annotations: z.record(z.string(), z.string()).optional() }),
+    }),
+  ),
+})
+
+const passesOf = (name: string): readonly CollectedSpan[] =>
+  collector.named('pass').filter(({ attributes }) => attributes['molecule.name'] === name)
+const within = (pass: CollectedSpan | undefined, name: string) =>
+  collector.named(name).filter(({ parentSpanId }) => parentSpanId === pass?.spanId)
+
+test('a pass holds its API requests and backend calls, its SQL batches link to it, and history names it', async () => {
+  await cluster.apply([workspace(ns, 'solo')])
+  const made = await until(async () => {
+    const found = await readWorkspace(cluster, ns, 'solo')
+    expect(conditionOf(found.status, 'Ready')).toBe('True Settled')
+    return found
+  })
+  const ids = new Set((made.status?.history ?? []).map(({ reconcileId }) => reconcileId))
+  expect(ids.size).toBeGreaterThan(0)
+  const named = await until(() => {
+    const found = passesOf('solo').filter(({ attributes }) => ids.has(String(attributes['molecule.reconcile_id'])))
+    return found.length === ids.size ? found : undefined
+  })
+  for (const { attributes } of named)
+    expect(attributes).toMatchObject({ 'molecule.kind': 'Workspace', 'molecule.namespace': ns })
+  expect(named.map(({ attributes }) => attributes['molecule.outcome'])).toContain('settled')
+  const [written] = named.flatMap((pass) => within(pass, 'api request'))
+  expect(written?.attributes).toMatchObject({ 'molecule.verb': 'patch_status', 'http.response.status_code': 200 })
+  const ensured = collector.named('backend call').find(({ attributes }) => attributes['molecule.verb'] === 'ensure')
+  expect(ensured?.attributes).toMatchObject({ 'molecule.backend': 'fake', 'molecule.result': 'ok' })
+  const launching = passesOf('solo').find(({ spanId }) => spanId === ensured?.parentSpanId)
+  const batches = collector.named('sql batch').filter(({ links }) => links.includes(launching?.spanId ?? '-'))
+  expect(batches.map(({ attributes }) => attributes['db.operation.name'])).toEqual(
+    expect.arrayContaining(['record', 'launch']),
+  )
+  const registered = collector
+    .named('platform request')
+    .find(({ attributes }) => attributes['http.route'] === '/registry/register')
+  expect(registered?.attributes['http.response.status_code']).toBe(200)
+  const everything = JSON.stringify(collector.spans)
+  expect(everything).not.toContain(backend.volumes.get(made.metadata.uid)?.get('.auth_token'))
+})
+
+test('an event carries the id of the pass that said it', async () => {
+  await cluster.apply([workspace(ns, 'lost', { backend: 'docker' })])
+  const { items } = await until(async () => {
+    const list = eventList.parse(await cluster.getJson('events.events.k8s.io', '-n', ns))
+    return list.items.length > 0 ? list : undefined
+  })
+  const id = items[0]?.metadata.annotations?.['molecule.dev/reconcile-id']
+  await until(() => passesOf('lost').some(({ attributes }) => attributes['molecule.reconcile_id'] === id))
+})
