@@ -1,97 +1,46 @@
 /**
- * The intent row: one statement that judges every intent of a batch, writes those that are in order and differ, and
- * takes over the rows that are to be adopted.
+ * The intent row: one statement that judges every intent of a batch, and writes those that are in order and differ. Most
+ * only ever create or renew a row of their own; what adopts rows of others (adopt.ts) is a statement of its own, so that
+ * those do not pay for it.
  */
 import type { Recorded, WorkspaceIntent } from '../workspace-store.ts'
+import { assign, born, canvas, intended, kinship, list, namesOf } from './intent.ts'
 import { rawColumns, sentColumns, toWorkspaceRow, type SentRow } from './row.ts'
 import type { Column, Statement } from './statement.ts'
 
-/** Columns that a later intent may change. `backend` and `status` are those of the row's birth. */
-const intended: readonly Column<WorkspaceIntent>[] = [
-  ['resource_name', 'text', (i) => i.resourceName],
-  ['observed_generation', 'bigint', (i) => i.generation],
-  ['name', 'text', (i) => i.displayName],
-  ['role', 'text', (i) => i.role],
-  ['parent_id', 'uuid', (i) => i.parentId],
-  ['tier', 'integer', (i) => i.tier],
-  ['runtime', 'text', (i) => i.runtime],
-  ['model', 'text', (i) => i.model],
-  ['template', 'text', (i) => i.template],
-  ['spec_hash', 'text', (i) => i.specHash],
-  ['workspace_dir', 'text', (i) => i.workspaceDir],
-  ['workspace_access', 'text', (i) => i.workspaceAccess],
-  ['max_concurrent_tasks', 'integer', (i) => i.maxConcurrentTasks],
-  ['update_tier', 'text', (i) => i.updateTier],
-  ['deletion_policy', 'text', (i) => i.deletionPolicy],
-]
-const born: readonly Column<WorkspaceIntent>[] = [
-  ['id', 'uuid', (i) => i.id],
-  ['owner_uid', 'text', (i) => i.ownerUid],
-  ['namespace', 'text', (i) => i.namespace],
-  ['backend', 'text', (i) => i.backend],
-  ['status', 'workspace_status', (i) => i.initialPhase],
-  ['delivery_mode', 'text', (i) => i.deliveryMode],
-]
-const canvas: readonly Column<WorkspaceIntent>[] = [
-  ['canvas_x', 'double precision', (i) => i.canvas?.x],
-  ['canvas_y', 'double precision', (i) => i.canvas?.y],
-  ['canvas_collapsed', 'boolean', (i) => i.canvas?.collapsed],
-]
-const manner: readonly Column<WorkspaceIntent>[] = [
-  ['claim', 'text', (i) => i.claim],
-  ['keeps_parent', 'boolean', (i) => i.keepsParent],
-]
+/** Where a statement that adopts says more than one that does not. `i` is the input, `w` the row of its id, if any. */
+export interface Variant {
+  readonly name: string
+  readonly columns: readonly Column<WorkspaceIntent>[]
+  /** The verdict on an intent that may not be recorded whatever its name and parent, else NULL. */
+  readonly refusal: string
+  /** The template that the row is to have. */
+  readonly template: string
+  /** Whether the row is there and not (yet) the resource's. */
+  readonly foreign: string
+  /** CTEs that write, a query of the rows they wrote, and one of the events to tell; the last two begin with UNION ALL. */
+  readonly take: { readonly tables: string; readonly rows: string; readonly events: string }
+}
 
-const namesOf = (columns: readonly Column<WorkspaceIntent>[]): readonly string[] => columns.map(([name]) => name)
-const list = (columns: readonly Column<WorkspaceIntent>[], table: string): string =>
-  namesOf(columns)
-    .map((name) => `${table}.${name}`)
-    .join(', ')
-const assign = (columns: readonly Column<WorkspaceIntent>[], table: string): string =>
-  namesOf(columns)
-    .map((name) => `${name} = ${table}.${name}`)
-    .join(', ')
-
-/** What the row is to say: adopted without a word on its template, it keeps the one it has. */
-const template = `
-      CASE
-        WHEN i.claim = 'create' OR i.template <> '' OR w.id IS NULL THEN i.template
-        -- The system before did not always write it down: empty then means that nobody knows.
-        WHEN w.owner_uid IS NULL THEN NULLIF(w.template, '')
-        ELSE w.template
-      END`
 const parent = 'CASE WHEN i.keeps_parent THEN w.parent_id ELSE i.parent_id END'
-const adoptable = `(w.owner_uid IS NULL OR w.status = 'removed')`
-/** A column that starts afresh where the row had been removed. */
-const anew = (column: string, fresh: string): string =>
-  `${column} = CASE a.was WHEN 'removed' THEN ${fresh} ELSE w.${column} END`
 /** What the row gets as the intent has it. */
 const plain = intended.filter(([name]) => name !== 'template' && name !== 'parent_id')
 
 /**
  * How an intent is judged, worst first:
- *   stale          another owner, a newer generation, or removed
- *   nothingToAdopt, owned, contradicts
- *                  to be adopted, but there is no row; or a live one of another; or one of another runtime or backend
+ *   refusal        `stale`: another owner, a newer generation, or removed; and what adopt.ts adds
  *   parentMissing  the parent has no live row and does not get one here. A row that had this parent all along keeps it,
  *                  also when the parent is removed meanwhile: the child goes on running
  *   siblingTaken   a live sibling has the name; of two in this batch, the one with a row, else the smaller id, wins
  * Correlated subqueries on purpose: they stay index look-ups, whatever the planner believes of the table's size.
  */
-const judge = `,
+const judge = ({ refusal, template, foreign }: Variant): string => `,
   seen AS MATERIALIZED (
     SELECT ${list([...born, ...plain, ...canvas], 'i')}, i.epoch, i.ord,
       ${template} AS template, ${parent} AS parent_id,
       w.id IS NOT NULL AS known,
-      w.id IS NOT NULL AND w.owner_uid IS DISTINCT FROM i.owner_uid AS foreign_row,
-      CASE
-        WHEN w.id IS NULL THEN CASE i.claim WHEN 'adopt' THEN 'nothingToAdopt' END
-        WHEN w.owner_uid = i.owner_uid THEN
-          CASE WHEN w.observed_generation > i.observed_generation OR w.status = 'removed' THEN 'stale' END
-        WHEN i.claim = 'create' THEN 'stale'
-        WHEN NOT ${adoptable} THEN 'owned'
-        WHEN (w.runtime, w.backend) <> (i.runtime, i.backend) THEN 'contradicts'
-      END AS refusal,
+      ${foreign} AS foreign_row,
+      ${refusal} AS refusal,
       (${list(plain, 'w')}, w.template, w.parent_id) IS DISTINCT FROM
         (${list(plain, 'i')}, ${template}, ${parent}) AS differs,
       CASE
@@ -117,9 +66,10 @@ const judge = `,
     SELECT f.id FROM free f JOIN placed p ON f.parent_id = p.id WHERE f.first_id = f.id
   ),
   judged AS MATERIALIZED (
-    SELECT v.*, CASE
-        WHEN v.verdict = 'siblingTaken' THEN COALESCE(v.taken_by, v.first_id)
-        WHEN v.verdict IN ('owned', 'contradicts') THEN v.id
+    SELECT v.*, CASE v.verdict
+        WHEN 'siblingTaken' THEN COALESCE(v.taken_by, v.first_id)
+        WHEN 'owned' THEN v.id
+        WHEN 'contradicts' THEN v.id
       END AS winner
     FROM (
       SELECT s.*, f.first_id,
@@ -135,10 +85,9 @@ const judge = `,
 
 /**
  * What is in order and differs is written; the rest is not touched, not even locked. The guards stand a second time
- * where it is written, for what happened since the look. An agent's own word on its delivery stands until the spec
- * changes. What is adopted keeps all that the intent does not name; a row that was removed begins its life anew.
+ * in DO UPDATE, for what happened since the look. An agent's own word on its delivery stands until the spec changes.
  */
-const write = `,
+const write = ({ take }: Variant): string => `,
   written AS (
     INSERT INTO workspaces AS w (${namesOf([...born, ...intended]).join(', ')}, leader_epoch)
     SELECT ${list([...born, ...intended], 'j')}, j.epoch
@@ -152,26 +101,10 @@ const write = `,
       leader_epoch = EXCLUDED.leader_epoch, updated_at = now()
     WHERE w.owner_uid = EXCLUDED.owner_uid AND w.observed_generation <= EXCLUDED.observed_generation
       AND w.status <> 'removed'
-    RETURNING w.*, w.xmax = 0 AS inserted
-  ),
-  adoptees AS MATERIALIZED (
-    SELECT j.*, w.status AS was, w.owner_uid AS owner_before FROM judged j JOIN workspaces w ON w.id = j.id
-    WHERE j.verdict = 'recorded' AND j.foreign_row AND ${adoptable} ORDER BY w.id FOR NO KEY UPDATE OF w
-  ),
-  adopted AS (
-    UPDATE workspaces w SET
-      ${assign(intended, 'a')}, owner_uid = a.owner_uid, namespace = a.namespace, wanted_since = now(),
-      ${anew('status', 'a.status')}, ${anew('status_since', 'now()')}, ${anew('delivery_mode', 'a.delivery_mode')},
-      ${anew('launched_hash', 'NULL')}, ${anew('launched_at', 'NULL')}, ${anew('registered_at', 'NULL')},
-      ${anew('launch_attempts', '0')}, ${anew('restarts', '0')}, ${anew('wake_requested_at', 'NULL')},
-      leader_epoch = a.epoch, updated_at = now()
-    FROM adoptees a WHERE w.id = a.id
-    RETURNING w.*, a.was, a.owner_before
-  ),
+    RETURNING ${rawColumns('w')}, w.name, w.tier, w.runtime, w.xmax = 0 AS inserted
+  )${take.tables},
   standing AS MATERIALIZED (
-    SELECT ${rawColumns('w')}, true AS changed FROM written w
-    UNION ALL
-    SELECT ${rawColumns('w')}, true FROM adopted w
+    SELECT ${rawColumns('w')}, true AS changed FROM written w${take.rows}
     UNION ALL
     SELECT ${rawColumns('w')}, false FROM judged j JOIN workspaces w ON w.id = j.id
     WHERE j.verdict = 'recorded' AND j.known AND NOT j.foreign_row AND NOT j.differs
@@ -180,11 +113,7 @@ const write = `,
     INSERT INTO structure_events (event_type, workspace_id, payload)
     SELECT CASE w.status WHEN 'awaiting_agent' THEN 'WORKSPACE_AWAITING_AGENT' ELSE 'WORKSPACE_PROVISIONING' END, w.id,
       jsonb_build_object('name', w.name, 'tier', w.tier, 'runtime', w.runtime)
-    FROM written w WHERE w.inserted
-    UNION ALL
-    SELECT 'WORKSPACE_ADOPTED', w.id,
-      jsonb_build_object('name', w.name, 'from', w.was, 'status', w.status, 'owner_before', w.owner_before)
-    FROM adopted w
+    FROM written w WHERE w.inserted${take.events}
   ),
   drawn AS (
     INSERT INTO canvas_layouts AS c (workspace_id, x, y, collapsed)
@@ -217,13 +146,23 @@ export interface Judgement {
   readonly recorded: Recorded
 }
 
-export const record: Statement<WorkspaceIntent, RecordedRow, Judgement> = {
-  name: 'record',
+export const recording = (variant: Variant): Statement<WorkspaceIntent, RecordedRow, Judgement> => ({
+  name: variant.name,
   key: (intent) => intent.id,
-  columns: [...born, ...intended, ...canvas, ...manner],
-  sql: judge + write,
+  columns: [...born, ...intended, ...canvas, ...kinship, ...variant.columns],
+  sql: judge(variant) + write(variant),
   result: (row, intent) => ({ ownerUid: intent.ownerUid, recorded: row ? recordedOf(row, intent) : stale }),
-}
+})
+
+export const record = recording({
+  name: 'record',
+  columns: [],
+  refusal: `CASE WHEN w.owner_uid IS DISTINCT FROM i.owner_uid AND w.id IS NOT NULL
+        OR w.observed_generation > i.observed_generation OR w.status = 'removed' THEN 'stale' END`,
+  template: 'i.template',
+  foreign: 'false',
+  take: { tables: '', rows: '', events: '' },
+})
 
 const stale: Recorded = { kind: 'stale' }
 

@@ -1,5 +1,6 @@
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Recorded, WorkspaceStore } from '../workspace-store.ts'
+import { recordAdopting } from './adopt.ts'
 import { adopted, leak, observed, remove } from './instances.ts'
 import type { Listener } from './notify.ts'
 import type { Database } from './pool.ts'
@@ -17,6 +18,7 @@ export function openWorkspaces(
   const open = <Item, Row extends Answer, Result>(statement: Statement<Item, Row, Result>) =>
     fenced(database, metrics, lease, statement)
   const records = open(record)
+  const claims = open(recordAdopting)
   const launches = open(launch)
   const observations = open(observed)
   const changes = open(change)
@@ -24,10 +26,11 @@ export function openWorkspaces(
   const adoptions = open(adopted)
   const removals = open(remove)
   const leaks = open(leak)
-  const batchers = [records, launches, observations, changes, sleeps, adoptions, removals, leaks]
+  const batchers = [records, claims, launches, observations, changes, sleeps, adoptions, removals, leaks]
   return {
     async record(item, fence, urgent): Promise<Recorded> {
-      const { ownerUid, recorded } = await records.add({ item, fence }, urgent)
+      const batcher = item.claim === 'create' ? records : claims
+      const { ownerUid, recorded } = await batcher.add({ item, fence }, urgent)
       return ownerUid === item.ownerUid ? recorded : { kind: 'stale' }
     },
     launch: (item, fence) => launches.add({ item, fence }),
