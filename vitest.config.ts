@@ -10,13 +10,14 @@ const needs: Readonly<Record<string, { cluster?: boolean; database?: boolean }>>
   platform: { database: true },
   sweepers: { database: true },
   controllers: { cluster: true, database: true },
+  incidents: { cluster: true, database: true },
   convergence: { cluster: true, database: true },
   faults: { cluster: true, database: true },
   e2e: { cluster: true, database: true },
 }
 
 /** Kinds whose operators watch every namespace of the one cluster: one file at a time, and never beside another kind. */
-const alone = ['controllers', 'convergence', 'faults', 'e2e']
+const alone = ['controllers', 'incidents', 'convergence', 'faults', 'e2e']
 
 const kinds = readdirSync('test', { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && entry.name !== 'support' && entry.name !== 'fakes')

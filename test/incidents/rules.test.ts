@@ -1,0 +1,113 @@
+/** Incidents that a second place, a silent default or an outside agent caused. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { adminToken } from '../support/operator.ts'
+import { orgImport } from '../support/orgs.ts'
+import { until } from '../support/until.ts'
+import { messageOf, runtime } from '../support/workspaces.ts'
+import { openScene, restartAt } from './scene.ts'
+
+const scene = await openScene({ env: { DEPLOYMENT_MODE: 'saas' } })
+const { backend, make, settles, edit, row, ask, ns } = scene
+
+const root = join(import.meta.dirname, '..', '..')
+const sources = (folder: string) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => ({ file: `${folder}/${file}`, text: readFileSync(join(root, folder, file), 'utf8') }))
+const holding = (folder: string, pattern: RegExp, except: RegExp = /\.test\.ts$/) =>
+  sources(folder).flatMap(({ file, text }) => (!except.test(file) && pattern.test(text) ? [file] : []))
+
+test('incident-09: one file makes rows of workspaces', () => {
+  expect(holding('src', /INSERT INTO workspaces\b/)).toEqual(['src/store/postgres/record.ts'])
+})
+
+test('incident-30: a cascade takes the whole subtree, from its leaves', async () => {
+  const chain = ['top', 'upper', 'lower', 'leaf']
+  for (const [i, name] of chain.entries())
+    await make(name, { childrenPolicy: 'Cascade', ...(i > 0 && { parentRef: { name: chain[i - 1] } }) })
+  const uids = await Promise.all(chain.map(async (name) => (await settles(name, 'Ready', 'True Settled')).metadata.uid))
+  await scene.remove('top')
+  for (const name of chain) await scene.gone(name)
+  for (const uid of uids) {
+    expect((await row(uid))?.['status']).toBe('removed')
+    expect([backend.has(uid), backend.volumes.has(uid)]).toEqual([false, false])
+  }
+})
+
+test('incident-36: every way in has the same default tier', async () => {
+  const inline = { name: 'Team', workspaces: [{ name: 'Imported' }] }
+  await ask(
+    'POST',
+    `/apis/molecule.dev/v1alpha1/namespaces/${ns}/orgimports`,
+    orgImport(ns, 'team', { source: { inline } }),
+  )
+  await make('direct')
+  await make('outside', { backend: 'external' })
+  await settles('direct', 'Ready', 'True Settled')
+  await until(async () => {
+    const rows = await scene.query(`SELECT name, tier FROM workspaces WHERE name IN ('Imported', 'direct', 'outside')`)
+    expect(rows.map(({ tier }) => tier)).toEqual([4, 4, 4])
+    return true
+  })
+})
+
+test('incident-37: the default tier is written in one place', () => {
+  expect(holding('src', /\btier\s*(\?\?|=)\s*[1-4]\b|defaultTier\s*=/)).toEqual([
+    'src/controllers/workspace/defaults.ts',
+  ])
+})
+
+test('incident-40: a pinned image runs by its digest, and a Runtime that must be pinned is refused without', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`
+  const runtimes = '/apis/molecule.dev/v1alpha1/runtimes'
+  const loose = runtime('incident-loose', { requireDigest: true, image: 'test/agent:latest' })
+  await expect(ask('POST', runtimes, loose)).rejects.toThrow(/requireDigest needs digest/)
+  await ask('POST', runtimes, runtime('incident-pinned', { requireDigest: true, image: 'test/agent:latest', digest }))
+  try {
+    await make('pinned', { runtime: 'incident-pinned' })
+    const { uid } = (await settles('pinned', 'Ready', 'True Settled')).metadata
+    expect(scene.launched.filter(({ ref }) => ref.uid === uid).map(({ image }) => image)).toEqual([
+      `test/agent@${digest}`,
+    ])
+  } finally {
+    await ask('DELETE', `${runtimes}/incident-pinned`)
+  }
+})
+
+test('incident-48, incident-35: an external agent keeps its token through a restart that is no use to it', async () => {
+  await make('guest', { backend: 'external' })
+  const { uid } = (await settles('guest', 'Connected', 'False AwaitingRegistration')).metadata
+  const asAdmin = { method: 'POST', headers: { authorization: `Bearer ${adminToken}` } }
+  const minted = await fetch(`${scene.operator().platformUrl}/admin/workspaces/${uid}/tokens`, asAdmin)
+  const { auth_token: token } = (await minted.json()) as { auth_token: string }
+  expect(await scene.beat(uid, token)).toBe(200)
+  await settles('guest', 'Ready', 'True Settled')
+  await edit('guest', restartAt('now'))
+  await edit('guest', { spec: { model: 'opus' } })
+  await scene.looked('guest')
+  await settles('guest', 'Ready', 'True Settled')
+  expect(await scene.beat(uid, token)).toBe(200)
+  expect(await row(uid)).toMatchObject({ status: 'online', restarts: 0 })
+})
+
+test('incident-50: no runtime gets the model of another', async () => {
+  const codex = runtime('incident-codex', { models: [{ id: 'gpt-5-codex' }] })
+  await scene.cluster.apply([codex])
+  try {
+    await make('coder', { runtime: 'incident-codex' })
+    const refused = await settles('coder', 'RuntimeResolved', 'False ModelUnknown')
+    expect(messageOf(refused.status, 'Ready')).toContain('it has gpt-5-codex')
+    expect(backend.creates.has(refused.metadata.uid)).toBe(false)
+    await edit('coder', { spec: { model: 'gpt-5-codex' } })
+    await settles('coder', 'Ready', 'True Settled')
+  } finally {
+    await scene.cluster.kubectl(['delete', 'runtime', 'incident-codex', '--wait=false'])
+  }
+})
+
+test('incident-53: no test takes a module’s place', () => {
+  expect(holding('test', /\bvi\.(mock|doMock|hoisted)\(/, /^$/)).toEqual([])
+  expect(holding('src', /\bvi\.(mock|doMock|hoisted)\(/, /^$/)).toEqual([])
+})
