@@ -15,10 +15,12 @@ import { fromStore } from './errors.ts'
 import type { Forward } from './forward.ts'
 import { type RpcRequest, rpcRequest } from './json-rpc.ts'
 import { Refusal } from './refusal.ts'
+import type { Wakes } from './wakes.ts'
 
 export interface A2aOptions {
   readonly agents: Pick<AgentStore, 'beginMessage' | 'mayTalk' | 'logMessage'>
   readonly forward: Forward
+  readonly wakes: Wakes
   readonly log: Logger
 }
 
@@ -35,7 +37,7 @@ const comeAgain: Readonly<Record<Exclude<Phase, 'online' | 'degraded' | 'removed
 
 const notFound = new Refusal(404, 'workspace_not_found', 'there is no such workspace')
 
-export function a2aRoute(app: FastifyInstance, { agents, forward, log }: A2aOptions): void {
+export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log }: A2aOptions): void {
   const bodyLimit = 1024 * 1024
   app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: mayTalk }, async (request, reply) => {
     const rpc = rpcRequest(request.body)
@@ -60,6 +62,7 @@ export function a2aRoute(app: FastifyInstance, { agents, forward, log }: A2aOpti
   }
 
   async function deliver(to: AgentAddress, rpc: RpcRequest, from: WorkspaceId | undefined, reply: FastifyReply) {
+    if (isAsleep(to.status)) wakes.asked(to.id)
     requireReady(to)
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort())
@@ -67,6 +70,7 @@ export function a2aRoute(app: FastifyInstance, { agents, forward, log }: A2aOpti
     try {
       const destination = { url: to.url, external: to.backend === 'external', from }
       const answer = await forward.send(destination, JSON.stringify(rpc), gone.signal)
+      wakes.accepted(to.id)
       note({ ...message, outcome: 'ok' })
       reply.code(answer.status).header('content-type', answer.contentType).header('x-content-type-options', 'nosniff')
       return await reply.send(answer.body)
@@ -87,10 +91,12 @@ function senderOf(request: FastifyRequest): WorkspaceId | undefined {
   return caller.kind === 'workspace' ? caller.id : undefined
 }
 
+const isAsleep = (status: Phase): boolean => status === 'hibernating' || status === 'hibernated'
+
 function requireReady({ status, reason }: AgentAddress): void {
   if (status === 'online' || status === 'degraded') return
   if (status === 'removed') throw notFound
-  const waking = status === 'hibernating' || status === 'hibernated'
+  const waking = isAsleep(status)
   const why = waking ? ', and is waking' : reason === undefined ? '' : ` (${reason})`
   const message = `the workspace is ${status.replace('_', ' ')}${why}`
   throw new Refusal(503, `workspace_${status}`, message, { retryAfter: comeAgain[status], waking })

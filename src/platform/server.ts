@@ -23,6 +23,7 @@ import { addressRule, type DeploymentMode, type Resolve, resolveByDns } from '..
 import { stateRoute } from './state.ts'
 import { tokenRoute } from './tokens.ts'
 import { updateCardRoute } from './update-card.ts'
+import { createWakes } from './wakes.ts'
 
 export interface PlatformOptions {
   readonly agents: AgentStore
@@ -69,6 +70,7 @@ export function createPlatform(options: PlatformOptions): Platform {
   const resolve = options.resolve ?? resolveByDns
   const forward = createForward(rule, resolve, options.forwardLimits)
   const app = createApp(limits, options)
+  const wakes = createWakes((span) => options.metrics.wakeSeconds.observe(span))
   const { agents, adminToken, platformUrl } = options
   const { authenticate, recognize, recheck } = authentication({ ...limits, agents, adminToken })
 
@@ -82,7 +84,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     registerRoute(secured, { agents, rule, resolve })
     updateCardRoute(secured, agents)
     stateRoute(secured, agents)
-    a2aRoute(secured, { agents, forward, log: options.log })
+    a2aRoute(secured, { agents, forward, wakes, log: options.log })
     inboxRoutes(secured, agents)
     tokenRoute(secured, agents)
     connectionRoutes(secured, { agents, platformUrl })

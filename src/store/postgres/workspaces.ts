@@ -38,7 +38,10 @@ export function openWorkspaces(
     change: (item, fence) => changes.add({ item, fence }, true),
     hibernate: (id, idleSince, fence) => sleeps.add({ item: { id, idleSince }, fence }),
     adopted: (item, fence) => adoptions.add({ item, fence }),
-    leak: (item, fence) => leaks.add({ item, fence }),
+    async leak(item, fence) {
+      await leaks.add({ item, fence })
+      metrics.stopRetryExhausted.inc({ backend: item.backend })
+    },
     remove: (id, ownerUid, fence, deletionPolicy) =>
       removals.add({ item: { id, ownerUid, deletionPolicy }, fence }, true),
     changes: (signal) => listener.changes(signal),
