@@ -5,6 +5,7 @@
 export const failpoints = [
   'claimed', // the finalizer is on the object
   'recorded', // the intent row is written
+  'parted', // schedules, channels, memories and the like of a workspace are in rows
   'launching', // the row says provisioning and knows the new token; no instance yet
   'created', // the instance exists and has not started (docker)
   'delivered', // files and token are in place, still not started (docker)

@@ -22,6 +22,8 @@ import { fluxTypes } from './controllers/flux-sources.ts'
 import { createReferences, dataTypes } from './controllers/references.ts'
 import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/runtime/controller.ts'
 import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
+import { targetIndex } from './controllers/workspace/declared-plugins.ts'
+import { countBusy } from './controllers/workspace/busy.ts'
 import { followOutside, watchAround, workspaceIndexes, workspaceViews } from './controllers/workspace/controller.ts'
 import { WorkspaceReconciler } from './controllers/workspace/reconcile.ts'
 import { minutes } from './duration.ts'
@@ -174,12 +176,16 @@ function addControllers(manager: Manager, parts: Parts): void {
   })
   const runtimes = kube.informer<Runtime>({ type: runtimeType })
   const orgImports = kube.informer<OrgImport>({ type: orgImportType, indexes: orgImportIndexes })
+  const pluginInstalls = kube.informer<PluginInstall>({
+    type: pluginInstallType,
+    indexes: { import: importIndex, target: targetIndex },
+  })
   const data = {
     Secret: kube.follow({ type: dataTypes.Secret }),
     ConfigMap: kube.follow({ type: dataTypes.ConfigMap }),
   }
   const references = createReferences((kind, namespace) => data[kind].in(namespace))
-  const sources = { workspaces, runtimes, data, references }
+  const sources = { workspaces, runtimes, pluginInstalls, data, references }
 
   const workspace: Controller<Workspace> = new Controller({
     ...common,
@@ -188,6 +194,8 @@ function addControllers(manager: Manager, parts: Parts): void {
     workers: config.WORKERS,
     reconciler: new WorkspaceReconciler({
       rows: store.workspaces,
+      parts: store.parts,
+      sealing: store.sealing,
       backends,
       settings: {
         deploymentMode: config.DEPLOYMENT_MODE,
@@ -201,6 +209,7 @@ function addControllers(manager: Manager, parts: Parts): void {
     }),
   })
   watchAround(workspace, sources)
+  countBusy(workspaces, metrics)
   const runtime = new Controller<Runtime>({
     ...common,
     name: 'runtime',
@@ -210,7 +219,6 @@ function addControllers(manager: Manager, parts: Parts): void {
   })
   watchAroundRuntimes(runtime, runtimes, workspaces)
 
-  const pluginInstalls = kube.informer<PluginInstall>({ type: pluginInstallType, indexes: { import: importIndex } })
   const flux = {
     GitRepository: kube.follow({ type: fluxTypes.GitRepository }),
     OCIRepository: kube.follow({ type: fluxTypes.OCIRepository }),

@@ -1,5 +1,6 @@
 /** What makes a pass of a Workspace: its own changes, and those of everything it rests on. */
 import { keyOf, type Key } from '../../api/meta.ts'
+import type { PluginInstall } from '../../api/plugin-install.ts'
 import type { Runtime } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { Backend } from '../../backends/backend.ts'
@@ -28,6 +29,7 @@ export const workspaceIndexes = {
   runtime: (ws: Workspace) => [ws.spec.runtime ?? ''],
   reference: (ws: Workspace) =>
     [...referencesOf(ws.spec)].map((reference) => reference.replace('/', `/${namespaceOf(ws)}/`)),
+  namespace: (ws: Workspace) => [namespaceOf(ws)],
   down: downIndex,
   canary: canaryIndex,
   /** The Runtime in use, defaults applied. */
@@ -41,17 +43,22 @@ export const workspaceIndexes = {
 interface Sources {
   readonly workspaces: Informer<Workspace>
   readonly runtimes: Informer<Runtime>
+  /** With the index `target`. */
+  readonly pluginInstalls: Informer<PluginInstall>
   readonly data: Readonly<Record<DataKind, Followed<DataObject>>>
   readonly references: References
 }
 
 type Views = Pick<
   WorkspaceCollaborators,
-  'surroundings' | 'children' | 'onRecorded' | 'descendants' | 'rollout' | 'peers' | 'canaries'
+  'surroundings' | 'children' | 'onRecorded' | 'descendants' | 'rollout' | 'peers' | 'canaries' | 'installs'
 >
 
 /** The reconciler's view of caches. `wake` is called for those that may be waiting for what another has just done. */
-export function workspaceViews({ workspaces, runtimes, references }: Sources, wake: (key: Key) => void): Views {
+export function workspaceViews(
+  { workspaces, runtimes, references, pluginInstalls }: Sources,
+  wake: (key: Key) => void,
+): Views {
   const { cache } = workspaces
   const childrenOf = (ws: Workspace) => cache.byIndex('parent', keyOf(ws))
   return {
@@ -73,6 +80,7 @@ export function workspaceViews({ workspaces, runtimes, references }: Sources, wa
       total: cache.byIndex('fleet', runtime).length,
       down: new Set(cache.byIndex('down', runtime).map(keyOf)),
     }),
+    installs: (target) => pluginInstalls.cache.byIndex('target', target),
     canaries: (runtime) => cache.byIndex('canary', runtime),
   }
 }
@@ -107,7 +115,10 @@ const isReady = ({ status }: Workspace) =>
   (status?.conditions ?? []).some(({ type, status: holds }) => type === 'Ready' && holds === 'True')
 
 /** Passes by what happened around a Workspace. */
-export function watchAround(controller: Controller<Workspace>, { workspaces, runtimes, data }: Sources): void {
+export function watchAround(
+  controller: Controller<Workspace>,
+  { workspaces, runtimes, pluginInstalls, data }: Sources,
+): void {
   const cache = workspaces.cache
   const keys = (index: keyof typeof workspaceIndexes, value: string) => cache.byIndex(index, value).map(keyOf)
 
@@ -130,6 +141,11 @@ export function watchAround(controller: Controller<Workspace>, { workspaces, run
       return []
     return [...keys('runtime', key), ...keys('runtime', '')]
   })
+  controller.watch(pluginInstalls, ({ before, after }) =>
+    before?.metadata.generation === after?.metadata.generation && before?.metadata.deletionTimestamp === undefined
+      ? []
+      : [before, after].flatMap((install) => (install === undefined ? [] : targetsOf(install, cache))),
+  )
   for (const kind of ['Secret', 'ConfigMap'] as const) {
     controller.watch(data[kind], ({ key }) => keys('reference', `${kind}/${key}`))
     data[kind].onState((namespace) => {
@@ -141,6 +157,14 @@ export function watchAround(controller: Controller<Workspace>, { workspaces, run
 /** A canary has come up: others of its Runtime may be waiting for it. */
 const proves = (before: Workspace | undefined, after: Workspace) =>
   after.spec.updateRing === 'canary' && isReady(after) && !(before !== undefined && isReady(before))
+
+/** Workspaces that a PluginInstall may be for: of a selector all of its namespace, who then look for themselves. */
+function targetsOf(install: PluginInstall, cache: Cache<Workspace>): Key[] {
+  const { namespace = '' } = install.metadata
+  const named = (install.spec.targets.names ?? []).map((name): Key => `${namespace}/${name}`)
+  if (install.spec.targets.selector === undefined) return named
+  return [...named, ...cache.byIndex('namespace', namespace).map(keyOf)]
+}
 
 const effective = (ws: Workspace | undefined) => ws?.status?.effectivePower?.state
 /** All of a spec that the power of descendants rests on. */

@@ -13,6 +13,7 @@ import {
   type WorkspaceRow,
   type WorkspaceStore,
 } from '../../store/workspace-store.ts'
+import { provlog } from '../../telemetry/provlog.ts'
 import type { Facts } from './judge.ts'
 import { hashOf, type Step } from './plan.ts'
 import { lastWords, logTail } from './redact.ts'
@@ -72,6 +73,7 @@ export class Deeds {
     )
     failpoint('launching')
     ctx.fence.check()
+    this.#announce(facts, ctx)
     try {
       const seen = await this.#with.backend(row.backend).ensure({ ...desired.instance, token: token.text }, ctx.signal)
       failpoint('ensured')
@@ -89,6 +91,18 @@ export class Deeds {
       )
       return { ...this.#with.read({ ...facts, row: failed }, ctx), refusal: { reason, message } }
     }
+  }
+
+  #announce({ desired: { intent } }: Facts, ctx: Context): void {
+    provlog(ctx.log, 'provision.start', {
+      workspace_id: intent.id,
+      name: intent.displayName,
+      tier: intent.tier,
+      runtime: intent.runtime,
+      template: intent.template,
+      sync: false,
+      reconcile_id: ctx.reconcileId,
+    })
   }
 
   /** Says why it ended, with its last words, before anything is taken away. */
@@ -140,7 +154,12 @@ export class Deeds {
 
   async #remove(facts: Facts, ctx: Context): Promise<Facts> {
     const { desired, row } = facts
-    ctx.log.info({ backend: row.backend, sight: facts.sight }, 'removing instance')
+    if (facts.wish !== 'stopped' && facts.wish !== 'asleep')
+      provlog(ctx.log, 'restart.pre_stop', {
+        workspace_id: row.id,
+        backend: lifecycleName(row.backend),
+        reconcile_id: ctx.reconcileId,
+      })
     const done = await this.#with.backend(row.backend).remove(desired.instance.ref, 'keep', ctx.signal)
     failpoint('removed')
     return this.#with.read({ ...facts, seen: done === 'gone' ? { state: 'absent' } : facts.seen }, ctx)
@@ -179,5 +198,19 @@ export class Deeds {
 
   async #change(facts: Facts, change: Omit<PhaseChange, 'id' | 'from'>, ctx: Context): Promise<WorkspaceRow> {
     return await this.#with.rows.change({ id: facts.row.id, from: live, ...change }, ctx.fence)
+  }
+}
+
+/** The backend as the lines of provisioning have always named it. */
+function lifecycleName(backend: string): 'docker' | 'cp' | 'none' | 'process' | 'fake' {
+  switch (backend) {
+    case 'docker':
+    case 'process':
+    case 'fake':
+      return backend
+    case 'ec2':
+      return 'cp'
+    default:
+      return 'none'
   }
 }

@@ -1,6 +1,6 @@
 /**
  * From the facts of a pass to what people read. Pure. Owns the conditions RuntimeResolved, ParentFound, Recorded,
- * Launched, Connected, ImageCurrent, TemplateKnown, Expiring, Downgraded, BusyTooLong, Unsupported and Ready; Reconciling
+ * Launched, Connected, ImageCurrent, TemplateKnown, PartsRecorded, Expiring, Downgraded, BusyTooLong, Unsupported and Ready; Reconciling
  * and Stalled follow from the outcome, but for a replacement that waits: the agent serves meanwhile, and says so.
  */
 import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
@@ -39,6 +39,9 @@ export function describe(facts: Facts, outcome: Outcome, now: Date): Verdict<Wor
     condition('Connected', connected.holds, connected.reason, connected.message),
     ...imageConditions(facts),
     ...waitingConditions(facts),
+    ...(facts.parts === undefined
+      ? []
+      : [condition('PartsRecorded', facts.parts.holds, facts.parts.reason, facts.parts.message)]),
     ...timelyConditions(facts, now),
     ...unsupportedCondition(workspace),
   ]

@@ -147,6 +147,7 @@ export function referencesOf(spec: WorkspaceSpec): Set<`${DataKind}/${string}`> 
     if (valueFrom?.configMapKeyRef) found.add(`ConfigMap/${valueFrom.configMapKeyRef.name}`)
   }
   for (const { secretRef } of spec.channels ?? []) if (secretRef) found.add(`Secret/${secretRef.name}`)
+  for (const { secretRef } of spec.channels ?? []) if (secretRef) found.add(`Secret/${secretRef.name}`)
   for (const { configMapKeyRef } of spec.files ?? []) found.add(`ConfigMap/${configMapKeyRef.name}`)
   return found
 }

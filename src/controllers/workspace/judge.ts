@@ -26,12 +26,19 @@ export interface Facts {
   readonly refusal?: { readonly reason: string; readonly message: string }
   /** What the launch has to wait for, as the backend said: an image that is being pulled. */
   readonly delay?: { readonly after: Duration; readonly why: string }
+  /** What else it is made of; undefined: nothing. */
+  readonly parts: PartsVerdict | undefined
   readonly children: { readonly total: number; readonly ready: number }
 }
 
 interface Judgement {
   readonly reason: WorkspaceReason
   readonly message: string
+}
+
+/** The condition PartsRecorded. */
+export interface PartsVerdict extends Judgement {
+  readonly holds: boolean
 }
 
 export function judgeLaunched({

@@ -8,6 +8,7 @@ import { failpoint } from '../../failpoint.ts'
 import type { Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import { Deeds } from './deeds.ts'
 import { describe, describeObstacle, describeSuspended } from './describe.ts'
+import { equip, type EquipCollaborators } from './equip.ts'
 import { finish, type FinishCollaborators } from './finish.ts'
 import type { Facts } from './judge.ts'
 import { again, outcomeAfter } from './outcome.ts'
@@ -18,7 +19,10 @@ import { Senses, type SenseCollaborators } from './sense.ts'
 import { unrecorded } from './unrecorded.ts'
 
 export interface WorkspaceCollaborators
-  extends Omit<SenseCollaborators, 'backend'>, Pick<FinishCollaborators, 'descendants' | 'destroy'> {
+  extends
+    Omit<SenseCollaborators, 'backend'>,
+    Pick<FinishCollaborators, 'descendants' | 'destroy'>,
+    EquipCollaborators {
   readonly backends: ReadonlyMap<string, Backend>
   readonly settings: Settings
   readonly surroundings: (workspace: Workspace) => Surroundings
@@ -58,8 +62,9 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     if (recorded.kind !== 'recorded') return unrecorded(workspace, desired, recorded)
     if (recorded.changed) onRecorded(workspace)
 
+    const parts = await equip(workspace, recorded.row, around.look, this.#with, ctx)
     const look = await this.#senses.observe(workspace, desired, recorded.row, ctx) // 3
-    const read = this.#senses.read({ workspace, desired, power, ...look, children: children(workspace) }, ctx)
+    const read = this.#senses.read({ workspace, desired, power, parts, ...look, children: children(workspace) }, ctx)
     const before = await this.#senses.rouse(read, ctx)
     const step = plan(before.sight, before.wish) // 4
     const after = await this.#deeds.act(step, before, ctx) // 5 and 6

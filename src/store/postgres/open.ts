@@ -38,6 +38,8 @@ export interface Store {
   readonly leaders: LeaderStore
   readonly history: HistoryStore
   readonly parts: PartStore
+  /** Differs when the key of credentials does, and tells nothing of it; undefined: there is none. */
+  readonly sealing: string | undefined
   readonly schedules: ScheduleStore
   readonly orphans: OrphanStore
   /** Writes what waits, then closes the connections. End the iterations of `changes` by their own signal. */
@@ -50,7 +52,8 @@ export function openStore(options: StoreOptions): Store {
   const database = openPool(options)
   const workspaces = openWorkspaces(database, createListener(options), metrics, lease)
   const agents = openAgents(database, metrics)
-  const parts = openParts(database, metrics, lease, secretsKey && createSeal(secretsKey))
+  const seal = secretsKey && createSeal(secretsKey)
+  const parts = openParts(database, metrics, lease, seal)
   const schedules = openSchedules(database, metrics, lease)
   return {
     workspaces,
@@ -58,6 +61,7 @@ export function openStore(options: StoreOptions): Store {
     leaders: openLeaders(database),
     history: openHistory(database),
     parts,
+    sealing: seal?.digest('key', 'parts').toString('hex'),
     schedules,
     orphans: openOrphans(database, lease),
     async close() {
