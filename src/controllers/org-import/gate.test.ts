@@ -43,10 +43,10 @@ describe('an approval', () => {
     if (x === undefined) throw new Error('there is an X')
     const half = [...there, applied(x)]
     const begun = planFor(nodes('A', 'X', 'Y'), half)
-    const shown = { plan: plannedStatus(whole, true) }
+    const shown = { observedGeneration: 1, plan: plannedStatus(whole, true) }
     expect(gateOf(owner(spec, shown), begun, 6).kind).toBe('open')
     expect(gateOf(owner(spec), begun, 6).kind).toBe('approval')
-    const forged = { plan: { ...shown.plan, steps: begun.steps.join('') } }
+    const forged = { ...shown, plan: { ...shown.plan, steps: begun.steps.join('') } }
     expect(gateOf(owner(spec, forged), begun, 6).kind).toBe('approval')
     const more = planFor(nodes('A', 'X', 'Y', 'Z'), half)
     expect(gateOf(owner(spec, shown), more, 6).kind).toBe('approval')

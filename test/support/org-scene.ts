@@ -1,0 +1,112 @@
+/** OrgImports on the run's API server and a database, with an operator in this process and instances that are fake. */
+import { Client } from 'pg'
+import { afterAll, beforeAll, expect } from 'vitest'
+import type { OrgImport } from '../../src/api/org-import.ts'
+import type { Workspace } from '../../src/api/workspace.ts'
+import type { FakeBackend } from '../../src/backends/fake/backend.ts'
+import type { Cluster } from '../../src/dev/cluster.ts'
+import { controlPlane, namespaces, openNamespace } from './cluster.ts'
+import { database } from './database.ts'
+import { fakeWithAgents, startOperator, type TestOperator } from './operator.ts'
+import { conditionOf, orgImport, readOrg } from './orgs.ts'
+import { until } from './until.ts'
+import { runtime } from './workspaces.ts'
+
+export interface OrgScene {
+  readonly cluster: Cluster
+  readonly backend: FakeBackend
+  readonly db: Client
+  readonly databaseUrl: string
+  readonly operator: () => TestOperator
+  /** A namespace of its own for each test, open to the operator: what is in it came from that test. */
+  opened(): Promise<string>
+  /** Applies an OrgImport. */
+  org(ns: string, name: string, spec: object): Promise<void>
+  /** Waits until `summary / condition` contains `verdict`, for the generation that the import has. */
+  settles(ns: string, name: string, type: string, verdict: string): Promise<OrgImport>
+  /** Asks for a pass, and waits until it was made: what has not happened by then was not caused. */
+  onePass(ns: string, name: string): Promise<void>
+  /** Reasons of the events about an import. */
+  events(ns: string, name: string): Promise<Set<string>>
+  workspaces(ns: string): Promise<readonly Workspace[]>
+}
+
+/** At the top level of a test file. */
+export async function orgScene(backend: FakeBackend = fakeWithAgents()): Promise<OrgScene> {
+  const cluster = controlPlane()
+  const freshNamespace = namespaces(cluster)
+  const databaseUrl = await database()
+  const db = new Client({ connectionString: databaseUrl })
+  let operator: TestOperator | undefined
+  beforeAll(async () => {
+    await db.connect()
+    await cluster.apply([runtime('org-agent', { default: true })])
+    operator = await startOperator({ databaseUrl, backends: [backend] })
+  })
+  const made: string[] = []
+  afterAll(async () => {
+    // The operator takes a tree away faster than anybody who does so object by object.
+    for (const ns of made) {
+      await cluster.kubectl(['delete', 'org', '--all', '-n', ns, '--timeout=30s']).catch(() => undefined)
+    }
+    await operator?.stop()
+    const unlock = ['patch', 'runtime', 'org-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
+    await cluster.kubectl(['delete', 'runtime', 'org-agent', '--wait=false'])
+    await cluster.kubectl(unlock).catch(() => undefined)
+    await db.end()
+  })
+  const settles = (ns: string, name: string, type: string, verdict: string) =>
+    until(
+      async () => {
+        const found = await readOrg(cluster, ns, name)
+        expect(found.status?.observedGeneration).toBe(found.metadata.generation)
+        expect(`${found.status?.summary} / ${conditionOf(found.status, type)}`).toContain(verdict)
+        return found
+      },
+      { what: `${name} to be ${type}=${verdict}`, within: 45_000, every: 100 },
+    )
+  return {
+    cluster,
+    backend,
+    db,
+    databaseUrl,
+    operator: () => {
+      if (operator === undefined) throw new Error('the operator starts before the first test')
+      return operator
+    },
+    async opened() {
+      const ns = await freshNamespace()
+      await openNamespace(ns, cluster)
+      made.push(ns)
+      return ns
+    },
+    async org(ns, name, spec) {
+      await cluster.apply([orgImport(ns, name, spec)])
+    },
+    settles,
+    async onePass(ns, name) {
+      const at = String(performance.now())
+      const wish = `molecule.dev/reconcile-requested-at=${at}`
+      await cluster.kubectl(['annotate', '--overwrite', 'org', name, '-n', ns, wish])
+      await until(async () => (await readOrg(cluster, ns, name)).status?.lastHandledReconcileAt === at)
+    },
+    async events(ns, name) {
+      const { items } = (await cluster.getJson('events.events.k8s.io', '-n', ns)) as {
+        items: { reason: string; regarding: { name: string } }[]
+      }
+      return new Set(items.flatMap(({ reason, regarding }) => (regarding.name === name ? [reason] : [])))
+    },
+    async workspaces(ns) {
+      return ((await cluster.getJson('workspaces', '-n', ns)) as { items: Workspace[] }).items
+    },
+  }
+}
+
+/** Strategic and JSON patches of kubectl do not know our kinds: a merge patch. */
+export async function patch(cluster: Cluster, ns: string, kind: string, name: string, body: object): Promise<void> {
+  await cluster.kubectl(['patch', kind, name, '-n', ns, '--type=merge', '-p', JSON.stringify(body)])
+}
+
+/** metadata.uid by the path of the node. */
+export const identities = (items: readonly Workspace[]): Map<string, string> =>
+  new Map(items.map(({ metadata }) => [metadata.annotations?.['molecule.dev/org-node'] ?? metadata.name, metadata.uid]))
