@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest'
+import { InstanceAges } from './instance-age.ts'
+
+test('an hour forward on the clock is no hour of an instance', () => {
+  let tick = 1000
+  const ages = new InstanceAges(() => tick)
+  const started = new Date('2026-01-01T12:00:00Z')
+  expect(ages.of('a', started, new Date(started.getTime() + 5000))).toBe(5000)
+  tick += 1000
+  expect(ages.of('a', started, new Date(started.getTime() + 3_606_000))).toBe(6000)
+  expect(ages.of('a', started, new Date(started.getTime() - 3_600_000))).toBe(6000)
+})
+
+test('an instance from the future is new', () => {
+  const started = new Date('2026-01-01T12:00:00Z')
+  expect(new InstanceAges(() => 0).of('a', started, new Date(started.getTime() - 1000))).toBe(0)
+})
