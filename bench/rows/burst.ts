@@ -106,8 +106,8 @@ async function counted(bench: Bench, backend: BackendName): Promise<Figure[]> {
     requests: await rig.requests(),
     statements: await rig.statements(),
     // Its own word, beside the others': a difference between the two is a bug of one of them.
-    ownRequests: await operator.counter('molecule_api_requests_total', (labels) => !labels.includes('watch')),
-    ownStatements: await operator.counter('molecule_sql_statements_total'),
+    ownRequests: await operator.counter('molecule_operator_api_requests_total', (labels) => !labels.includes('watch')),
+    ownStatements: await operator.counter('molecule_operator_sql_statements_total'),
   })
   // What follows the last status (events, flushes) belongs to the burst as well.
   const settled = () => sleep(2000)

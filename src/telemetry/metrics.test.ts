@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { planes } from '../store/orphan-store.ts'
 import { phases } from '../store/workspace-store.ts'
@@ -41,4 +42,13 @@ test('no label could grow with the installation', async () => {
   const all = await createMetrics().registry.getMetricsAsJSON()
   const labels = new Set(all.flatMap(({ values }) => values.flatMap((value) => Object.keys(value.labels))))
   for (const name of ['name', 'namespace', 'uid', 'id', 'key', 'workspace']) expect(labels).not.toContain(name)
+})
+
+test('the page and the alerts speak of what there is, and the page of all of it', async () => {
+  const declared = new Set((await createMetrics().registry.getMetricsAsJSON()).map(({ name }) => name))
+  const inFile = (path: string) =>
+    new Set(readFileSync(path, 'utf8').match(/\b(molecule_(operator|http|phantom|pending)|process|nodejs)_[a-z_]+/g))
+  expect(inFile('docs/telemetry.md')).toEqual(declared)
+  for (const name of inFile('manifests/monitoring/alerts.yaml'))
+    expect(declared).toContain(name.replace(/_bucket$/, ''))
 })

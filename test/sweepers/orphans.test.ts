@@ -168,6 +168,7 @@ test('another operator’s things are nobody’s business', async () => {
   await until(() => !backend.volumes.has(mine.ref.uid))
   await afterSweeps(3)
   expect([theirs.has(ref.uid), theirs.volumes.has(ref.uid)]).toEqual([true, true])
+  expect(events.filter((event) => event.endsWith('theirs'))).toEqual([])
 })
 
 test('nothing is done before its time in quarantine is over, by the clock of the database', async () => {
