@@ -22,7 +22,14 @@ const kept: Readonly<Record<string, string>> = {
   '.auth_token': 'the operator writes this file',
   '.platform_inbound_secret': 'the operator writes this file',
   'config.yaml': 'the operator writes this file',
+  'MEMORY.md': 'the agent writes this file',
+  'USER.md': 'the agent writes this file',
+  'CLAUDE.md': 'the agent writes this file',
 }
+
+/** A Workspace refuses what its agent writes itself: a delivery would overwrite what the agent has learned. */
+const whyKept = (name: string): string | undefined =>
+  name.startsWith('.claude/') ? 'the agent writes this folder' : Object.hasOwn(kept, name) ? kept[name] : undefined
 
 const mostFiles = 512
 /** As in a Workspace's spec. */
@@ -64,7 +71,7 @@ function roleFiles({ path, at, files, folder, parsed, refuse, warnings }: Scope)
   for (const file of files.below(folder)) {
     if (parsed.has(file)) continue
     const name = file.slice(folder.length + 1)
-    const why = Object.hasOwn(kept, name) ? kept[name] : undefined
+    const why = whyKept(name)
     const text = files.text(file) ?? ''
     if (name.length > longestPath)
       refuse(

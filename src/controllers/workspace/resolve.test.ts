@@ -171,3 +171,62 @@ describe('the way up', () => {
     expect(obstacle({}, around([runtime('one')]))).toMatchObject({ reason: 'NoDefaultRuntime' })
   })
 })
+
+describe('whose credentials an agent gets', () => {
+  const secret = { 'Secret/keys': data({ GITHUB_TOKEN: 'gh-secret', OTHER: 'x' }) }
+  const whole = { envFrom: [{ secretRef: { name: 'keys' } }] }
+
+  test('a token of a code host only where its author named it', () => {
+    expect(desired(whole, around(undefined, secret)).instance.env).toMatchObject({ OTHER: 'x' })
+    expect(desired(whole, around(undefined, secret)).instance.env).not.toHaveProperty('GITHUB_TOKEN')
+    const named = {
+      env: [{ name: 'GITHUB_TOKEN', valueFrom: { secretKeyRef: { name: 'keys', key: 'GITHUB_TOKEN' } } }],
+    }
+    expect(desired(named, around(undefined, secret)).instance.env).toMatchObject({ GITHUB_TOKEN: 'gh-secret' })
+  })
+
+  test('a credential of the operators stops it before any side effect, and its value is not told', () => {
+    const leak = { 'Secret/keys': data({ CP_ADMIN_API_TOKEN: 'root-of-all', HETZNER_KEY: 'h' }) }
+    const found = obstacle(whole, around(undefined, leak))
+    expect(found).toMatchObject({ condition: 'Launched', reason: 'ForbiddenKey', waits: false })
+    expect(JSON.stringify(found)).toMatch(/CP_ADMIN_API_TOKEN.*HETZNER_KEY/)
+    expect(JSON.stringify(found)).not.toContain('root-of-all')
+  })
+
+  test('an identity to git, unless the environment says otherwise', () => {
+    expect(desired({ displayName: 'The Lead' }).instance.env).toMatchObject({
+      GIT_AUTHOR_NAME: 'Molecule AI The Lead',
+      GIT_COMMITTER_EMAIL: 'the-lead@agents.moleculesai.app',
+    })
+    const own = { env: [{ name: 'GIT_AUTHOR_NAME', value: 'Somebody' }] }
+    expect(desired(own).instance.env).toMatchObject({ GIT_AUTHOR_NAME: 'Somebody' })
+  })
+
+  test('no spec can make an agent speak for another, or to another operator', () => {
+    const forged = {
+      env: [
+        { name: 'WORKSPACE_ID', value: 'u-2' },
+        { name: 'PLATFORM_URL', value: 'http://elsewhere' },
+      ],
+    }
+    expect(desired(forged).instance.env).toMatchObject({ WORKSPACE_ID: 'u-1', PLATFORM_URL: 'http://operator:8080' })
+  })
+})
+
+describe('a seed', () => {
+  const files = [{ path: 'config.yaml', configMapKeyRef: { name: 'seed', key: 'c' } }]
+  const seed = (text: string) => around(undefined, { 'ConfigMap/seed': data({ c: text }) })
+
+  test('of another runtime is refused; of this one it takes the place of the generated config', () => {
+    expect(obstacle({ files }, seed('runtime: other\n'))).toMatchObject({ reason: 'SeedMismatch', waits: false })
+    const own = desired({ files }, seed('runtime: it\n')).instance.files.filter(({ path }) => path === 'config.yaml')
+    expect(own.map(({ content }) => Buffer.from(content).toString())).toEqual(['runtime: it\n'])
+  })
+})
+
+test('an image is no matter of a backend that runs none', () => {
+  const on = (image: string) =>
+    resolve(workspace({ backend: 'external' }), around([runtime('it', { default: true, image })]), settings)
+  expect(on('a:1')).toMatchObject({ image: undefined })
+  expect(JSON.stringify(on('a:1'))).toBe(JSON.stringify(on('b:2')).replaceAll('b:2', 'a:1'))
+})
