@@ -104,7 +104,7 @@ export interface WorkspaceRow {
   readonly wakeRequestedAt: Date | undefined
   /** The template the row was made with: of an adopted row it may be unknown (undefined), until a spec tells. */
   readonly template: string | undefined
-  /** Digest of the parts that were recorded last (`PartStore`); undefined: never, or not all of them could be. */
+  /** Digest of the parts that were recorded last (`PartStore`); empty: not all of them could be; undefined: never any. */
   readonly partsHash: string | undefined
 }
 
@@ -132,6 +132,8 @@ export interface Launch {
   /** First eight characters of the token, for people. */
   readonly tokenPrefix: string
   readonly at: Date
+  /** Of the pass, for `structure_events`. */
+  readonly reconcileId?: string
 }
 
 export interface InstanceFacts {
@@ -154,6 +156,8 @@ export interface PhaseChange {
   readonly error?: string
   /** Kept as `last_failure` where given. */
   readonly failure?: Failure
+  /** Of the pass, for `structure_events`. */
+  readonly reconcileId?: string
 }
 
 export interface Leak {

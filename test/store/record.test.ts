@@ -212,3 +212,18 @@ test('a launch of a row that is gone is an error of that caller alone', async ()
   expect(there.status).toBe('fulfilled')
   expect(gone).toMatchObject({ status: 'rejected' })
 })
+
+test('a transition is told with the pass that made it, where it says', async () => {
+  const made = intent()
+  await store.workspaces.record(made, fence)
+  await store.workspaces.launch({ ...launchOf(made.id), reconcileId: 'first' }, fence)
+  await store.workspaces.launch({ ...launchOf(made.id), reconcileId: 'second' }, fence)
+  const change = { id: made.id, from: ['provisioning'], to: 'failed', event: 'WORKSPACE_PROVISION_FAILED' } as const
+  await store.workspaces.change({ ...change, reason: 'BootFailed', reconcileId: 'third' }, fence)
+  const told = await sql(
+    `SELECT payload ->> 'reconcileId' AS id FROM structure_events WHERE workspace_id = $1 ORDER BY created_at`,
+    made.id,
+  )
+  // The birth of the row tells of the first launch.
+  expect(told.map(({ id }) => id)).toEqual([null, 'second', 'third'])
+})

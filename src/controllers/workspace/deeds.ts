@@ -68,7 +68,14 @@ export class Deeds {
     const { id, specHash } = desired.intent
     const token = mintToken()
     const launched = await this.#with.rows.launch(
-      { id, specHash, tokenHash: token.hash, tokenPrefix: token.prefix, at: ctx.now() },
+      {
+        id,
+        specHash,
+        tokenHash: token.hash,
+        tokenPrefix: token.prefix,
+        at: ctx.now(),
+        reconcileId: ctx.reconcileId,
+      },
       ctx.fence,
     )
     failpoint('launching')
@@ -197,7 +204,8 @@ export class Deeds {
   }
 
   async #change(facts: Facts, change: Omit<PhaseChange, 'id' | 'from'>, ctx: Context): Promise<WorkspaceRow> {
-    return await this.#with.rows.change({ id: facts.row.id, from: live, ...change }, ctx.fence)
+    const { reconcileId } = ctx
+    return await this.#with.rows.change({ id: facts.row.id, from: live, reconcileId, ...change }, ctx.fence)
   }
 }
 

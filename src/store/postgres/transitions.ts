@@ -17,6 +17,7 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
     ['token_hash', 'bytea', (l) => l.tokenHash],
     ['prefix', 'text', (l) => l.tokenPrefix],
     ['at', 'timestamptz', (l) => l.at],
+    ['reconcile_id', 'text', (l) => l.reconcileId],
   ],
   sql: `${locked(
     `, w.status AS was, w.launched_at AS launched_before, w.backend = 'external' AS outside`,
@@ -34,7 +35,7 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
       wake_requested_at = NULL,
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
-    RETURNING w.*, l.was, l.launched_before
+    RETURNING w.*, l.was, l.launched_before, l.reconcile_id
   ),
   revoked AS (
     UPDATE workspace_auth_tokens t SET revoked_at = now()
@@ -47,7 +48,8 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
   -- The birth of the row told of the first launch already.
   told AS (
     INSERT INTO structure_events (event_type, workspace_id, payload)
-    SELECT 'WORKSPACE_PROVISIONING', w.id, jsonb_build_object('from', w.was, 'attempt', w.launch_attempts)
+    SELECT 'WORKSPACE_PROVISIONING', w.id, jsonb_strip_nulls(
+      jsonb_build_object('from', w.was, 'attempt', w.launch_attempts, 'reconcileId', w.reconcile_id))
     FROM written w WHERE w.was <> 'provisioning' OR w.launched_before IS NOT NULL
   )${standing}`,
   result: rowOr,
@@ -68,6 +70,7 @@ export const change: Statement<PhaseChange, SentRow, WorkspaceRow> = {
     ['reason', 'text', (c) => c.reason],
     ['error', 'text', (c) => c.error],
     ['failure', 'jsonb', (c) => c.failure && keptFailure(c.failure)],
+    ['reconcile_id', 'text', (c) => c.reconcileId],
   ],
   sql: `${locked(
     ', w.status AS before',
@@ -86,7 +89,8 @@ export const change: Statement<PhaseChange, SentRow, WorkspaceRow> = {
   told AS (
     INSERT INTO structure_events (event_type, workspace_id, payload)
     SELECT l.event, l.id, jsonb_strip_nulls(
-      jsonb_build_object('from', l.before, 'to', l.become, 'reason', l.reason, 'error', l.error))
+      jsonb_build_object('from', l.before, 'to', l.become, 'reason', l.reason, 'error', l.error,
+        'reconcileId', l.reconcile_id))
     FROM locked l
   )${standing}`,
   result: rowOr,
