@@ -32,7 +32,7 @@ describe('a template is refused', () => {
     ['org.yml', { 'org.yml': 'name: x' }, 'SourceInvalid', 'there is no org.yaml in the source'],
     ['an empty one', { 'org.yaml': '# nothing' }, 'InvalidField', 'the template: is empty'],
     ['a text', { 'org.yaml': 'hello' }, 'InvalidField', 'the template: expected object'],
-    ['no YAML', { 'org.yaml': 'a: [1,\nb: }' }, 'SyntaxError', 'org.yaml:2:1: '],
+    ['no YAML', { 'org.yaml': 'a: [1,\nb: }' }, 'SyntaxError', 'org.yaml:2:4: Unexpected flow-map-end token'],
     ['no UTF-8 that was let through', { 'org.yaml': 'name: \ud800' }, 'SyntaxError', 'org.yaml:1:7: half a character'],
     ['a NUL', { 'org.yaml': 'name: a\0' }, 'SyntaxError', 'org.yaml:1:8: the control character U+0000'],
     ['a lone CR', { 'org.yaml': 'name: a\rworkspaces: []' }, 'SyntaxError', 'org.yaml:1:8: a carriage return'],

@@ -180,10 +180,18 @@ describe('YAML', () => {
 
   it('has an end to its lines, and to all of them', () => {
     const line = refusal({ 'org.yaml': `a: 1\nb: ${'x'.repeat(10_000_000)}\n` })
-    expect(line.message).toContain('more than 8388608 characters of YAML')
+    expect(line.message).toContain('more than 4194304 characters of YAML')
     expect(refusal({ 'org.yaml': `a: 1\nb: ${'x'.repeat(3_000_000)}\n` })).toMatchObject({
       code: 'TooLarge',
-      message: 'org.yaml:2:1: a line of more than 2097152 characters',
+      message: 'org.yaml:2:1: a line of more than 1048576 characters',
+    })
+  })
+
+  it('stops at the first fault, and where there is no end of words', () => {
+    expect(refusal({ 'org.yaml': ']'.repeat(1_000_000) })).toMatchObject({ code: 'SyntaxError', place: { line: 1 } })
+    expect(refusal({ 'org.yaml': 'a:\n'.concat('- a\n'.repeat(200_000)) })).toMatchObject({
+      code: 'TooLarge',
+      message: expect.stringContaining('more than 600000 words and signs'),
     })
   })
 

@@ -9,7 +9,7 @@ import type { FileTree } from './file-tree.ts'
 import { limits } from './limits.ts'
 import { OrgError, showPlace, type OrgErrorCode, type OrgWarning, type Path, type Place } from './org-error.ts'
 import { folderOf, resolvePath } from './source-path.ts'
-import { readYaml, type YamlFile } from './yaml-file.ts'
+import { readYaml, type Budget, type YamlFile } from './yaml-file.ts'
 
 export interface Expanded {
   /** JSON: no nulls, for a null means "not given" and leaves its key or its place in a list. */
@@ -61,6 +61,7 @@ class Expander {
   readonly needs = new Map<string, External>()
   readonly #files: FileTree
   readonly #spots = new WeakMap<object, Map<string, Spot>>()
+  readonly #budget: Budget = { tokens: limits.tokens }
   #includes = 0
   #values = 0
   #characters = 0
@@ -117,7 +118,7 @@ class Expander {
     this.#characters += text.length
     if (this.#characters > limits.characters)
       throw new OrgError('TooLarge', `the template has more than ${limits.characters} characters of YAML`, at)
-    const file = readYaml(path, text, at === undefined ? [] : [...at.includedFrom, showPlace(at)])
+    const file = readYaml(path, text, at === undefined ? [] : [...at.includedFrom, showPlace(at)], this.#budget)
     if (file.more)
       this.warnings.push({ code: 'ExtraDocuments', path, message: 'only the first YAML document of this file is read' })
     this.parsed.set(path, file)

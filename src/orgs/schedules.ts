@@ -55,7 +55,20 @@ function readSchedule(schedule: OrgSchedule, i: number, at: Path, scope: Scope):
   return { name, cron, timezone, prompt, enabled: schedule.enabled ?? true }
 }
 
+/** Asking costs; the same few times stand in a whole tree. */
+const asked = new Map<string, string | undefined>()
+const mostAsked = 1000
+
 function oddTime(cron: string, timezone: string): string | undefined {
+  const key = `${timezone} ${cron}`
+  if (asked.has(key)) return asked.get(key)
+  if (asked.size >= mostAsked) asked.clear()
+  const odd = judgeTime(cron, timezone)
+  asked.set(key, odd)
+  return odd
+}
+
+function judgeTime(cron: string, timezone: string): string | undefined {
   if (cron.length > longest.cron || !/^[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}$/.test(cron))
     return `cron_expr "${cron.slice(0, longest.cron)}" has not five fields (minute hour day month weekday)`
   if (timezone.length > longest.timezone || !/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+)*$/.test(timezone))

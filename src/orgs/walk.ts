@@ -59,6 +59,7 @@ export class Walk {
   readonly #ids = new Map<string, string>()
   readonly #excluded = new Set<string>()
   #bytes = 0
+  #schedules = 0
   #isFirst = true
 
   constructor(inputs: WalkInputs) {
@@ -97,6 +98,9 @@ export class Walk {
     const { files, refuse, warnings, template } = this.#inputs
     const merged = effective(node, template.defaults ?? {})
     this.#ask(path, node, at)
+    this.#schedules += node.schedules?.length ?? 0
+    if (this.#schedules > limits.schedules)
+      refuse('TooLarge', [...at, 'schedules'], `more than ${limits.schedules} schedules in all`)
     const folder = roleFolder(node, at, files, refuse)
     const scope: Scope = { node, merged, at, path, folder, files, parsed: this.#inputs.parsed, refuse, warnings }
     const global = this.#isFirst ? (template.global_memories ?? []) : []
