@@ -18,4 +18,6 @@ if (process.env.PROBE_EXIT) {
   console.log(`leaving with ${process.env.PROBE_EXIT}`)
   process.exit(Number(process.env.PROBE_EXIT))
 }
+const hoard = []
+if (process.env.PROBE_HOARD) for (;;) hoard.push(Buffer.alloc(1 << 24, 1))
 setInterval(() => {}, 1 << 30)

@@ -127,6 +127,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     onTestFinished(() => proxy.close())
     const counted = new DockerBackend({ host: proxy.host, operatorInstance })
     await counted.ensure(specOf(image, used[0] ?? ''), never)
+    expect(await counted.observe(refOf(uid), never)).toEqual({ state: 'absent' })
     proxy.requests.length = 0
     await counted.ensure(specOf(image, uid, { API_KEY: 'planted-secret' }), never)
     expect(proxy.requests.map((line) => line.replace(/[0-9a-f]{64}/, 'ID').replace(/\?.*/, ''))).toEqual([
@@ -138,14 +139,20 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     expect(JSON.stringify((await containersOf(uid))[0])).not.toContain('planted-secret')
   })
 
-  test('an image that is not there is a Terminal that names image and runtime', async () => {
+  test('an image of another platform is as good as none', async () => {
     const uid = fresh()
-    await expect(backend.ensure(specOf('no-such-image:1', uid), never)).rejects.toMatchObject({
-      name: 'Terminal',
-      reason: 'ImageNotFound',
-      message: 'image "no-such-image:1" of runtime "probe" is not on the Docker host',
-    })
+    const spec = { ...specOf(image, uid), platform: 'linux/s390x' }
+    const refusal = {
+      reason: 'ImageMissing',
+      message: `image "${image}" for linux/s390x is not on the Docker host`,
+    }
+    await expect(backend.prepare(spec, never)).rejects.toMatchObject(refusal)
+    await expect(backend.ensure(spec, never)).rejects.toMatchObject(refusal)
     expect(await containersOf(uid)).toEqual([])
+    const own = { ...spec, platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}` }
+    await backend.prepare(own, never)
+    await backend.ensure(own, never)
+    await state(backend, uid, 'running')
   })
 
   test('an image of a registry that cannot be reached is tried again later', async () => {

@@ -21,7 +21,7 @@ interface Answer {
 }
 
 /** A socket in front of the engine, to watch what is asked and to break the line; `answer` replies in its stead. */
-export async function openProxy(host: string, answer?: (asked: IncomingMessage) => Answer): Promise<Proxy> {
+export async function openProxy(host: string, answer?: (asked: IncomingMessage) => Answer | undefined): Promise<Proxy> {
   const folder = mkdtempSync(join(tmpdir(), 'molecule-proxy-'))
   const socket = join(folder, 'docker.sock')
   const requests: string[] = []

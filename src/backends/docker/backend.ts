@@ -6,14 +6,14 @@ import type { Backend, InstanceId, InstanceRef, InstanceSpec, Observation, Owned
 import { instanceName } from '../names.ts'
 import { assertContained } from './containment.ts'
 import { connect, Engine, socketOf } from './engine.ts'
-import { failureOf, throwLaunchFailure } from './errors.ts'
+import { cpusOf, failureOf, throwLaunchFailure } from './errors.ts'
 import { containerChanges } from './events.ts'
 import { allowedRoot, assertFolder } from './host-folder.ts'
 import { Images } from './images.ts'
 import { observationOf } from './observation.ts'
 import { adoptedName, adoptionRefused, assertAdoptable, label, networkName, refOf } from './ownership.ts'
 import { tarOf } from './tar.ts'
-import { archiveOf, createBody, type Place } from './translate.ts'
+import { archiveOf, createBody } from './translate.ts'
 
 interface DockerOptions {
   /** `unix:///var/run/docker.sock` or `tcp://host:2375`; the client's default when not given. */
@@ -31,7 +31,9 @@ export class DockerBackend implements Backend {
   readonly #images: Images
   readonly #roots: readonly string[]
   readonly #socket: string
-  #place: Promise<Place> | undefined
+  /** Of the engine's machine, once it has refused a container for wanting more. */
+  #cpus = Infinity
+  #network: Promise<string> | undefined
   #adoptions: Promise<unknown> = Promise.resolve()
   /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
   readonly #looked = new Set<string>()
@@ -56,10 +58,11 @@ export class DockerBackend implements Backend {
 
   async ensure(spec: InstanceSpec, signal: AbortSignal): Promise<Observation> {
     const archive = archiveOf(spec)
+    const root = spec.hostFolder && allowedRoot(spec.hostFolder, this.#roots)
     try {
       const adopted = this.#looked.delete(spec.ref.uid) ? undefined : await this.#engine.adopted(spec.ref.uid, signal)
       if (adopted !== undefined) return this.observe(spec.ref, signal)
-      const made = await this.#create(spec, signal)
+      const made = await this.#create(spec, root, signal)
       if (typeof made !== 'string') return made
       failpoint('created')
       await this.#engine.put(made, archive.path, tarOf(archive.entries), signal)
@@ -122,7 +125,7 @@ export class DockerBackend implements Backend {
 
   /** Takes the operator's own network away, for one that leaves nothing behind. It must have no container left. */
   async removeNetwork(signal: AbortSignal): Promise<void> {
-    this.#place = undefined
+    this.#network = undefined
     const id = await this.#engine.network(signal)
     if (id !== undefined) await this.#engine.removeNetwork(id, signal)
   }
@@ -141,15 +144,16 @@ export class DockerBackend implements Backend {
   }
 
   /** The id of a container that waits for its files, or what an instance that is there already shows. */
-  async #create(spec: InstanceSpec, signal: AbortSignal): Promise<string | Observation> {
-    const name = instanceName(spec.ref.uid)
-    const { ref, image, hostFolder: folder } = spec
-    const root = folder && allowedRoot(folder, this.#roots)
-    const body = createBody(spec, await this.#found(signal))
-    assertContained(body, spec, this.#socket)
+  async #create(spec: InstanceSpec, root: string | undefined, signal: AbortSignal): Promise<string | Observation> {
+    const { ref, hostFolder: folder } = spec
+    const name = instanceName(ref.uid)
+    const network = await this.#ensureNetwork(signal)
     const create = async () => {
+      const place = { operator: this.#engine.operator, network, socket: this.#socket, cpus: this.#cpus }
+      const body = createBody(spec, place)
+      assertContained(body, spec, this.#socket)
       if (folder !== undefined && root !== undefined)
-        await assertFolder(this.#engine, root, { ref, folder, image }, signal)
+        await assertFolder(this.#engine, root, { ref, folder, image: spec.image }, signal)
       return this.#engine.create(name, body, spec.platform, signal)
     }
     try {
@@ -157,8 +161,10 @@ export class DockerBackend implements Backend {
     } catch (error) {
       const failure = failureOf(error)
       if (failure === 'conflict') return this.#existing(name, spec, signal)
-      if (failure !== 'no-image') throw error
-      await this.#images.pull(spec)
+      const cpus = cpusOf(error)
+      if (cpus !== undefined) this.#cpus = cpus
+      else if (failure === 'no-image') await this.#images.pull(spec)
+      else throw error
       return create()
     }
   }
@@ -195,7 +201,7 @@ export class DockerBackend implements Backend {
     } catch (error) {
       const failure = failureOf(error)
       if (failure !== 'no-network' && failure !== 'stuck') throw error
-      if (failure === 'no-network') this.#place = undefined
+      if (failure === 'no-network') this.#network = undefined
       await this.#engine.removeContainer(id, signal)
       const what =
         failure === 'stuck' ? 'a container that cannot start' : 'the network of the instances was removed and'
@@ -204,19 +210,14 @@ export class DockerBackend implements Backend {
   }
 
   /** One look a process: concurrent launches share it, and a failed one is forgotten. */
-  async #found(signal: AbortSignal): Promise<Place> {
-    this.#place ??= this.#findPlace(signal)
+  async #ensureNetwork(signal: AbortSignal): Promise<string> {
+    this.#network ??= this.#findOrMakeNetwork(signal)
     try {
-      return await this.#place
+      return await this.#network
     } catch (error) {
-      this.#place = undefined
+      this.#network = undefined
       throw error
     }
-  }
-
-  async #findPlace(signal: AbortSignal): Promise<Place> {
-    const [network, cpus] = await Promise.all([this.#findOrMakeNetwork(signal), this.#engine.cpus(signal)])
-    return { operator: this.#engine.operator, network, socket: this.#socket, cpus }
   }
 
   async #findOrMakeNetwork(signal: AbortSignal): Promise<string> {

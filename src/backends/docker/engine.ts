@@ -175,13 +175,6 @@ export class Engine {
     }
   }
 
-  /** CPUs of the engine's machine. */
-  async cpus(signal: AbortSignal): Promise<number> {
-    // The types know no options, the client does.
-    const info = this.#docker.info.bind(this.#docker) as (options: object) => Promise<{ readonly NCPU: number }>
-    return (await info({ abortSignal: within(forLooks, signal) })).NCPU
-  }
-
   /** `os/architecture[/variant]` of an image that is there; undefined when it is not. */
   async platformOf(image: string, signal: AbortSignal): Promise<string | undefined> {
     // The client's own inspect of an image knows no deadline.

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { RetryAfter, Terminal } from '../../errors.ts'
 import { withoutFrames } from './backend.ts'
-import { failureOf, pullFailure, throwLaunchFailure } from './errors.ts'
+import { cpusOf, failureOf, pullFailure, throwLaunchFailure } from './errors.ts'
 import { hasRegistry } from './images.ts'
 
 const answer = (statusCode: number, message: string) =>
@@ -27,6 +27,12 @@ test.each([
   [500, 'OCI runtime create failed: container with given ID already exists: unknown', 'stuck'],
 ])('%i "%s" is %s', (code, message, failure) => {
   expect(failureOf(answer(code, message))).toBe(failure)
+})
+
+test('the CPUs of a machine are what its engine says when it refuses more', () => {
+  const refusal = 'Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available'
+  expect(cpusOf(answer(400, refusal))).toBe(2)
+  expect(cpusOf(answer(400, 'No command specified'))).toBeUndefined()
 })
 
 test('what is no answer of the engine proves nothing', () => {

@@ -42,6 +42,12 @@ export function failureOf(error: unknown): Failure {
   return table.find(([code, words]) => error.statusCode === code && words.test(message))?.[2] ?? 'unknown'
 }
 
+/** The CPUs of the engine's machine, where a create was refused for wanting more. To ask it outright can take seconds. */
+export function cpusOf(error: unknown): number | undefined {
+  const [, cpus] = /only (\d+) CPUs available/i.exec(engineMessage(error)) ?? []
+  return cpus === undefined ? undefined : Number(cpus)
+}
+
 /**
  * The engine's own message, without the client's decoration. A message may quote the request: it is shown only for
  * calls that carry no secret.

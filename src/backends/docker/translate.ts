@@ -19,7 +19,7 @@ export const workspace = '/workspace'
  */
 export const metadataAddresses: readonly string[] = ['169.254.169.254', '169.254.170.2']
 
-/** Where a container is made: whose it is, its network, the engine's socket on its host, and the CPUs of that host. */
+/** Where a container is made: whose it is, its network, the engine's socket on its host, and the CPUs of that host, where known. */
 export interface Place {
   readonly operator: string
   readonly network: string

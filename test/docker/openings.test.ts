@@ -1,0 +1,152 @@
+/** What a configuration may open: ways onto the host, and folders of it; and that nothing else comes of it. */
+import { randomUUID } from 'node:crypto'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { HostFolder } from '../../src/backends/backend.ts'
+import { DockerBackend } from '../../src/backends/docker/backend.ts'
+import { buildNodeImage } from '../../src/dev/agent-image.ts'
+import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
+import { docker, engineAnswers, host } from './engine.ts'
+
+/** Tries to write in /workspace, and lists it. */
+const program = `
+import { readdirSync, writeFileSync } from 'node:fs'
+let wrote = true
+try { writeFileSync('/workspace/written', 'x') } catch { wrote = false }
+console.log('probe ' + JSON.stringify({ wrote, seen: readdirSync('/workspace').sort() }))
+setInterval(() => {}, 1 << 30)
+`
+
+describe.skipIf(!engineAnswers)('with an engine', () => {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-root-')))
+  const backend = new DockerBackend({ host, operatorInstance: `open-${randomUUID()}`, workspaceRoots: [root] })
+  const used: string[] = []
+  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
+  const containersOf = (uid: string) => docker.listContainers({ all: true, filters: { name: [uid] } })
+  const withFolder = (uid: string, path: string, access: HostFolder['access'] = 'read_write') => ({
+    ...specOf(image, uid),
+    hostFolder: { path, access },
+  })
+  let image = ''
+
+  beforeAll(async () => {
+    image = await buildNodeImage({ docker, name: 'molecule-writer', program })
+    mkdirSync(join(root, 'team/a'), { recursive: true, mode: 0o777 })
+    writeFileSync(join(root, 'team/a/note'), 'x')
+    writeFileSync(join(root, 'team/file'), 'x')
+    symlinkSync('/etc', join(root, 'team/link'))
+    symlinkSync(join(root, 'team'), join(root, 'detour'))
+  })
+  afterAll(async () => {
+    for (const uid of used) await gone(backend, uid, 'delete')
+    await backend.removeNetwork(never)
+    rmSync(root, { recursive: true, force: true })
+  })
+
+  const said = async (uid: string): Promise<unknown> =>
+    JSON.parse(
+      await until('it speaks', async () => /^probe (.*)$/m.exec(await backend.logs(refOf(uid), 64_000, never))?.[1]),
+    )
+
+  test.each(['read_only', 'read_write'] as const)(
+    'a folder of the host is there %s, its owner unchanged',
+    async (access) => {
+      const uid = fresh()
+      const folder = join(root, 'team', access)
+      mkdirSync(folder)
+      writeFileSync(join(folder, 'note'), 'x')
+      const { mode, uid: owner } = statSync(folder)
+      await backend.ensure(withFolder(uid, folder, access), never)
+      expect(await said(uid)).toMatchObject({ seen: expect.arrayContaining(['note']) })
+      const { Mounts } = await docker.getContainer(`ws-${uid}`).inspect()
+      expect(Mounts.find(({ Destination }) => Destination === '/workspace')).toMatchObject({
+        Type: 'bind',
+        Source: folder,
+        RW: access === 'read_write',
+        Propagation: 'rprivate',
+      })
+      expect(statSync(folder)).toMatchObject({ mode, uid: owner })
+      expect((await containersOf(uid)).map(({ Names }) => Names[0])).toEqual([`/ws-${uid}`])
+      await gone(backend, uid, 'delete')
+      expect(readFileSync(join(folder, 'note'), 'utf8')).toBe('x')
+    },
+  )
+
+  test.each([
+    ['a link out of the root', 'team/link', /a link/],
+    ['a way through a link', 'detour/a', /detour" is a link/],
+    ['a file', 'team/file', /something else/],
+    ['nothing', 'team/absent', /absent/],
+  ])('%s is refused, and nothing is left of the look', async (_, path, message) => {
+    const uid = fresh()
+    for (let twice = 0; twice < 2; twice++)
+      await expect(backend.ensure(withFolder(uid, join(root, path)), never)).rejects.toMatchObject({
+        name: 'Terminal',
+        reason: 'HostAccessRefused',
+        message: expect.stringMatching(message),
+      })
+    expect(await containersOf(uid)).toEqual([])
+  })
+
+  test.each(['/etc/molecule', '/run/x', '/srv/elsewhere', `${root}-beside/a`, `${root}/../etc`, 'relative', '/'])(
+    'the folder %s is refused before anything is asked',
+    async (path) => {
+      const host = 'unix:///nonexistent.sock'
+      const nowhere = new DockerBackend({ host, operatorInstance: 'x', workspaceRoots: [root] })
+      const refused = nowhere.ensure(withFolder(randomUUID(), path), never)
+      await expect(refused).rejects.toMatchObject({ reason: 'HostAccessRefused' })
+    },
+  )
+
+  test('without roots no folder is allowed', async () => {
+    const closed = new DockerBackend({ host, operatorInstance: `closed-${randomUUID()}` })
+    const refused = closed.ensure(withFolder(fresh(), join(root, 'team/a')), never)
+    await expect(refused).rejects.toMatchObject({ message: expect.stringContaining('no folder is') })
+  })
+
+  test('a look that a crash left behind is no instance, is made anew, and goes with the rest', async () => {
+    const uid = fresh()
+    const Labels = { 'molecule.dev/uid': uid, 'molecule.dev/helper': 'folder', ...(await marksOf()) }
+    const left = { name: `ws-${uid}-folder`, Image: image, Cmd: ['-'], Labels }
+    await docker.createContainer(left)
+    expect(await backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
+    await backend.ensure(withFolder(uid, join(root, 'team/a')), never)
+    await state(backend, uid, 'running')
+    expect(await containersOf(uid)).toHaveLength(1)
+    await docker.createContainer(left)
+    await gone(backend, uid, 'delete')
+    expect(await containersOf(uid)).toEqual([])
+  })
+
+  /** The operator's label, read from what it made. */
+  async function marksOf(): Promise<Record<string, string>> {
+    const uid = fresh()
+    await backend.ensure(specOf(image, uid), never)
+    const { Labels } = (await docker.getContainer(`ws-${uid}`).inspect()).Config
+    return { 'molecule.dev/operator': Labels['molecule.dev/operator'] ?? '' }
+  }
+
+  test('a tier that may gets the host, and is found where it listens', async () => {
+    const uid = fresh()
+    const spec = specOf(image, uid)
+    const hostAccess = ['Privileged', 'HostPID', 'HostNetwork', 'EngineSocket'] as const
+    await backend.ensure({ ...spec, limits: { ...spec.limits, hostAccess } }, never)
+    const { address } = await state(backend, uid, 'running')
+    const { HostConfig: held, Mounts, Config } = await docker.getContainer(`ws-${uid}`).inspect()
+    expect(held).toMatchObject({ Privileged: true, PidMode: 'host', NetworkMode: 'host' })
+    expect(Mounts.map(({ Type, Destination }) => `${Type} ${Destination}`)).toContain('bind /var/run/docker.sock')
+    expect(Config.Env).toContain(`PORT=${new URL(address).port}`)
+    expect(Config.User).toBe('1000:1000')
+  })
+})
