@@ -170,7 +170,7 @@ describe('a repository', () => {
     const { repo } = await repository()
     const git = { url: repo.url, ref: { branch: 'later' }, interval: '1s' }
     await cluster.apply([orgImport(ns, 'git', { source: { git } })])
-    await shows(ns, 'git', 'SourceReady', /^False SourceMissing: the repository at 127.0.0.1:\d+: .* no branch "later"/)
+    await shows(ns, 'git', 'SourceReady', /^False SourceMissing: the repository: .* no branch "later"/)
     await repo.commitFiles(team, 'later')
     await shows(ns, 'git', 'Ready', /^True/)
   })

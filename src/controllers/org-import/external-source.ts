@@ -57,10 +57,10 @@ function bring(
     sight: isObstacle(request) ? request : look(request, external.folder),
   }))
   for (const { external, sight } of seen) {
-    const what = `${external.askedAt}: ${URL.parse(external.url)?.host ?? '?'}`
     if (isObstacle(sight)) return sight
-    if (sight.state === 'failed') return faulty(sight.error, what)
-    if (sight.state === 'fetching') return sourceObstacle('Progressing', `${what} is being read`, true)
+    if (sight.state === 'failed') return faulty(sight.error, external.askedAt)
+    if (sight.state === 'fetching')
+      return sourceObstacle('Progressing', `the repository that ${external.askedAt} refers to is being read`, true)
     into.set(external.folder, sight.folder.texts)
   }
   return undefined

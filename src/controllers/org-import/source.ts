@@ -67,12 +67,10 @@ function readOwn(org: OrgImport, views: SourceViews, look: Look): SourceRead | O
       : sourceRef !== undefined
         ? artifactRequest(org, sourceRef, views.fluxSources)
         : sourceObstacle('SourceNotSupported', 'spec.source names nothing that can be read')
-  return isObstacle(request) ? request : fetched(look(request, ''), 'org.yaml', whatOf(request))
+  return isObstacle(request)
+    ? request
+    : fetched(look(request, ''), 'org.yaml', request.kind === 'git' ? 'the repository' : 'the artifact')
 }
-
-/** Names the source in messages, without what people hide in URLs. */
-const whatOf = (request: SourceRequest): string =>
-  request.kind === 'git' ? `the repository at ${URL.parse(request.url)?.host ?? '?'}` : 'the artifact'
 
 /** What the sources have, as a template folder. */
 function fetched(sight: Sight, entry: string, what: string): SourceRead | Obstacle {

@@ -1,0 +1,97 @@
+import { expect, it } from 'vitest'
+import type { OrgImport } from '../../api/org-import.ts'
+import type { SourceRequest, Sight } from '../../sources/source.ts'
+import { SourceError } from '../../sources/source.ts'
+import type { References } from '../references.ts'
+import { bringExternals } from './external-source.ts'
+import type { SourceRead } from './source.ts'
+
+const [first, second] = ['a'.repeat(40), 'b'.repeat(40)]
+const refer = (repo: string, commit: string) => `!external { repo: ${repo}, ref: ${commit}, path: team.yaml }`
+const own = `name: X\nworkspaces:\n  - ${refer('https://git.example/acme/one', first)}\n`
+const read = (files: Record<string, string>): SourceRead => ({
+  source: { kind: 'files', files: new Map(Object.entries(files)), entry: 'org.yaml' },
+  revision: 'r',
+  identity: 'i',
+  skipped: [],
+})
+const org = (git?: object) => ({ metadata: { namespace: 'ns' }, spec: { source: { git } } }) as unknown as OrgImport
+const references: References = {
+  look: () => ({ state: 'found', keys: ['bearerToken'], value: () => Buffer.from('t0ken') }),
+}
+
+/** What sources have, by `url commit`; the rest is being fetched. */
+function looking(sights: Readonly<Record<string, Record<string, string> | SourceError>>) {
+  const asked: { what: string; token: unknown }[] = []
+  const look = (request: SourceRequest): Sight => {
+    if (request.kind !== 'git' || request.ref.kind !== 'commit') throw new Error('not a commit')
+    const what = `${request.url} ${request.ref.name}`
+    asked.push({ what, token: request.credentials?.kind === 'bearer' ? request.credentials.token : undefined })
+    const found = sights[what]
+    if (found === undefined) return { state: 'fetching' }
+    if (found instanceof SourceError) return { state: 'failed', error: found }
+    const folder = { revision: 'r', identity: what, texts: new Map(Object.entries(found)), skipped: [] }
+    return { state: 'fetched', folder, trouble: undefined }
+  }
+  return { look, asked }
+}
+const one = `https://git.example/acme/one ${first}`
+const two = `https://other.example/two ${second}`
+
+it('asks for nothing where nothing is referred to', () => {
+  const { look, asked } = looking({})
+  const plain = read({ 'org.yaml': 'name: X\n' })
+  expect(bringExternals(org(), plain, references, look)).toBe(plain)
+  expect(asked).toEqual([])
+})
+
+it('brings what is referred to, and what that refers to', () => {
+  const { look, asked } = looking({
+    [one]: { 'team.yaml': `name: A\nchildren:\n  - ${refer('https://other.example/two', second)}\n` },
+    [two]: { 'team.yaml': 'name: B\n' },
+  })
+  const template = read({ 'org.yaml': own })
+  for (const again of [1, 2]) {
+    const whole = bringExternals(org(), template, references, look)
+    const source = 'source' in whole ? whole.source : undefined
+    expect(source?.kind === 'files' && [...(source.externals?.keys() ?? [])]).toEqual([
+      `.external/git.example/acme/one/${first}`,
+      `.external/other.example/two/${second}`,
+    ])
+    expect(asked.map(({ what }) => what)).toHaveLength(2 * again)
+  }
+})
+
+it('waits while one is being fetched, and says why one cannot be had', () => {
+  const pending = looking({})
+  expect(bringExternals(org(), read({ 'org.yaml': own }), references, pending.look)).toMatchObject({
+    reason: 'Progressing',
+    waits: true,
+  })
+  const failing = looking({ [one]: new SourceError('NotAllowed', 'git.example, which is not among SOURCE_HOSTS') })
+  expect(bringExternals(org(), read({ 'org.yaml': own }), references, failing.look)).toMatchObject({
+    condition: 'SourceReady',
+    reason: 'NotAllowed',
+    message: expect.stringMatching(/^org.yaml:3:\d+: git.example, which is not among/),
+  })
+})
+
+it('gives the import’s credentials to the import’s own host alone', () => {
+  const git = { url: 'https://git.example/acme/orgs', secretRef: { name: 'login' } }
+  const sights = {
+    [one]: { 'team.yaml': `name: A\nchildren:\n  - ${refer('https://other.example/two', second)}\n` },
+    [two]: { 'team.yaml': 'name: B\n' },
+  }
+  const { look, asked } = looking(sights)
+  bringExternals(org(git), read({ 'org.yaml': own }), references, look)
+  expect(asked).toEqual([
+    { what: one, token: 't0ken' },
+    { what: two, token: undefined },
+  ])
+})
+
+it('leaves a broken template to whoever renders it', () => {
+  const { look } = looking({})
+  const broken = read({ 'org.yaml': 'a: !external { repo: nowhere' })
+  expect(bringExternals(org(), broken, references, look)).toBe(broken)
+})
