@@ -8,7 +8,7 @@ export async function up(knex: Knex): Promise<void> {
       ADD COLUMN category_routing jsonb NOT NULL DEFAULT '{}'`)
   await knex.raw(`
     COMMENT ON COLUMN workspaces.parts_hash IS
-      'Digest of the parts that were recorded last; NULL: never, or not all of them could be'`)
+      'Digest of the parts that were recorded last; empty: not all of them could be; NULL: there never were any'`)
   // Whoever changes cron_expr, timezone or enabled sets next_run_at to NULL: the scheduler then reckons it anew.
   await knex.raw(`
     CREATE TABLE workspace_schedules (

@@ -56,7 +56,12 @@ const schedule = z.object({
   prompt: f.text(16_384, 1).meta({ description: 'What the agent is told each time.' }),
   enabled: z.boolean().default(true).meta({ description: 'Whether it runs.' }),
 })
-export const schedules = f.listBy('name', schedule, 100, 'Prompts that the agent gets at set times.')
+export const schedules = f.listBy(
+  'name',
+  schedule,
+  100,
+  'Prompts that the agent gets at set times: once each, also when it sleeps; one is made up for after an outage.',
+)
 
 const channel = z.object({
   name: f.matching('^[a-z0-9]+(-[a-z0-9]+)*$', 63, 1).meta({ description: 'Unique in this workspace.' }),
@@ -72,13 +77,22 @@ const channel = z.object({
   allowedUsers: f.setOf(f.line(128, 1), 256, 'Who may write to the agent. Absent: everyone there.').exactOptional(),
   enabled: z.boolean().default(true).meta({ description: 'Whether it is connected.' }),
 })
-export const channels = f.listBy('name', channel, 32, 'Social channels the agent listens to.')
+export const channels = f.listBy(
+  'name',
+  channel,
+  32,
+  'Social channels of the agent. Each is a row, its credentials sealed; connecting to them is not part of the operator.',
+)
 
 const memory = z.object({
   content: f.text(100_000, 1).meta({ description: 'What is remembered.' }),
   scope: z.enum(['LOCAL', 'TEAM', 'GLOBAL']).default('LOCAL').meta({ description: 'Who may recall it.' }),
 })
-export const memories = f.atomic(memory, 64, 'What the agent knows from the start.')
+export const memories = f.atomic(
+  memory,
+  64,
+  'What the agent knows from the start. Each is given once and is its own from then on, also when it leaves the spec.',
+)
 
 export const categoryRouting = f.mapOf(
   f.atomic(f.line(255, 1), 32, 'Display names, the first that is free takes it.'),

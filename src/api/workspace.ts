@@ -242,10 +242,6 @@ export type Workspace = KubeObject<WorkspaceSpec, WorkspaceStatus>
 
 const unsupported: readonly f.Unsupported<WorkspaceSpec>[] = [
   { field: 'compute', when: (spec) => spec.compute !== undefined },
-  { field: 'schedules', when: (spec) => (spec.schedules ?? []).length > 0 },
-  { field: 'channels', when: (spec) => (spec.channels ?? []).length > 0 },
-  { field: 'memories', when: (spec) => (spec.memories ?? []).length > 0 },
-  { field: 'categoryRouting', when: (spec) => spec.categoryRouting !== undefined },
   { field: 'adopt.instanceID', when: (spec) => spec.adopt?.instanceID !== undefined },
 ]
 

@@ -135,7 +135,7 @@ test('a name that the agent uses is told, left alone, and taken up when it is fr
     { name: 'daily', prompt: 'Mine.', source: 'runtime' },
     { name: 'hourly', source: 'template' },
   ])
-  expect(await hashOf(given.id)).toBeNull()
+  expect(await hashOf(given.id)).toBe('')
   await sql(`DELETE FROM workspace_schedules WHERE workspace_id = $1 AND source = 'runtime'`, given.id)
   expect(await parts.recordParts(wanted, fence)).toMatchObject({ taken: [] })
   expect(await namesOf(given.id)).toEqual(['daily', 'hourly'])

@@ -6,6 +6,8 @@ export interface AgentConfig {
   readonly tier: number
   readonly runtime: string
   readonly model: string
+  /** Which peers get a task of which category: display names, the first that is free takes it. */
+  readonly routing: Readonly<Record<string, readonly string[]>>
 }
 
 /** One line, double-quoted: YAML's double quotes are JSON's, but for two separators that JSON leaves bare. */
@@ -25,5 +27,8 @@ export function renderAgentConfig(agent: AgentConfig): string {
     `model: ${quoted(agent.model)}`,
   ]
   if (!withoutRuntimeConfig.has(agent.runtime)) lines.push('runtime_config:', '  timeout: 0')
+  const routes = Object.entries(agent.routing).sort(([a], [b]) => (a < b ? -1 : 1))
+  if (routes.length > 0) lines.push('category_routing:')
+  for (const [category, names] of routes) lines.push(`  ${quoted(category)}: [${names.map(quoted).join(', ')}]`)
   return `${lines.join('\n')}\n`
 }

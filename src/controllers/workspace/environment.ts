@@ -142,11 +142,11 @@ export function referencesOf(spec: WorkspaceSpec): Set<`${DataKind}/${string}`> 
     if (secretRef) found.add(`Secret/${secretRef.name}`)
     if (configMapRef) found.add(`ConfigMap/${configMapRef.name}`)
   }
-  for (const { valueFrom } of spec.env ?? []) {
+  const ofChannels = (spec.channels ?? []).flatMap(({ configFrom }) => configFrom ?? [])
+  for (const { valueFrom } of [...(spec.env ?? []), ...ofChannels]) {
     if (valueFrom?.secretKeyRef) found.add(`Secret/${valueFrom.secretKeyRef.name}`)
     if (valueFrom?.configMapKeyRef) found.add(`ConfigMap/${valueFrom.configMapKeyRef.name}`)
   }
-  for (const { secretRef } of spec.channels ?? []) if (secretRef) found.add(`Secret/${secretRef.name}`)
   for (const { secretRef } of spec.channels ?? []) if (secretRef) found.add(`Secret/${secretRef.name}`)
   for (const { configMapKeyRef } of spec.files ?? []) found.add(`ConfigMap/${configMapKeyRef.name}`)
   return found

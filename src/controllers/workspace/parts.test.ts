@@ -106,6 +106,29 @@ test('a credential that was written in clear is sealed all the same', () => {
   expect(rows.channels[0]?.config).not.toHaveProperty('bot_token')
 })
 
+test('single settings by reference win over the others, and those of a Secret are secrets', () => {
+  const objects: Record<string, Found> = {
+    'Secret/tg': found({ bot_token: 'overruled' }),
+    'Secret/vault': found({ bot: token }),
+    'ConfigMap/ids': found({ chat: '7' }),
+  }
+  const look: PartsAround['look'] = (kind, name) => objects[`${kind}/${name}`] ?? { state: 'missing' }
+  const configFrom = [
+    { name: 'bot_token', valueFrom: { secretKeyRef: { name: 'vault', key: 'bot' } } },
+    { name: 'chat_id', valueFrom: { configMapKeyRef: { name: 'ids', key: 'chat' } } },
+    { name: 'note', value: 'x' },
+    { name: 'absent', valueFrom: { secretKeyRef: { name: 'none', key: 'x', optional: true } } },
+  ]
+  const asked = parts({ channels: [{ ...telegram, configFrom }] }, around({ look }))
+  expect(asked.rows.channels).toMatchObject([
+    { config: { chat_id: '7', note: 'x' }, credentials: { bot_token: token } },
+  ])
+  const missing = { name: 'bot_token', valueFrom: { secretKeyRef: { name: 'vault', key: 'nothing' } } }
+  expect(reasons(parts({ channels: [{ ...telegram, configFrom: [missing] }] }, around({ look })))).toEqual([
+    'KeyMissing',
+  ])
+})
+
 test('a Secret that cannot be had takes nothing away', () => {
   const missing = parts({ channels: [telegram] })
   expect(reasons(missing)).toEqual(['SecretMissing'])

@@ -5,22 +5,16 @@ import type { Workspace, WorkspaceSpec } from '../../api/workspace.ts'
 import { CronError, nextRun } from '../../cron.ts'
 import type { DeclaredChannel, DeclaredPlugin, PartsRecorded, WorkspaceParts } from '../../store/part-store.ts'
 import type { WorkspaceId } from '../../store/workspace-store.ts'
-import { openNamespace } from '../references.ts'
-import { channelFault, isSecretSetting } from './channel-check.ts'
+import { channelFault } from './channel-check.ts'
+import { isLack, settingsOf, type ChannelSpec, type SettingLack } from './channel-settings.ts'
 import type { Look } from './environment.ts'
 import { memoryText } from './memory-text.ts'
 
 /** Why a part is not there as the spec asks. */
 export interface PartFault {
-  readonly reason: WorkspaceReason &
-    (
-      | 'ScheduleInvalid'
-      | 'ScheduleNameTaken'
-      | 'ChannelInvalid'
-      | 'SecretsKeyMissing'
-      | 'SecretMissing'
-      | 'SecretForbidden'
-    )
+  readonly reason:
+    | SettingLack['reason']
+    | (WorkspaceReason & ('ScheduleInvalid' | 'ScheduleNameTaken' | 'ChannelInvalid' | 'SecretsKeyMissing'))
   readonly message: string
 }
 
@@ -38,8 +32,6 @@ export interface PartsAround {
   /** Of every PluginInstall that has this workspace among its targets. */
   readonly plugins: readonly DeclaredPlugin[]
 }
-
-type Channel = NonNullable<WorkspaceSpec['channels']>[number]
 
 /** `waitingFor`: caches are not filled yet, and nothing can be said. */
 export function partsOf(
@@ -128,37 +120,20 @@ function scheduleFaults(schedules: NonNullable<WorkspaceSpec['schedules']>): Par
 
 type Judged = DeclaredChannel | (PartFault & { readonly name: string }) | { readonly waitingFor: string }
 
-function channelOf(channel: Channel, namespace: string, { look, sealing }: PartsAround): Judged {
-  const { name, type, enabled, allowedUsers, secretRef } = channel
+function channelOf(channel: ChannelSpec, namespace: string, { look, sealing }: PartsAround): Judged {
+  const { name, type, enabled, allowedUsers } = channel
   const fault = (reason: PartFault['reason'], why: string): Judged => ({
     name,
     reason,
     message: `spec.channels[${name}]: ${why}`,
   })
-  const settings: Record<string, string> = { ...channel.config }
-  const secret = new Set(Object.keys(settings).filter(isSecretSetting))
-  if (secretRef !== undefined) {
-    const found = look('Secret', secretRef.name)
-    switch (found.state) {
-      case 'syncing':
-        return { waitingFor: `the Secrets of namespace ${namespace} to be listed` }
-      case 'forbidden':
-        return fault('SecretForbidden', openNamespace('Secret', namespace))
-      case 'missing':
-        return fault('SecretMissing', `Secret "${secretRef.name}" does not exist in namespace ${namespace}: create it`)
-      case 'found':
-        for (const key of found.keys) {
-          settings[key] = new TextDecoder().decode(found.value(key)).trim()
-          secret.add(key)
-        }
-    }
-  }
-  const wrong = channelFault(type, settings)
+  const settings = settingsOf(channel, namespace, look)
+  if (isLack(settings)) return 'waitingFor' in settings ? settings : fault(settings.reason, settings.message)
+  const { open: config, secret } = settings
+  const wrong = channelFault(type, { ...config, ...secret })
   if (wrong !== undefined) return fault('ChannelInvalid', wrong)
-  if (secret.size > 0 && sealing === undefined)
+  const credentials = Object.keys(secret).length > 0 ? secret : undefined
+  if (credentials !== undefined && sealing === undefined)
     return fault('SecretsKeyMissing', 'its credentials are kept sealed only, and the operator has no SECRETS_KEY')
-  const some = (wanted: boolean) =>
-    Object.fromEntries(Object.entries(settings).filter(([key]) => secret.has(key) === wanted))
-  const credentials = secret.size > 0 ? some(true) : undefined
-  return { name, type, config: some(false), credentials, allowedUsers, enabled }
+  return { name, type, config, credentials, allowedUsers, enabled }
 }

@@ -133,7 +133,8 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   const tier = spec.tier ?? defaultTier(settings.deploymentMode)
   const image = imageless.has(backend) ? undefined : pinned(runtime)
   const limits = limitsOf(settings.tiers, tier)
-  const agent = { name: displayName, description: role ?? '', tier, runtime: runtime.name, model }
+  const routing = spec.categoryRouting ?? {}
+  const agent = { name: displayName, description: role ?? '', tier, runtime: runtime.name, model, routing }
   const asked = { ...(role !== undefined && role !== '' && { MOLECULE_AGENT_ROLE: role }), ...gathered.env }
   const template = spec.template?.ref ?? runtime.spec.template?.ref ?? ''
   const { workspaceDir, workspaceAccess: access } = spec
@@ -147,6 +148,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
       gathered.files
         .map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode] as const)
         .sort(byFirst),
+      Object.entries(routing).sort(byFirst),
     ],
     image: image === undefined ? undefined : `${image} ${platform ?? ''}`,
     restart: metadata.annotations?.[restartedAt],

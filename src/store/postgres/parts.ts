@@ -116,7 +116,9 @@ interface PartsRow extends Answer {
   taken: readonly string[] | null
 }
 
-/** A row some of whose schedules found no room keeps no hash, so that the next pass looks again. */
+/** A row some of whose schedules found no room keeps a hash that nothing has, so that the next pass looks again. */
+const kept = `CASE WHEN t.names IS NULL THEN l.hash ELSE '' END`
+
 const recordParts: Statement<Sendable, PartsRow, PartsRecorded> = {
   name: 'record_parts',
   key: ({ parts }) => parts.id,
@@ -133,11 +135,11 @@ const recordParts: Statement<Sendable, PartsRow, PartsRecorded> = {
   ),
   written AS (
     UPDATE workspaces w SET
-      parts_hash = CASE WHEN t.names IS NULL THEN l.hash END, category_routing = l.routing,
+      parts_hash = ${kept}, category_routing = l.routing,
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l LEFT JOIN taken t ON t.workspace_id = l.id
     WHERE w.id = l.id
-      AND (w.parts_hash, w.category_routing) IS DISTINCT FROM (CASE WHEN t.names IS NULL THEN l.hash END, l.routing)
+      AND (w.parts_hash, w.category_routing) IS DISTINCT FROM (${kept}, l.routing)
     RETURNING w.id
   )
   SELECT i.ord::int AS ord, (${current}) IS TRUE AS current, n.id IS NOT NULL AS changed, t.names AS taken

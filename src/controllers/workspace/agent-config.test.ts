@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { renderAgentConfig } from './agent-config.ts'
+
+const agent = {
+  name: 'Ada',
+  description: 'Sets "the" tone',
+  tier: 3,
+  runtime: 'claude-code',
+  model: 'sonnet',
+  routing: {},
+}
+
+test('what an agent reads is YAML of one meaning, whatever is in it', () => {
+  const hostile = {
+    ...agent,
+    name: 'a: b\n# c',
+    routing: { 'ui: "x"': ['Ada, Countess\u2028of Lovelace', '[Grace]'], api: ['*x'] },
+  }
+  expect(parse(renderAgentConfig(hostile))).toEqual({
+    name: 'a: b # c',
+    description: 'Sets "the" tone',
+    version: '1.0.0',
+    tier: 3,
+    runtime: 'claude-code',
+    model: 'sonnet',
+    runtime_config: { timeout: 0 },
+    category_routing: { api: ['*x'], 'ui: "x"': ['Ada, Countess of Lovelace', '[Grace]'] },
+  })
+})
+
+test('what is not asked for is not there', () => {
+  expect(renderAgentConfig(agent)).not.toContain('category_routing')
+  expect(renderAgentConfig({ ...agent, runtime: 'langgraph' })).not.toContain('runtime_config')
+})
