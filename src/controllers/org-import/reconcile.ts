@@ -9,6 +9,7 @@ import { dataTypes, openNamespace } from '../references.ts'
 import { announce, announceObstacle } from './announce.ts'
 import { applyChildren, applyFiles, applyInstalls, isWrite, prune } from './apply.ts'
 import { childrenOf, type Child } from './children.ts'
+import { Claims } from './claims.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
 import { describe, describeObstacle, describePlanned, describeSuspended } from './describe.ts'
 import { findEnvironment } from './environment.ts'
@@ -41,6 +42,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   readonly #with: OrgImportCollaborators
   readonly #renderer = new Renderer()
   readonly #tallies = new Tallies()
+  readonly #claims = new Claims()
 
   constructor(collaborators: OrgImportCollaborators) {
     this.#with = collaborators
@@ -159,7 +161,29 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     }
   }
 
-  async #carryOut({ learned, packed, plan }: Prepared, ctx: Context): Promise<Verdict<OrgImportStatus>> {
+  /** The roots that are to be made are claimed first, before anything is awaited. */
+  async #carryOut(prepared: Prepared, ctx: Context): Promise<Verdict<OrgImportStatus>> {
+    const { org } = prepared.learned
+    // Below Workspaces of its own nobody else makes any.
+    const own = new Set(prepared.children.flatMap(({ name, stranger }) => (stranger === undefined ? [name] : [])))
+    const places = prepared.plan.actions.flatMap(({ kind, child: { node, parentName } }) =>
+      kind === 'create' && (parentName === undefined || !own.has(parentName))
+        ? [`${namespaceOf(org)}/${parentName ?? ''}/${node.spec.displayName}`]
+        : [],
+    )
+    const taken = this.#claims.take(org.metadata, places)
+    if (taken !== undefined) {
+      const message = `OrgImport "${taken.by}" is making a tree in the same place`
+      return this.#stopped(org, describeObstacle(prepared.learned, notApplied('Conflict', message, true)))
+    }
+    try {
+      return await this.#write(prepared, ctx)
+    } finally {
+      this.#claims.release(places)
+    }
+  }
+
+  async #write({ learned, packed, plan }: Prepared, ctx: Context): Promise<Verdict<OrgImportStatus>> {
     const { client, metrics, turns } = this.#with
     const { org } = learned
     const refused = await this.#placeFiles(org, packed, ctx)
