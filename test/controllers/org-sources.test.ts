@@ -69,7 +69,7 @@ async function shows(ns: string, name: string, type: string, verdict: string | R
     async () => {
       const found = await readOrg(cluster, ns, name)
       expect(found.status?.observedGeneration).toBe(found.metadata.generation)
-      const line = `${conditionOf(found.status, type)}: ${messageOf(found.status as never, type)}`
+      const line = `${conditionOf(found.status, type)}: ${messageOf(found.status, type)}`
       expect(line).toMatch(verdict)
       return found
     },
@@ -80,7 +80,9 @@ const patchSource = async (ns: string, name: string, source: object) =>
   await cluster.kubectl(['patch', 'org', name, '-n', ns, '--type=merge', '-p', JSON.stringify({ spec: { source } })])
 
 const versions = async (ns: string) =>
-  [...(await readTree(cluster, ns))].map(([name, { metadata }]) => [name, metadata.uid, metadata.generation]).sort()
+  [...(await readTree(cluster, ns))]
+    .map(([name, { metadata }]) => `${name} ${metadata.uid} ${metadata.generation}`)
+    .toSorted()
 
 const archiveMap = (ns: string, name: string, archive: Buffer) => ({
   apiVersion: 'v1',
@@ -140,8 +142,8 @@ describe('one template', () => {
       expect(now.status?.source?.revision).toMatch(revision)
       expect([now.status?.source?.digest, await versions(ns)]).toEqual([digest, before])
     }
-    const ids = before.map(([, uid]) => String(uid))
-    expect(ids.map((uid) => backend.creates.get(uid))).toEqual([1, 1])
+    const tree = [...(await readTree(cluster, ns)).values()]
+    expect(tree.map(({ metadata }) => backend.creates.get(metadata.uid))).toEqual([1, 1])
   })
 })
 
@@ -403,7 +405,7 @@ describe('hostile sources', () => {
   async function instances(): Promise<string[]> {
     const uids: string[] = []
     for await (const { ref } of backend.owned(AbortSignal.timeout(5000))) uids.push(ref.uid)
-    return uids.sort()
+    return uids.toSorted()
   }
 
   async function nothingIn(ns: string, before: readonly string[]) {
