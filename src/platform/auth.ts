@@ -2,7 +2,7 @@
  * Who calls: an agent by the token of its workspace, or an admin. There is no third way in, and no first call without
  * a token. Every failure is the same 401, so that an answer says nothing about which tokens or workspaces exist.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Duration } from '../duration.ts'
 import type { AgentStore } from '../store/agent-store.ts'
@@ -22,7 +22,7 @@ declare module 'fastify' {
 }
 
 /** What a token is stored and looked up as. */
-export const tokenHash = (token: string): Buffer => createHash('sha256').update(token).digest()
+export const tokenHash = (token: string): Buffer => hash('sha256', token, 'buffer')
 
 const bearer = /^Bearer +([\x21-\x7e]{16,512})$/i
 

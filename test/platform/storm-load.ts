@@ -1,28 +1,31 @@
 /**
- * Sends heartbeats as fast as `atOnce` callers can, in a process of its own so that the platform's CPU is measured
- * alone. Told by one message { port, members, beats, atOnce, keepAlive }; answers { ok, milliseconds }.
+ * Sends heartbeats at a steady rate, whether or not answers come, in a process of its own so that the platform's CPU is
+ * measured alone. Told by one message; says `warm` when each member has beaten some times, and at the word `go` begins
+ * and answers with a report.
  */
 import { Agent, request } from 'node:http'
+import { setInterval as every } from 'node:timers/promises'
 
 export interface StormOrder {
   readonly port: number
   readonly members: readonly { readonly id: string; readonly token: string }[]
+  readonly perSecond: number
   readonly beats: number
-  readonly atOnce: number
+  /** A connection a member, or a new one for each beat. */
   readonly keepAlive: boolean
 }
 export interface StormReport {
   readonly ok: number
-  readonly milliseconds: number
+  /** Milliseconds until the answer, the slowest of a hundred left out. */
+  readonly p99: number
 }
 
 process.once('message', (order: StormOrder) => void storm(order))
 
-async function storm(order: StormOrder): Promise<void> {
-  const { port, members, beats, atOnce, keepAlive } = order
-  const agent = new Agent({ keepAlive, maxSockets: atOnce })
+async function storm({ port, members, perSecond, beats, keepAlive }: StormOrder): Promise<void> {
+  const agents = members.map(() => new Agent({ keepAlive, maxSockets: keepAlive ? 1 : Infinity }))
   const beat = (n: number) =>
-    new Promise<boolean>((resolve) => {
+    new Promise<number>((resolve) => {
       const member = members[n % members.length]
       const said = { error_rate: 0.01, active_tasks: n % 3, uptime_seconds: n, current_task: 'thinking' }
       const body = JSON.stringify({ workspace_id: member?.id, ...said })
@@ -31,20 +34,30 @@ async function storm(order: StormOrder): Promise<void> {
         'content-type': 'application/json',
         'content-length': Buffer.byteLength(body),
       }
-      const path = '/registry/heartbeat'
-      const sent = request({ port, host: '127.0.0.1', path, method: 'POST', agent, headers }, (response) => {
-        response.resume().on('end', () => resolve(response.statusCode === 200))
+      const to = { port, host: '127.0.0.1', path: '/registry/heartbeat', method: 'POST', headers }
+      const began = performance.now()
+      const sent = request({ ...to, agent: agents[n % members.length] }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode === 200 ? performance.now() - began : -1))
       })
-      sent.on('error', () => resolve(false)).end(body)
+      sent.on('error', () => resolve(-1)).end(body)
     })
-  let next = 0
-  let ok = 0
-  const caller = async () => {
-    while (next < beats) if (await beat(next++)) ok++
-  }
+
+  const atOnce = 200
+  for (let n = 0; n < 6 * members.length; n += atOnce)
+    await Promise.all(Array.from({ length: atOnce }, (_, more) => beat(n + more)))
+  const go = new Promise((resolve) => process.once('message', resolve))
+  process.send?.('warm')
+  await go
+
+  const answers: Promise<number>[] = []
   const began = performance.now()
-  await Promise.all(Array.from({ length: atOnce }, caller))
-  const report: StormReport = { ok, milliseconds: performance.now() - began }
+  for await (const _ of every(2)) {
+    const due = Math.min(beats, ((performance.now() - began) / 1000) * perSecond)
+    while (answers.length < due) answers.push(beat(answers.length))
+    if (answers.length === beats) break
+  }
+  const times = (await Promise.all(answers)).filter((time) => time >= 0).sort((a, b) => a - b)
+  const report: StormReport = { ok: times.length, p99: times[Math.floor(times.length * 0.99)] ?? 0 }
   process.send?.(report)
   process.disconnect()
 }

@@ -83,6 +83,16 @@ test('two that ask at once share, and nobody acknowledges for another', async ()
   ).toBe(0)
 })
 
+test('a message that another is just taking is left to it, and not waited for', async () => {
+  const id = await recorded()
+  for (let n = 0; n < 3; n++) await queue(id, n)
+  await sql('BEGIN')
+  await sql(`SELECT 1 FROM activity_logs WHERE workspace_id = $1 AND method = 'm1' FOR UPDATE`, id)
+  expect(methods(await take(id))).toEqual(['m0', 'm2'])
+  await sql('ROLLBACK')
+  expect(methods(await take(id))).toEqual(['m1'])
+})
+
 test('one answer carries some megabytes, and one large message all the same', async () => {
   const id = await recorded()
   const body = { text: 'x'.repeat(900_000) }

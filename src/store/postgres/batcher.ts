@@ -7,7 +7,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { here, traced, type SpanLink } from '../../telemetry/trace.ts'
+import type { SpanLink } from '../../telemetry/span.ts'
+import { here, traced } from '../../telemetry/trace.ts'
 import { faultOf, surfaced } from './faults.ts'
 
 export interface BatcherOptions<Item, Result> {
@@ -21,6 +22,11 @@ export interface BatcherOptions<Item, Result> {
   readonly write: (items: readonly Item[]) => Promise<readonly (Result | Error)[]>
   readonly metrics: Metrics
   readonly maxRows?: number
+  /**
+   * Milliseconds that an item waits for company at most, while more keep coming; nobody waits for long for what makes no
+   * difference. Unless it is given, a lull ends the wait.
+   */
+  readonly pause?: number
   /** Statements under way at most, beside the parts of a refused one. One: what follows sees what went before. */
   readonly concurrency?: number
 }
@@ -55,7 +61,8 @@ const patience = 3000
 const parts = 16
 
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
-  const { name, key, write, metrics, maxRows = 200, concurrency = 1 } = options
+  const { name, key, write, metrics, maxRows = 200, concurrency = 1, pause = longestPause } = options
+  const lull = options.pause ?? quiet
   type Row = Entry<Item, Result>
   const pending = new Map<string, Row>()
   let lastFlush = -Infinity
@@ -75,10 +82,10 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       timer = setImmediate(flush)
       return
     }
-    const wait = lastFlush + longestPause - performance.now()
+    const wait = lastFlush + pause - performance.now()
     sizeBefore = pending.size
     // Even a lone write waits for the end of this turn of the event loop: a caller's loop may be adding its siblings.
-    timer = wait > 0 ? setTimeout(lookAgain, Math.min(wait, quiet)) : setImmediate(flush)
+    timer = wait > 0 ? setTimeout(lookAgain, Math.min(wait, lull)) : setImmediate(flush)
   }
 
   function lookAgain(): void {

@@ -85,6 +85,8 @@ export const register: Statement<Registration, PhaseRow, { status: Phase } | und
 
 export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undefined> = {
   name: 'heartbeat',
+  // Ten thousand agents are 333 beats a second: statements, not beats, are what costs.
+  pause: 250,
   // By token, too: what one brings must not be answered with what another brought.
   key: ({ id, tokenHash }) => (tokenHash === undefined ? id : id + tokenHash.toString('latin1')),
   columns: [

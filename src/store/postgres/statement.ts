@@ -23,6 +23,8 @@ export interface Statement<Item, Row extends Answer, Result> {
   /** Reads the rows of `input` (the columns and `ord`), and returns one row for each. */
   readonly sql: string
   readonly key: (item: Item) => string
+  /** Milliseconds that an item may wait for company; without it, as the batcher sees fit. */
+  readonly pause?: number
   /** Undefined when the statement gave no row for the item. An Error rejects this caller alone. */
   readonly result: (row: Row | undefined, item: Item) => Result | Error
 }
@@ -66,12 +68,13 @@ export function batched<Item, Row extends Answer, Result>(
   metrics: Metrics,
   statement: Statement<Item, Row, Result>,
 ): Batcher<Item, Result> {
-  const { name, columns, sql, key, result } = statement
+  const { name, columns, sql, key, result, pause } = statement
   const text = `WITH RECURSIVE input AS MATERIALIZED (SELECT u.* FROM ${inputOf(columns, 1)})${sql}`
   return createBatcher<Item, Result>({
     name,
     key,
     metrics,
+    ...(pause !== undefined && { pause }),
     async write(items) {
       const values = columns.map(([, , value]) => arrayLiteral(items, value))
       return pair(items, await database.query<Row>(name, text, values), result)
