@@ -161,7 +161,7 @@ export class Deeds {
 
   async #remove(facts: Facts, ctx: Context): Promise<Facts> {
     const { desired, row } = facts
-    if (facts.wish !== 'stopped' && facts.wish !== 'asleep')
+    if (facts.wish !== 'stopped' && facts.wish !== 'asleep' && facts.sight !== 'stopping')
       provlog(ctx.log, 'restart.pre_stop', {
         workspace_id: row.id,
         backend: lifecycleName(row.backend),

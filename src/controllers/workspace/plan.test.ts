@@ -68,6 +68,10 @@ describe('the table', () => {
     expect(plan('outdated', 'running')).toBe('replace')
   })
 
+  test('one that is on its way out is asked to go again, whatever is wanted', () => {
+    for (const wish of wishes) expect(plan('stopping', wish)).toBe(wish === 'deleted' ? 'erase' : 'remove')
+  })
+
   test('erase belongs to deletion alone, and deletion ends in nothing else once the backend answers', () => {
     for (const { sight, wish, step } of cells())
       expect(step === 'erase').toBe(wish === 'deleted' && sight !== 'unknown')
@@ -80,7 +84,7 @@ describe('the table', () => {
       for (let i = 0; i < 5 && sight !== 'serving'; i++) {
         const step = plan(sight as (typeof sights)[number], 'running')
         if (step === 'wait')
-          sight = { unknown: 'absent', starting: 'booting', booting: 'serving', stopping: 'absent' }[sight] ?? 'stuck'
+          sight = { unknown: 'absent', starting: 'booting', booting: 'serving' }[sight] ?? 'stuck'
         else sight = leadsTo[step] ?? 'stuck'
       }
       expect(sight, `from ${start}`).toBe('serving')

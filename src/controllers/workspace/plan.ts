@@ -65,7 +65,8 @@ const table: Record<Sight, Record<Wish, Step>> = {
   mute: row('fail', 'fail', 'fail', 'remove'),
   outdated: row('replace', 'replace', 'nothing', 'remove'),
   leftover: row('remove', 'remove', 'remove', 'remove'),
-  stopping: row('wait', 'wait', 'wait', 'wait'),
+  // Asked for once more: whoever was to kill one that does not listen may have died with the operator before.
+  stopping: row('remove', 'remove', 'remove', 'remove'),
   crashed: row('fail', 'fail', 'fail', 'remove'),
   ended: row('remove', 'wait', 'remove', 'remove'),
 }

@@ -142,8 +142,10 @@ function isAsleep(workspace: Workspace, row: WorkspaceRow, hash: string, at: Dat
   if (row.status !== 'hibernated' || row.wakeRequestedAt !== undefined) return false
   if (workspace.spec.hibernation === undefined || changedParts(row.launchedHash ?? '', hash).has('restart'))
     return false
-  const [asked, fellAsleep] = [wakeTime(workspace), sleepyAt(workspace, row)]
-  return asked === undefined || asked > at || (fellAsleep !== undefined && asked < fellAsleep)
+  // At the latest when the row says so: an idleAfter that was raised meanwhile tells nothing of when it fell asleep.
+  const [asked, sleepy] = [wakeTime(workspace), sleepyAt(workspace, row)]
+  const fellAsleep = Math.min(row.statusSince.getTime(), sleepy?.getTime() ?? Number.POSITIVE_INFINITY)
+  return asked === undefined || asked > at || asked.getTime() < fellAsleep
 }
 
 export const digestOf = (seen: Observation): string | undefined =>
