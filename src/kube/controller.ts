@@ -6,7 +6,8 @@ import { failpoint } from '../failpoint.ts'
 import type { Fence } from '../fence.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { ControllerName, Metrics } from '../telemetry/metrics.ts'
-import { traced, type Span, type SpanDetails } from '../telemetry/trace.ts'
+import type { Span, SpanDetails } from '../telemetry/span.ts'
+import { traced } from '../telemetry/trace.ts'
 import type { Change, Client } from './client.ts'
 import type { Events } from './events.ts'
 import { claim, hasFinalizer, release } from './finalizer.ts'
@@ -134,7 +135,7 @@ export class Controller<T extends KubeObject> {
   #spanOf(key: Key): SpanDetails<Ending> {
     return {
       attributes: () => {
-        const [name = key, namespace = ''] = key.split('/').reverse()
+        const [name = key, namespace = ''] = key.split('/').toReversed()
         return {
           'molecule.kind': this.#options.informer.type.kind,
           'molecule.namespace': namespace,

@@ -12,7 +12,7 @@ import {
 } from '@opentelemetry/sdk-trace'
 import { seconds } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
-import type { SpanDetails, SpanLink, SpanName, Tracing, TracingOptions } from './trace.ts'
+import type { SpanDetails, SpanLink, SpanName, Tracing, TracingOptions } from './span.ts'
 
 export function createTracing({ endpoint, ratio }: TracingOptions): Tracing {
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces` })

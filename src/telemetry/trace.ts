@@ -2,42 +2,7 @@
  * Traces, off unless `startTracing` was called. Off costs a comparison a span: no library is loaded, no context is
  * followed. On, otel.ts does the work.
  */
-
-/** What there are spans of. */
-export type SpanName = 'pass' | 'api request' | 'sql batch' | 'backend call' | 'platform request'
-export type Attributes = Readonly<Record<string, string | number | boolean>>
-
-declare const linkBrand: unique symbol
-/** The span that was active somewhere, to be named by another that works for it. */
-export type SpanLink = object & { readonly [linkBrand]: true }
-
-export interface Span {
-  set(attributes: Attributes): void
-}
-
-/** A span whose end is elsewhere than its beginning. */
-export interface OpenSpan {
-  /** Runs `work`, and all that follows from it, inside the span. */
-  within(work: () => void): void
-  end(attributes: Attributes): void
-}
-
-export interface Tracing {
-  span<T>(name: SpanName, details: SpanDetails<T>, work: (span: Span) => Promise<T>): Promise<T>
-  open(name: SpanName, attributes: Attributes): OpenSpan
-  here(): SpanLink | undefined
-  close(): Promise<void>
-}
-
-/** Asked only while traces are on. */
-export interface SpanDetails<T> {
-  /** What is known at the beginning. Never a secret: no bodies, no values. */
-  readonly attributes: () => Attributes
-  /** What the result tells. */
-  readonly ended?: (result: T) => Attributes
-  /** Makes it the root of a trace of its own: it works for all of these at once. */
-  readonly links?: () => readonly SpanLink[]
-}
+import type { Attributes, OpenSpan, Span, SpanDetails, SpanLink, SpanName, Tracing, TracingOptions } from './span.ts'
 
 let tracing: Tracing | undefined
 const silent: Span = { set: () => undefined }
@@ -54,13 +19,6 @@ export const openSpan = (name: SpanName, attributes: () => Attributes): OpenSpan
 export const here = (): SpanLink | undefined => tracing?.here()
 
 export const isTracing = (): boolean => tracing !== undefined
-
-export interface TracingOptions {
-  /** Of the collector, without `/v1/traces`. */
-  readonly endpoint: string
-  /** Share of traces that are kept, 0 to 1. */
-  readonly ratio: number
-}
 
 /** Turns traces on for the whole process; gives what sends the rest and turns them off. */
 export async function startTracing(options: TracingOptions): Promise<() => Promise<void>> {

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Backend, InstanceRef } from '../../src/backends/backend.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
+import { measured } from '../../src/backends/measured.ts'
 import { milliseconds } from '../../src/duration.ts'
 import type { WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { orphanSweeper, type OrphanOptions } from '../../src/sweepers/orphans/sweeper.ts'
@@ -305,6 +306,19 @@ test('more missing than the share hold everything', async () => {
   await afterSweeps(5, 'held')
   expect(await heldFor()).toEqual(['TooManyMissing'])
   for (const made of all) expect(await whole(made)).toBe(true)
+})
+
+test('one that cannot be removed does not keep the others', async () => {
+  const [stuck, other, living] = [await make(), await make(), await make()]
+  for (const made of [stuck, other]) vanish(made)
+  const remove: Backend['remove'] = (ref, volumes, signal) =>
+    ref.uid === stuck.ref.uid ? Promise.reject(new Error('device busy')) : backend.remove(ref, volumes, signal)
+  start({ backends: new Map([['fake', { ...measured(backend, metrics), remove }]]) })
+  await until(() => !backend.volumes.has(other.ref.uid), { what: 'the other to be gone' })
+  await afterSweeps(2, 'failed')
+  expect([backend.has(stuck.ref.uid), await rowOf(stuck), await whole(living)]).toEqual([true, 'removed', true])
+  expect(lines.filter((line) => line.includes('orphans sweep failed'))).toHaveLength(1)
+  expect(lines.join('')).toContain('device busy')
 })
 
 test('the first run on a database only reports, each orphan once; the next one removes', async () => {

@@ -119,7 +119,7 @@ class OrphanSweeps {
     this.#occupied = orphans.length > 0
     const due = this.#due(orphans, held)
     this.#before = new Set(orphans.map(keyOf))
-    let failure: unknown
+    let failure: Error | undefined
     for (const orphan of due.slice(0, mostASweep)) {
       if (signal.aborted) return
       try {
@@ -127,10 +127,10 @@ class OrphanSweeps {
       } catch (error) {
         if (error instanceof Fenced || error instanceof Holding) throw error
         // One that cannot be removed must not keep the others.
-        failure ??= error
+        failure ??= new Error(`${nameOf(orphan)}: ${reasonOf(error)}`, { cause: error })
       }
     }
-    if (failure !== undefined) throw failure
+    if (failure) throw failure
   }
 
   /** Out of quarantine, and seen by this very process twice in a row. */

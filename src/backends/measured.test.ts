@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { seconds } from '../duration.ts'
+import { RetryAfter, Terminal } from '../errors.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
+import { FakeBackend } from './fake/backend.ts'
+import { measured } from './measured.ts'
+
+const never = new AbortController().signal
+const ref = { uid: 'a', namespace: 'acme', name: 'solo' }
+const limits = { memoryBytes: 1, cpus: 1, pids: 1, readOnlyRoot: false, hostAccess: [] }
+const spec = { ref, specHash: 'h', image: 'i', runtime: 'r', env: {}, files: [], token: 't', limits }
+
+test('every call is counted by how it ended, and ends as it did', async () => {
+  const [fake, metrics] = [new FakeBackend({ slowRemoval: true }), createMetrics()]
+  const backend = measured(fake, metrics)
+  const counted = async () =>
+    (await metrics.backendSeconds.get()).values
+      .filter(({ metricName }) => metricName?.endsWith('_count'))
+      .map(({ labels, value }) => `${String(labels.verb)} ${String(labels.result)} ${String(value)}`)
+      .sort((a, b) => (a < b ? -1 : 1))
+  await backend.observe(ref, never)
+  fake.fail('observe', new Error('away'))
+  expect(await backend.observe(ref, never)).toMatchObject({ state: 'unknown' })
+  for (const error of [new RetryAfter(seconds(1), 'busy'), new Terminal('NameTaken', 'taken'), new Error('broken')]) {
+    fake.fail('ensure', error)
+    await expect(backend.ensure(spec, never)).rejects.toBe(error)
+  }
+  expect(await backend.ensure(spec, never)).toMatchObject({ state: 'running' })
+  expect(await backend.remove(ref, 'keep', never)).toBe('requested')
+  expect(await backend.remove(ref, 'keep', never)).toBe('gone')
+  expect(await counted()).toEqual([
+    'ensure error 1',
+    'ensure ok 1',
+    'ensure refused 1',
+    'ensure waits 1',
+    'observe ok 1',
+    'observe unknown 1',
+    'remove ok 1',
+    'remove waits 1',
+  ])
+})
