@@ -7,6 +7,7 @@ import { Bench } from './rig.ts'
 import { burstRows } from './rows/burst.ts'
 import { editRows } from './rows/edits.ts'
 import { latencyRows } from './rows/latency.ts'
+import { orgRows } from './rows/orgs.ts'
 import { restartRows } from './rows/restart.ts'
 import { sizeRows } from './rows/size.ts'
 import { table } from './table.ts'
@@ -18,7 +19,7 @@ async function measure(options: Options): Promise<void> {
   const figures: Figure[] = []
   // What one family finds is kept when another fails: an operator that cannot do a row still has the others.
   const failures: string[] = []
-  for (const rows of [burstRows, editRows, latencyRows, restartRows, sizeRows])
+  for (const rows of [burstRows, editRows, latencyRows, restartRows, sizeRows, orgRows])
     try {
       figures.push(...(await rows(bench)))
     } catch (error) {

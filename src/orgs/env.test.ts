@@ -26,6 +26,15 @@ describe('what a template asks for', () => {
     expect(shown([given])).toEqual([['A'], ['C']])
   })
 
+  it('knows who asks, and that everybody does when the template itself asks', () => {
+    const nodes = ['A', 'B'].map((node) => ask({ node, required: ['X', 'Y'] }))
+    const { required } = collectEnv([...nodes, ask({ required: ['Y'] })])
+    expect(required).toEqual([
+      { names: ['X'], askedBy: ['A', 'B'] },
+      { names: ['Y'], askedBy: [] },
+    ])
+  })
+
   it('keeps the same group in both tiers', () => {
     const group = { any_of: ['A', 'B'] }
     expect(shown([ask({ required: [group], recommended: [group] })])).toEqual([['A|B'], ['A|B']])

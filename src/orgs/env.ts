@@ -5,7 +5,7 @@ import type { EnvRequirement } from '../api/org-template.ts'
 export interface EnvGroup {
   /** Sorted, distinct. */
   readonly names: readonly string[]
-  /** Node paths; empty when the template as a whole asks. */
+  /** Node paths; empty when the template as a whole asks, whoever else does: then everybody needs it. */
   readonly askedBy: readonly string[]
 }
 
@@ -41,15 +41,18 @@ export function collectEnv(asks: readonly EnvAsk[]): EnvNeeds {
 
 function union(asks: readonly { node: string | undefined; list: readonly EnvRequirement[] }[]): EnvGroup[] {
   const groups = new Map<string, { names: string[]; askedBy: string[] }>()
+  const byAll = new Set<string>()
   for (const { node, list } of asks) {
     for (const requirement of list) {
       const names = [...new Set(namesOf(requirement))].toSorted()
       const key = names.join(' ')
       const group = groups.get(key) ?? { names, askedBy: [] }
-      if (node !== undefined && !group.askedBy.includes(node)) group.askedBy.push(node)
+      if (node === undefined) byAll.add(key)
+      else if (group.askedBy.at(-1) !== node) group.askedBy.push(node)
       groups.set(key, group)
     }
   }
+  for (const key of byAll) groups.get(key)?.askedBy.splice(0)
   return [...groups.values()]
 }
 
