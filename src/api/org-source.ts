@@ -57,9 +57,9 @@ export const git = z
   .object({
     url: f
       .ruled(f.line(2048, 1), {
-        cel: "self.matches('^https?://[^/?#@]+(/[^@]*)?$')",
+        cel: "self.matches('^https?://[^/?#@]+(/.*)?$')",
         message: 'must begin with https:// and carry no user name or password: give those by secretRef',
-        holds: (url) => /^https?:\/\/[^/?#@]+(\/[^@]*)?$/.test(url),
+        holds: (url) => /^https?:\/\/[^/?#@]+(\/.*)?$/.test(url),
       })
       .meta({
         description:
