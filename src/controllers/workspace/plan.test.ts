@@ -83,8 +83,7 @@ describe('the table', () => {
       let sight: string = start
       for (let i = 0; i < 5 && sight !== 'serving'; i++) {
         const step = plan(sight as (typeof sights)[number], 'running')
-        if (step === 'wait')
-          sight = { unknown: 'absent', starting: 'booting', booting: 'serving' }[sight] ?? 'stuck'
+        if (step === 'wait') sight = { unknown: 'absent', starting: 'booting', booting: 'serving' }[sight] ?? 'stuck'
         else sight = leadsTo[step] ?? 'stuck'
       }
       expect(sight, `from ${start}`).toBe('serving')
