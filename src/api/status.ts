@@ -27,6 +27,9 @@ const transition = z.object({
   to: bounded(64).meta({ description: 'The state after.' }),
   reason: bounded(128).meta({ description: 'Why, as one CamelCase word.' }),
   actor: bounded(64).meta({ description: 'Who caused it: user, operator, agent or backend.' }),
+  reconcileId: bounded(64)
+    .meta({ description: 'The pass that wrote it: the same as in log lines and on events.' })
+    .exactOptional(),
 })
 
 /** A new object reads as "not looked at yet" (-1) from its birth on, so that nobody takes it for done. */
