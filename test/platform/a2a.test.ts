@@ -203,6 +203,20 @@ describe('no answer', () => {
     })
   })
 
+  it('and how long a woken one lets its caller wait is measured, once', async () => {
+    const to = await registry.online(agent.url)
+    const measured = async () =>
+      (await registry.metrics.wakeSeconds.get()).values.find(({ metricName }) => metricName?.endsWith('_count'))?.value
+    const before = (await measured()) ?? 0
+    await registry.setStatus(to.id, 'hibernated')
+    expect((await ask(adminToken, to.id, { method: 'answer/200' })).status).toBe(503)
+    await registry.setStatus(to.id, 'provisioning')
+    expect((await ask(adminToken, to.id, { method: 'answer/200' })).status).toBe(503)
+    await registry.setStatus(to.id, 'online')
+    for (let i = 0; i < 2; i++) expect((await ask(adminToken, to.id, { method: 'answer/200' })).status).toBe(200)
+    expect(await measured()).toBe(before + 1)
+  })
+
   it('and no wake for what is no request, or from a stranger', async () => {
     const [to, stranger] = [await registry.online(agent.url), await registry.online(agent.url)]
     const child = await registry.online(agent.url, { parentId: stranger.id })
