@@ -1,6 +1,9 @@
 /** What an import tells people of as it happens: an event each, of many nodes one. */
+import { keyOf } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
+import type { Workspace } from '../../api/workspace.ts'
 import type { Context } from '../../kube/reconciler.ts'
+import { provlog } from '../../telemetry/provlog.ts'
 import type { Deed, Done } from './apply.ts'
 import type { Obstacle } from './obstacle.ts'
 import type { Plan } from './plan.ts'
@@ -11,15 +14,29 @@ interface News {
   readonly done: readonly Done[]
   readonly pruned: readonly string[]
   readonly plan: Plan
+  /** The Workspace of that name, as it is now. */
+  readonly live: (name: string) => Workspace | undefined
 }
 
-export function announce(org: OrgImport, { done, pruned, plan }: News, ctx: Pick<Context, 'event'>): void {
+export function announce(
+  org: OrgImport,
+  { done, pruned, plan, live }: News,
+  ctx: Pick<Context, 'event' | 'log' | 'reconcileId'>,
+): void {
   const of = (...deeds: Deed[]) => done.filter(({ deed }) => deeds.includes(deed)).map(({ path }) => path)
   const [created, updated, adopted] = [of('Created'), of('Updated', 'Renamed', 'Moved'), of('Adopted')]
   if (created.length + updated.length + adopted.length > 0)
     ctx.event('Normal', 'Imported', `${created.length} created, ${updated.length} updated, ${adopted.length} adopted`)
   if (created.length > 0) ctx.event('Normal', 'NodeCreated', listed(created, ', '))
   if (adopted.length > 0) ctx.event('Normal', 'NodeAdopted', listed(adopted, ', '))
+  for (const { deed, name } of done)
+    if (deed === 'Adopted')
+      provlog(ctx.log, 'provision.skip_existing', {
+        workspace_id: live(name)?.metadata.uid ?? '',
+        name,
+        import: keyOf(org),
+        reconcile_id: ctx.reconcileId,
+      })
   if (pruned.length > 0) ctx.event('Normal', 'Pruned', listed(pruned, ', '))
   const orphans = plan.departures.filter(({ kind }) => kind === 'orphan')
   if (orphans.length > (org.status?.counts?.orphaned ?? 0))

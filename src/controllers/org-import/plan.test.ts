@@ -113,7 +113,11 @@ describe('the digest of a plan', () => {
   it('takes no notice of a status', () => {
     const [live] = there
     if (live === undefined) throw new Error('there is one')
-    const beaten = { ...live, metadata: { ...live.metadata, resourceVersion: '9' }, status: { observedGeneration: 1, summary: 'new' } }
+    const beaten = {
+      ...live,
+      metadata: { ...live.metadata, resourceVersion: '9' },
+      status: { observedGeneration: 1, summary: 'new' },
+    }
     expect(digest(first, [beaten])).toBe(digest(first, there))
   })
 })

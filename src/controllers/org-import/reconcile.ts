@@ -198,8 +198,8 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     if (done.every(({ deed }) => deed !== 'Waiting')) turns.leave(keyOf(org))
     for (const { deed } of done) if (deed !== 'Unchanged') metrics.orgNodes.inc({ action: deed })
     metrics.orgNodes.inc({ action: 'Pruned' }, pruned.length)
-    announce(org, { done, pruned, plan }, ctx)
     const live = (name: string) => this.#with.workspace(namespaceOf(org), name)
+    announce(org, { done, pruned, plan, live }, ctx)
     return describe({ ...learned, plan, done, approved, tally: this.#tallies.add(org, done, pruned.length), live })
   }
 
