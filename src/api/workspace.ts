@@ -111,6 +111,10 @@ const fields = z.object({
   suspend: f.suspend,
   hibernation: hibernation.meta({ description: 'Sleep when idle, wake on traffic.' }).exactOptional(),
   lifetime: lifetime.meta({ description: 'An end set in advance.' }).exactOptional(),
+  idleInterval: f
+    .duration()
+    .meta({ description: 'How often an idle agent is told what its file prompts/idle.md says. Absent: 10m.' })
+    .exactOptional(),
   updateStrategy: z.enum(['WhenIdle', 'Immediate', 'OnRestart']).default('WhenIdle').meta({
     description: 'When a changed spec, secret, image or template replaces the instance.',
   }),

@@ -1,5 +1,6 @@
 /** The part of a Workspace's spec that the template decides. */
 import { workspaceSpec } from '../api/workspace.ts'
+import { formatDuration, seconds } from '../duration.ts'
 import type { OrgMemory } from '../api/org-template.ts'
 import type { Point } from './layout.ts'
 import { limits } from './limits.ts'
@@ -19,6 +20,7 @@ export interface NodeSpec {
   readonly workspaceDir?: string
   readonly workspaceAccess?: 'read_only' | 'read_write'
   readonly maxConcurrentTasks?: number
+  readonly idleInterval?: string
   readonly schedules?: readonly NodeSchedule[]
   readonly memories?: readonly NodeMemory[]
   readonly categoryRouting?: Readonly<Record<string, readonly string[]>>
@@ -34,7 +36,7 @@ export function specOf(scope: Scope, global: readonly OrgMemory[]): PlainSpec {
   const { runtime, model, tier, categoryRouting } = merged
   const [role, template] = [roleOf(scope), templateOf(scope)]
   const [schedules, memories] = [schedulesOf(scope), memoriesOf(scope, global)]
-  const tasks = node.max_concurrent_tasks ?? 0
+  const [tasks, idle] = [node.max_concurrent_tasks ?? 0, idleInterval(scope)]
   const spec = {
     displayName: node.name,
     ...(role === '' ? {} : { role }),
@@ -45,6 +47,7 @@ export function specOf(scope: Scope, global: readonly OrgMemory[]): PlainSpec {
     ...(node.external === true ? { backend: 'external' as const } : {}),
     ...workspaceFolder(scope),
     ...(tasks > 1 ? { maxConcurrentTasks: tasks } : {}),
+    ...(idle === undefined ? {} : { idleInterval: idle }),
     ...(schedules.length === 0 ? {} : { schedules }),
     ...(memories.length === 0 ? {} : { memories }),
     ...(Object.keys(categoryRouting).length === 0 ? {} : { categoryRouting }),
@@ -57,6 +60,17 @@ export function specOf(scope: Scope, global: readonly OrgMemory[]): PlainSpec {
   if (bytes > limits.specBytes)
     refuse('TooLarge', at, `its schedules and memories have ${bytes} bytes, more than ${limits.specBytes}`)
   return spec
+}
+
+/** Only where somebody is told something when idle. */
+function idleInterval({ node, merged, at, path, warnings }: Scope): string | undefined {
+  if (merged.idlePrompt !== undefined) return formatDuration(seconds(merged.idleIntervalSeconds))
+  if ((node.idle_interval_seconds ?? 0) > 0)
+    warnings.add('IneffectiveField', path, 'idle_interval_seconds without an idle prompt does nothing', [
+      ...at,
+      'idle_interval_seconds',
+    ])
+  return undefined
 }
 
 const longestRole = 1000

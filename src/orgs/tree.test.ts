@@ -40,6 +40,63 @@ describe('a node', () => {
     })
   })
 
+  it('is told something when idle, as often as the template says', () => {
+    expect(one('{ name: A, idle_prompt: look, idle_interval_seconds: 5400 }').spec.idleInterval).toBe('1h30m')
+    expect(one('{ name: A, idle_prompt: look }').spec.idleInterval).toBe('10m')
+    expect(one('{ name: A, idle_interval_seconds: 60 }').spec).not.toHaveProperty('idleInterval')
+  })
+
+  it('carries its parts as a Workspace has them', () => {
+    const { spec, plugins, channels, url } = one(
+      `
+      name: A
+      external: true
+      url: https://a.example/x
+      template: analyst
+      plugins: [b, a]
+      category_routing: { ui: [A, A] }
+      initial_memories: [{ content: " x ", scope: team }]
+      schedules:
+        - { name: "Über Nacht!", cron_expr: "0  3 * * MON", timezone: Europe/Berlin, prompt: "Go.\\r\\n", enabled: no }
+        - { cron_expr: "*/5 * * * *", prompt_file: p.md }
+        - { name: uber nacht, cron_expr: "1 3 * * *", prompt: Again. }
+      channels:
+        - { type: telegram, config: { bot_token: "$BOT", chat_id: -100123 }, allowed_users: [7, ada, ada] }
+        - { type: slack, config: { webhook_url: "\${HOOK}" }, enabled: off }`,
+      { 'p.md': 'Look.\n' },
+    )
+    expect(spec).toMatchObject({
+      backend: 'external',
+      template: { ref: 'analyst' },
+      categoryRouting: { ui: ['A'] },
+      memories: [{ content: 'x', scope: 'TEAM' }],
+      schedules: [
+        { name: 'uber-nacht', cron: '0 3 * * MON', timezone: 'Europe/Berlin', prompt: 'Go.', enabled: false },
+        { name: 'schedule-2', cron: '*/5 * * * *', timezone: 'UTC', prompt: 'Look.', enabled: true },
+        { name: 'uber-nacht-2', cron: '1 3 * * *', timezone: 'UTC', prompt: 'Again.', enabled: true },
+      ],
+    })
+    expect([plugins, url]).toEqual([['b', 'a'], 'https://a.example/x'])
+    expect(channels).toEqual([
+      {
+        name: 'telegram',
+        type: 'telegram',
+        config: { chat_id: '-100123' },
+        variables: { bot_token: 'BOT' },
+        allowedUsers: ['7', 'ada'],
+        enabled: true,
+      },
+      {
+        name: 'slack',
+        type: 'slack',
+        config: {},
+        variables: { webhook_url: 'HOOK' },
+        allowedUsers: undefined,
+        enabled: false,
+      },
+    ])
+  })
+
   it('is external without anything to mount', () => {
     expect(one('{ name: A, external: true, max_concurrent_tasks: 0 }').spec).toMatchObject({ backend: 'external' })
   })

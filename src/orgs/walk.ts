@@ -23,7 +23,6 @@ export interface Draft {
   readonly name: string
   readonly spec: PlainSpec
   readonly files: ReadonlyMap<string, string>
-  readonly idleIntervalSeconds: number | undefined
   readonly plugins: readonly string[]
   readonly channels: readonly NodeChannel[]
   readonly url: string | undefined
@@ -112,7 +111,6 @@ export class Walk {
       name: this.#name(path, node.name),
       spec: specOf(scope, global),
       files: filesOf(scope),
-      idleIntervalSeconds: idleInterval(scope),
       plugins: this.#plugins(scope),
       channels: channelsOf(scope),
       url: urlOf(scope),
@@ -181,16 +179,6 @@ export class Walk {
     this.#names.add(name)
     return name
   }
-}
-
-function idleInterval({ node, merged, at, path, warnings }: Scope): number | undefined {
-  if (merged.idlePrompt !== undefined) return merged.idleIntervalSeconds
-  if ((node.idle_interval_seconds ?? 0) > 0)
-    warnings.add('IneffectiveField', path, 'idle_interval_seconds without an idle prompt does nothing', [
-      ...at,
-      'idle_interval_seconds',
-    ])
-  return undefined
 }
 
 /** What no agent of somebody else is at. Addresses behind names are judged when they are connected to. */

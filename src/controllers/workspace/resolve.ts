@@ -6,7 +6,7 @@ import type { Workspace } from '../../api/workspace.ts'
 import type { InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
 import { parseDuration, type Duration } from '../../duration.ts'
 import { workspaceId, type WorkspaceId, type WorkspaceIntent } from '../../store/workspace-store.ts'
-import { renderAgentConfig, type AgentConfig } from './agent-config.ts'
+import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-config.ts'
 import { defaultTier, limitsOf, modelOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
 import { gitIdentity } from './git-identity.ts'
@@ -134,7 +134,8 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   const image = imageless.has(backend) ? undefined : pinned(runtime)
   const limits = limitsOf(settings.tiers, tier)
   const routing = spec.categoryRouting ?? {}
-  const agent = { name: displayName, description: role ?? '', tier, runtime: runtime.name, model, routing }
+  const prompts = promptsAmong(gathered.files, parseDuration(spec.idleInterval ?? '10m') / 1000)
+  const agent = { name: displayName, description: role ?? '', tier, runtime: runtime.name, model, routing, prompts }
   const asked = { ...(role !== undefined && role !== '' && { MOLECULE_AGENT_ROLE: role }), ...gathered.env }
   const template = spec.template?.ref ?? runtime.spec.template?.ref ?? ''
   const { workspaceDir, workspaceAccess: access } = spec
@@ -149,6 +150,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
         .map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode] as const)
         .sort(byFirst),
       Object.entries(routing).sort(byFirst),
+      ...(prompts.idle === '' ? [] : [prompts.idleSeconds]),
     ],
     image: image === undefined ? undefined : `${image} ${platform ?? ''}`,
     restart: metadata.annotations?.[restartedAt],
