@@ -4,7 +4,7 @@
  *   POST /workspaces/{id}/messages/ack    ends them, once they were worked on
  * An agent that crashes in between gets them again and knows them by their id.
  */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { seconds } from '../duration.ts'
 import type { AgentStore } from '../store/agent-store.ts'
@@ -19,7 +19,7 @@ const take = z.object({ limit: z.int().min(1).max(100).default(50) })
 const ack = z.object({ ids: z.array(z.guid()).max(1000) })
 
 export function inboxRoutes(app: FastifyInstance, agents: Pick<AgentStore, 'takeMessages' | 'acknowledge'>): void {
-  app.post('/workspaces/:id/messages/take', async (request) => {
+  const takeHandler = async (request: FastifyRequest) => {
     const workspace = pathId(request.params)
     requireSelf(request, workspace)
     const { limit } = parse(take, request.body ?? {})
@@ -34,11 +34,13 @@ export function inboxRoutes(app: FastifyInstance, agents: Pick<AgentStore, 'take
       })),
       lease_seconds: lease / 1000,
     }
-  })
-  app.post('/workspaces/:id/messages/ack', async (request) => {
+  }
+  const ackHandler = async (request: FastifyRequest) => {
     const workspace = pathId(request.params)
     requireSelf(request, workspace)
     const { ids } = parse(ack, request.body)
     return { acknowledged: await fromStore(agents.acknowledge(workspace, ids)) }
-  })
+  }
+  app.post('/workspaces/:id/messages/take', { handler: takeHandler })
+  app.post('/workspaces/:id/messages/ack', { handler: ackHandler })
 }

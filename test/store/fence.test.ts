@@ -9,7 +9,8 @@ const replica = given(url)
 const begin = async () => fenceOf(await store.leaders.begin(lease, 'test'))
 const everything = () =>
   sql(`SELECT w.xmin::text, w.id, (SELECT count(*) FROM structure_events) AS events,
-         (SELECT count(*) FROM workspace_auth_tokens) AS tokens, (SELECT count(*) FROM canvas_layouts) AS places
+         (SELECT count(*) FROM workspace_auth_tokens) AS tokens, (SELECT count(*) FROM canvas_layouts) AS places,
+         (SELECT count(*) FROM leaked_instances) AS leaks
        FROM workspaces w ORDER BY w.id`)
 
 test('epochs only grow, each lease by itself', async () => {
@@ -32,6 +33,10 @@ test('an earlier epoch writes nothing, by no verb', async () => {
     workspaces.launch(launchOf(there.id), old),
     workspaces.observed({ id: there.id, instanceId: 'i', url: 'http://x', imageDigest: 'sha256:1' }, old),
     workspaces.change({ id: there.id, from: ['provisioning'], to: 'failed', event: 'E', reason: 'r' }, old),
+    workspaces.record(intent({ id: there.id, claim: 'adoptOrCreate' }), old),
+    workspaces.hibernate(there.id, new Date(), old),
+    workspaces.adopted({ id: there.id, instanceId: 'i', url: 'http://x', imageDigest: undefined, specHash: 'h' }, old),
+    workspaces.leak({ id: there.id, ownerUid: 'o', backend: 'b', instanceId: 'i', cause: 'c' }, old),
     workspaces.remove(there.id, there.ownerUid, old),
   ]
   for (const outcome of await Promise.allSettled(tries))

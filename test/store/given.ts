@@ -27,7 +27,7 @@ export function given(
   const store = openStore({ databaseUrl, lease, metrics, log: pino({ level: 'silent' }), ...options })
   const client = new Client({ connectionString: databaseUrl })
   client.on('error', () => {})
-  const connected = client.connect()
+  let turn: Promise<unknown> = client.connect()
   opened.push(async () => {
     await store.close()
     await client.end()
@@ -35,7 +35,12 @@ export function given(
   return {
     store,
     metrics,
-    sql: async (text, ...values) => connected.then(async () => (await client.query(text, values)).rows),
+    // One at a time, in the order asked.
+    sql: (text, ...values) => {
+      const asked = turn.then(async () => (await client.query(text, values)).rows)
+      turn = asked.catch(() => {})
+      return asked
+    },
   }
 }
 
