@@ -34,6 +34,14 @@ test('the key of credentials is 32 bytes in base64, and never echoed', () => {
   }
 })
 
+test('networks of sources are networks', () => {
+  const read = (networks: string) => readConfig([], { ...base, SOURCE_NETWORKS: networks }).SOURCE_NETWORKS
+  expect(read('10.96.0.0/12, fd00::/8')).toEqual(['10.96.0.0/12', 'fd00::/8'])
+  expect(readConfig([], base)).toMatchObject({ SOURCE_HOSTS: [], SOURCE_HTTP_HOSTS: [], SOURCE_NETWORKS: [] })
+  for (const wrong of ['10.0.0.1', '10.0.0.0/33', 'fd00::/129', 'git.example/8', '10.0.0/8'])
+    expect(() => read(wrong)).toThrow(/SOURCE_NETWORKS is a list of networks like 10.0.0.0\/8/)
+})
+
 test('help names every setting', () => {
   expect(helpText()).toMatch(/--database-url\s+DATABASE_URL\s+PostgreSQL/)
 })
