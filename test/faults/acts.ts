@@ -1,25 +1,52 @@
 /** What happens to a small organisation while the operator is killed: each act ends in a state that can be named. */
-import type { Workspace } from '../../src/api/workspace.ts'
 import { until } from '../support/until.ts'
-import type { Row, Seen, World } from './world.ts'
+import { gone, knows, liveOf, nameOf, notAtRest, sameAs, unready, unremoved, unsettled } from './ends.ts'
+import type { Seen, World } from './world.ts'
 
-export const actNames = ['create', 'replace', 'crash', 'remove', 'import'] as const
+export const actNames = [
+  'create',
+  'replace',
+  'crash',
+  'switch',
+  'pause',
+  'resume',
+  'hibernate',
+  'wake',
+  'remove',
+  'cascade',
+  'give up',
+  'adopt',
+  'import',
+  'reimport',
+  'release',
+] as const
 export type ActName = (typeof actNames)[number]
+
+/** All of them in one run, with what has to be there once more before the next. */
+export const course: readonly ActName[] = actNames.flatMap((name) =>
+  name === 'cascade' || name === 'give up' ? ['create', name] : [name],
+)
 
 export interface Act {
   /** What must have been played before. */
   readonly after: readonly ActName[]
   /** Display names that it is about. */
   readonly names: readonly string[]
-  /** Those whose instance it asks to be another. */
+  /** Those whose instance it asks to be another, or none. */
   readonly replaces: readonly string[]
-  begin(world: World, before: Seen): Promise<void>
+  readonly only?: 'docker'
+  /** Settings of the operators that play it. */
+  readonly settings?: Readonly<Record<string, string>>
+  begin(world: World, before: Seen): Promise<unknown>
   /** What is not yet as it should be in the end, in words. */
   missing(seen: Seen, before: Seen): string | undefined
+  /** Takes away what the act leaves behind on purpose. */
+  clean?(world: World, before: Seen): Promise<void>
 }
 
 const pair = ['lead', 'hand']
 const team = ['Director', 'Scout']
+const later = ['Director', 'Envoy', 'Clerk']
 
 export const acts: Readonly<Record<ActName, Act>> = {
   create: {
@@ -29,8 +56,9 @@ export const acts: Readonly<Record<ActName, Act>> = {
     begin: async (world) => {
       const env = [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'keys', key: 'KEY' } } }]
       await applySecret(world, 'first')
+      const memories = [{ content: 'We began small.' }]
       await world.place.cluster.apply([
-        workspace(world, 'lead', { role: 'Leads' }),
+        workspace(world, 'lead', { role: 'Leads', memories }),
         workspace(world, 'hand', { parentRef: { name: 'lead' }, env }),
       ])
     },
@@ -52,6 +80,50 @@ export const acts: Readonly<Record<ActName, Act>> = {
     },
     missing: (seen, before) => sameAs(seen, before, 'lead') ?? unready(seen, pair),
   },
+  // Another runtime, with another image where the backend has any.
+  switch: {
+    after: ['create'],
+    names: pair,
+    replaces: ['lead'],
+    begin: async (world) => {
+      await makeRuntime(world, world.namespace)
+      await edit(world, 'lead', { runtime: world.namespace })
+    },
+    missing: (seen, before) => sameAs(seen, before, 'lead') ?? unready(seen, pair),
+  },
+  pause: {
+    after: ['create'],
+    names: pair,
+    replaces: pair,
+    begin: (world) => edit(world, 'lead', { power: 'Paused' }),
+    missing: (seen) => notAtRest(seen, pair, 'paused'),
+  },
+  resume: {
+    after: ['create', 'pause'],
+    names: pair,
+    replaces: [],
+    begin: (world) => edit(world, 'lead', { power: 'Running' }),
+    missing: (seen) => unready(seen, pair),
+  },
+  hibernate: {
+    after: ['create'],
+    names: pair,
+    replaces: ['hand'],
+    begin: (world) => edit(world, 'hand', { hibernation: { idleAfter: '1s' } }),
+    missing: (seen) => notAtRest(seen, ['hand'], 'hibernated') ?? unready(seen, ['lead']),
+  },
+  wake: {
+    after: ['create', 'hibernate'],
+    names: pair,
+    replaces: [],
+    // In one edit, so that it does not fall asleep again before anybody looks.
+    begin: (world) =>
+      world.ask('PATCH', world.pathOf('workspaces', 'hand'), {
+        metadata: { annotations: { 'molecule.dev/wake-at': new Date().toISOString() } },
+        spec: { hibernation: { idleAfter: '1h' } },
+      }),
+    missing: (seen) => unready(seen, pair),
+  },
   remove: {
     after: ['create'],
     names: pair,
@@ -61,114 +133,105 @@ export const acts: Readonly<Record<ActName, Act>> = {
     },
     missing: gone,
   },
+  cascade: {
+    after: ['create'],
+    names: pair,
+    replaces: pair,
+    begin: async (world) => {
+      await edit(world, 'lead', { childrenPolicy: 'Cascade' })
+      await world.ask('DELETE', world.pathOf('workspaces', 'lead'))
+    },
+    missing: gone,
+  },
+  // The operator is started anew without the backend, as one is whose host is gone for good.
+  'give up': {
+    after: ['create'],
+    names: pair,
+    replaces: [],
+    settings: { BACKENDS: 'external' },
+    begin: async (world) => {
+      for (const name of pair) {
+        await edit(world, name, { deletion: { giveUpAfter: '1s' } })
+        await world.ask('DELETE', world.pathOf('workspaces', name))
+      }
+    },
+    missing: (seen) =>
+      seen.workspaces.length > 0 ? `${seen.workspaces.length} Workspaces are still there` : unremoved(seen),
+    clean: async (world, before) => {
+      for (const uid of before.live.keys()) await world.instances.discard(uid)
+    },
+  },
+  adopt: {
+    after: [],
+    names: ['guest'],
+    replaces: [],
+    only: 'docker',
+    begin: async (world) => {
+      const containerID = await world.instances.stranger()
+      await world.place.cluster.apply([workspace(world, 'guest', { adopt: { containerID } })])
+    },
+    missing: (seen) => {
+      const [guest] = seen.workspaces.filter((item) => nameOf(item) === 'guest')
+      const row = seen.rows.find(({ id }) => id === guest?.metadata.uid)
+      if (row === undefined || guest?.status?.observedGeneration !== guest?.metadata.generation)
+        return 'not adopted yet'
+      return knows(row, seen) === 'names its instance' ? undefined : `the row of guest ${knows(row, seen)}`
+    },
+  },
   import: {
     after: [],
     names: team,
     replaces: [],
-    begin: async (world) => {
-      const scout = { name: 'Scout', system_prompt: 'You look ahead.' }
-      const inline = {
-        name: 'Team',
-        workspaces: [{ name: 'Director', system_prompt: 'You direct.', children: [scout] }],
-      }
-      const metadata = { name: 'team', namespace: world.namespace }
-      await world.place.cluster.apply([
-        { apiVersion: 'molecule.dev/v1alpha1', kind: 'OrgImport', metadata, spec: { source: { inline } } },
-      ])
-    },
+    begin: (world) => importTeam(world, [{ name: 'Scout', system_prompt: 'You look ahead.' }]),
     missing: (seen) => unready(seen, team) ?? unsettled(seen.orgs[0]),
+  },
+  // Another prompt, other plugins, one node less and two more.
+  reimport: {
+    after: ['import'],
+    names: later,
+    replaces: [...team],
+    begin: (world) => {
+      const children = ['Envoy', 'Clerk'].map((name) => ({ name, system_prompt: `You are the ${name}.` }))
+      return importTeam(world, children, { system_prompt: 'You direct anew.', plugins: ['browser'] })
+    },
+    missing: (seen) =>
+      unready(seen, later) ?? unsettled(seen.orgs[0]) ?? (seen.workspaces.length > 3 ? 'not pruned' : undefined),
+  },
+  release: {
+    after: ['import', 'reimport'],
+    names: later,
+    replaces: [],
+    begin: async (world) => {
+      await world.ask('PATCH', world.pathOf('orgimports', 'team'), { spec: { deletionPolicy: 'Retain' } })
+      await world.ask('DELETE', world.pathOf('orgimports', 'team'))
+    },
+    missing: (seen) => {
+      if (seen.orgs.length > 0) return 'the OrgImport is still there'
+      const owned = seen.workspaces.find(({ metadata }) => (metadata.ownerReferences ?? []).length > 0)
+      return owned === undefined ? unready(seen, later) : `${nameOf(owned)} still has an owner`
+    },
   },
 }
 
-/** Everything there is, deleted. */
-export async function removeAll(world: World): Promise<void> {
-  const seen = await world.look()
-  for (const { metadata } of seen.orgs) await world.ask('DELETE', world.pathOf('orgimports', metadata.name))
-  const roots = seen.workspaces.filter(({ metadata }) => metadata.ownerReferences === undefined)
-  for (const { metadata } of roots) await world.ask('DELETE', world.pathOf('workspaces', metadata.name))
+const edit = (world: World, name: string, spec: object): Promise<unknown> =>
+  world.ask('PATCH', world.pathOf('workspaces', name), { spec })
+
+async function importTeam(world: World, children: readonly object[], more: object = {}): Promise<void> {
+  const director = { name: 'Director', system_prompt: 'You direct.', plugins: ['audit'], children, ...more }
+  const inline = { name: 'Team', workspaces: [director] }
+  const metadata = { name: 'team', namespace: world.namespace }
+  const spec = { source: { inline }, prune: 'Delete' }
+  await world.place.cluster.apply([{ apiVersion: 'molecule.dev/v1alpha1', kind: 'OrgImport', metadata, spec }])
 }
 
-export function gone(seen: Seen): string | undefined {
-  const objects = [...seen.workspaces, ...seen.orgs].map(({ metadata }) => metadata.name)
-  if (objects.length > 0) return `still there: ${objects.join(', ')}`
-  const rows = seen.rows.filter(({ status, tokens }) => status !== 'removed' || tokens !== '0')
-  if (rows.length > 0) return `rows not removed: ${rows.map(({ name }) => name).join(', ')}`
-  return seen.live.size > 0 ? `${seen.live.size} instances of nobody` : undefined
-}
-
-/**
- * The end of an act in words that two runs have in common: no ids, times, ports or messages. A row must name the very
- * instance that runs.
- */
-export function endState(seen: Seen, names: readonly string[]): Record<string, string> {
-  const state: Record<string, string> = {}
-  for (const item of seen.workspaces.filter((one) => names.includes(nameOf(one)))) {
-    const { generation, finalizers } = item.metadata
-    const judged = (item.status?.conditions ?? []).map(({ type, status, reason }) => `${type}=${status}/${reason}`)
-    const fresh = item.status?.observedGeneration === generation ? 'observed' : 'not observed'
-    const words = [`generation ${generation}`, fresh, item.status?.phase, ...(finalizers ?? []), ...judged.sort()]
-    state[`Workspace ${nameOf(item)}`] = words.join(' ')
-    state[`instances of ${nameOf(item)}`] = String(seen.live.get(item.metadata.uid)?.length ?? 0)
+/** As the default one, but another, with another image. */
+export async function makeRuntime(world: World, name: string): Promise<void> {
+  const { items } = (await world.ask('GET', '/apis/molecule.dev/v1alpha1/runtimes')) as {
+    items: { spec: { image: string; default?: boolean } }[]
   }
-  for (const row of seen.rows.filter(({ name }) => names.includes(name)))
-    state[`row ${row.name}`] = [
-      row.status,
-      row.parent ? 'child' : 'root',
-      row.role,
-      row.observed_generation,
-      row.tokens,
-      knows(row, seen),
-    ].join(' ')
-  return state
-}
-
-export const nameOf = ({ spec, metadata }: Workspace): string => spec.displayName ?? metadata.name
-
-/** Ids of what runs for the workspace of that display name. */
-export function liveOf(seen: Seen, name: string): readonly string[] {
-  const found = seen.workspaces.find((item) => nameOf(item) === name)
-  return (found && seen.live.get(found.metadata.uid)) ?? []
-}
-
-/** Why the workspaces are not all Ready with one instance that their row names. */
-export function unready(seen: Seen, names: readonly string[]): string | undefined {
-  for (const name of names) {
-    const item = seen.workspaces.find((one) => nameOf(one) === name)
-    if (item === undefined) return `no Workspace ${name}`
-    const lack = unsettled(item)
-    if (lack !== undefined) return lack
-    const row = seen.rows.find(({ id }) => id === item.metadata.uid)
-    if (row?.status !== 'online') return `the row of ${name} is ${row?.status ?? 'missing'}`
-    if (knows(row, seen) !== 'names its instance') return `the row of ${name} ${knows(row, seen)}`
-  }
-  return undefined
-}
-
-/** A row's instance is `pid-N-launch` or the id of a container; from outside the pid, or the same id, is seen. */
-function knows({ id, instance_id: instance }: Row, seen: Seen): string {
-  const [found, ...more] = seen.live.get(id) ?? []
-  if (found === undefined) return 'has no instance'
-  const same = instance === found || instance?.startsWith(`pid-${found}-`) === true
-  return same && more.length === 0 ? 'names its instance' : 'names another instance'
-}
-
-interface Judged {
-  readonly metadata: { readonly name: string; readonly generation: number }
-  readonly status?:
-    | Workspace['status']
-    | { readonly observedGeneration?: number; readonly conditions?: readonly { type: string; status: string }[] }
-}
-
-function unsettled(item: Judged | undefined): string | undefined {
-  if (item === undefined) return 'no OrgImport'
-  const { metadata, status } = item
-  const ready = status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true
-  return ready && status?.observedGeneration === metadata.generation ? undefined : `${metadata.name} is not Ready`
-}
-
-function sameAs(seen: Seen, before: Seen, name: string): string | undefined {
-  const old = liveOf(before, name)
-  return liveOf(seen, name).some((id) => old.includes(id)) ? `${name} still has its old instance` : undefined
+  const image = await world.instances.another(items.find(({ spec }) => spec.default === true)?.spec.image ?? '')
+  const runtime = { apiVersion: 'molecule.dev/v1alpha1', kind: 'Runtime', metadata: { name }, spec: { image } }
+  await world.place.cluster.apply([runtime])
 }
 
 async function applySecret(world: World, value: string): Promise<void> {
@@ -178,9 +241,9 @@ async function applySecret(world: World, value: string): Promise<void> {
   )
 }
 
-const workspace = (world: World, name: string, spec: object) => ({
+export const workspace = (world: World, name: string, spec: object) => ({
   apiVersion: 'molecule.dev/v1alpha1',
   kind: 'Workspace',
   metadata: { name, namespace: world.namespace },
-  spec,
+  spec: { backend: world.instances.backend, ...spec },
 })

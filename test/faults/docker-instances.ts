@@ -1,12 +1,15 @@
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type Dockerode from 'dockerode'
-import { label } from '../../src/backends/docker/ownership.ts'
+import { label, legacyLabel } from '../../src/backends/docker/ownership.ts'
 import type { Instances } from './instances.ts'
 
 interface EngineEvent {
   readonly Actor?: { readonly ID?: string; readonly Attributes?: Readonly<Record<string, string>> }
 }
+
+/** Of an adopted container: its uid and namespace. */
+const adoptedName = /^\/ws-([A-Za-z0-9-]+)[.]adopted-[0-9a-f]+[.]([^.]+)[.]/
 
 /** Where containers find the operator: the engine maps the name to its host. */
 export const engineHost = 'host.docker.internal'
@@ -17,11 +20,15 @@ export class DockerInstances implements Instances {
   readonly settings: Readonly<Record<string, string>>
   readonly #docker: Dockerode
   readonly #filters: { readonly label: string[] }
+  readonly #namespace: string
   readonly #created = new Map<string, string>()
+  readonly #strangers: string[] = []
+  readonly #images: string[] = []
   readonly #over = new AbortController()
 
   private constructor(docker: Dockerode, host: string, namespace: string) {
     this.#docker = docker
+    this.#namespace = namespace
     this.#filters = { label: [`${label.namespace}=${namespace}`] }
     this.settings = { BACKENDS: 'docker', DOCKER_HOST: host, PLATFORM_HOST: '0.0.0.0' }
   }
@@ -55,6 +62,14 @@ export class DockerInstances implements Instances {
       if (['created', 'running', 'restarting', 'paused'].includes(State))
         found.set(uid, [...(found.get(uid) ?? []), Id])
     }
+    for (const { Id, Names, State } of await this.#docker.listContainers({
+      all: true,
+      filters: { name: ['[.]adopted-'] },
+    })) {
+      const [, uid, namespace] = adoptedName.exec(Names[0] ?? '') ?? []
+      if (uid !== undefined && namespace === this.#namespace && State === 'running')
+        found.set(uid, [...(found.get(uid) ?? []), Id])
+    }
     return found
   }
 
@@ -68,6 +83,35 @@ export class DockerInstances implements Instances {
     await this.#docker.getContainer(id).kill()
   }
 
+  async discard(uid: string): Promise<void> {
+    const filters = { label: [...this.#filters.label, `${label.uid}=${uid}`] }
+    for (const { Id } of await this.#docker.listContainers({ all: true, filters }))
+      await this.#docker.getContainer(Id).remove({ force: true, v: true })
+    for (const { Name } of (await this.#docker.listVolumes({ filters })).Volumes)
+      await this.#docker.getVolume(Name).remove()
+  }
+
+  async another(image: string): Promise<string> {
+    const [repo, tag] = [`${image.split(':')[0] ?? ''}-other`, this.#namespace]
+    await this.#docker.getImage(image).tag({ repo, tag })
+    this.#images.push(`${repo}:${tag}`)
+    return `${repo}:${tag}`
+  }
+
+  /** As the system before made them. It runs the image of the agents, which is there. */
+  async stranger(): Promise<string> {
+    const [image] = await this.#docker.listImages({ filters: { reference: ['molecule-faults'] } })
+    const container = await this.#docker.createContainer({
+      Image: image?.Id ?? '',
+      Entrypoint: ['/usr/bin/node', '-e', 'setInterval(() => {}, 1 << 30)'],
+      Cmd: [],
+      Labels: { [legacyLabel]: 'true' },
+    })
+    this.#strangers.push(container.id)
+    await container.start()
+    return container.id
+  }
+
   async leftovers(): Promise<string[]> {
     const { containers, volumes } = await this.#all()
     return [...containers.map((id) => `container ${id}`), ...volumes.map((name) => `volume ${name}`)]
@@ -76,8 +120,11 @@ export class DockerInstances implements Instances {
   async close(operatorInstance: string): Promise<void> {
     this.#over.abort()
     const { containers, volumes } = await this.#all()
+    const missing = () => undefined
+    for (const id of this.#strangers) await this.#docker.getContainer(id).remove({ force: true }).catch(missing)
     for (const id of containers) await this.#docker.getContainer(id).remove({ force: true, v: true })
     for (const name of volumes) await this.#docker.getVolume(name).remove()
+    for (const image of this.#images) await this.#docker.getImage(image).remove().catch(missing)
     const filters = { label: [`${label.operator}=${operatorInstance}`] }
     for (const { Id } of await this.#docker.listNetworks({ filters })) await this.#docker.getNetwork(Id).remove()
   }

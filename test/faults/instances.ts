@@ -12,6 +12,12 @@ export interface Instances {
   follow(): Promise<void>
   /** Ends one from outside, as an accident would. */
   kill(id: string): Promise<void>
+  /** Takes away all that one workspace has, as if it had never been: for what the operator gave up. */
+  discard(uid: string): Promise<void>
+  /** The reference of an image that does the same as the given one under another name. */
+  another(image: string): Promise<string>
+  /** Starts an instance that no operator made; gives its id. Only where instances can be adopted. */
+  stranger(): Promise<string>
   /** Everything that still belongs to a workspace: containers, volumes, processes, folders. */
   leftovers(): Promise<readonly string[]>
   /** Takes all of it away, whoever made it, and what this operator instance made for all of them. */

@@ -1,7 +1,7 @@
 /** People at work while something breaks: they create Workspaces and change them, and try again when refused. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { KubeError } from '../../src/kube/kube-error.ts'
-import { unready } from './acts.ts'
+import { unready } from './ends.ts'
 import type { Seen, World } from './world.ts'
 
 /** Milliseconds between two things that people do. */

@@ -6,28 +6,44 @@ import { failpoints, type Failpoint } from '../../src/failpoint.ts'
 import { kills } from './sweep.ts'
 
 const src = join(import.meta.dirname, '..', '..', 'src')
-const workspace = 'controllers/workspace/reconcile.ts'
+const reconcile = 'controllers/workspace/reconcile.ts'
+const deeds = 'controllers/workspace/deeds.ts'
+const sense = 'controllers/workspace/sense.ts'
+const finish = 'controllers/workspace/finish.ts'
 const orgImport = 'controllers/org-import/reconcile.ts'
+const apply = 'controllers/org-import/apply.ts'
 const docker = 'backends/docker/backend.ts'
 
 /** File, and the last thing awaited before the call. */
 const places: Readonly<Record<Failpoint, readonly (readonly [file: string, effect: string])[]>> = {
   claimed: [
     [orgImport, 'ctx.claim('],
-    [workspace, 'ctx.claim('],
+    [reconcile, 'ctx.claim('],
   ],
-  recorded: [[workspace, 'rows.record(']],
-  launching: [[workspace, 'rows.launch(']],
+  recorded: [[reconcile, 'rows.record(']],
+  parted: [['controllers/workspace/equip.ts', 'parts.recordParts(']],
+  launching: [[deeds, 'this.#with.rows.launch(']],
   created: [[docker, 'this.#create(']],
   delivered: [[docker, 'this.#engine.put(']],
-  ensured: [[workspace, 'this.#backend(row.backend).ensure(']],
-  observed: [[workspace, 'this.#with.rows.observed(']],
-  failed: [[workspace, 'this.#change(']],
-  removed: [[workspace, 'this.#backend(row.backend).remove(']],
-  tombstoned: [[workspace, 'this.#with.rows.remove(']],
-  erased: [[workspace, 'this.#erase(']],
+  ensured: [[deeds, 'this.#with.backend(row.backend).ensure(']],
+  observed: [[deeds, 'this.#with.rows.observed(']],
+  failed: [[deeds, 'this.#change(']],
+  adopted: [[sense, 'backend.adopt(']],
+  hibernating: [[sense, 'this.#with.rows.hibernate(']],
+  prepared: [[deeds, 'this.#with.backend(row.backend).prepare(']],
+  removed: [[deeds, 'this.#with.backend(row.backend).remove(']],
+  rested: [[deeds, 'this.#change(']],
+  tombstoned: [[finish, 'rows.remove(']],
+  cascaded: [[finish, 'prune(']],
+  leaked: [[finish, 'rows.leak(']],
+  // In the branch in which nothing is left of what was erased: the leak stands in the other.
+  erased: [[finish, 'rows.leak(']],
   reported: [['kube/controller.ts', 'this.#reporter.report(']],
-  applied: [['controllers/org-import/apply.ts', 'client.apply(workspaceType']],
+  filed: [[apply, 'each(remove,']],
+  applied: [[apply, 'applyChild(']],
+  equipped: [[apply, 'client.delete(pluginInstallType']],
+  pruned: [[apply, 'client.delete(workspaceType']],
+  released: [['controllers/org-import/finish.ts', 'client.mergePatch(workspaceType']],
 }
 
 function callsOf(name: Failpoint): (readonly [string, string])[] {

@@ -49,6 +49,19 @@ export class ProcessInstances implements Instances {
     return Promise.resolve()
   }
 
+  async discard(uid: string): Promise<void> {
+    for (const pid of (await this.live()).get(uid) ?? []) await this.kill(pid)
+    rmSync(join(this.#stateDir, `ws-${uid}`), { recursive: true, force: true })
+  }
+
+  another(image: string): Promise<string> {
+    return Promise.resolve(image)
+  }
+
+  stranger(): Promise<string> {
+    return Promise.reject(new Error('the process backend adopts nothing'))
+  }
+
   async leftovers(): Promise<string[]> {
     const folders = existsSync(this.#stateDir) ? readdirSync(this.#stateDir) : []
     const processes = [...(await this.live()).values()].flat().map((pid) => `process ${pid}`)

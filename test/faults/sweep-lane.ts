@@ -47,7 +47,7 @@ async function sweepOn(
       await world.close()
     }
   }
-  const expected = await inWorld(undisturbed)
+  const expected = await inWorld((world) => undisturbed(world, new Set(wanted.map(({ act }) => act))))
   const lines: Line[] = []
   for (const kill of wanted) {
     const line = await inWorld((world) => killAt(world, kill, expected)).catch((error: unknown) =>

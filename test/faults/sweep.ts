@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Failpoint } from '../../src/failpoint.ts'
 import { reasonOf } from '../../src/errors.ts'
-import { acts, actNames, endState, gone, liveOf, nameOf, removeAll, type ActName } from './acts.ts'
+import { acts, course, type ActName } from './acts.ts'
+import { endState, gone, liveOf, nameOf, removeAll } from './ends.ts'
 import type { OperatorProcess } from './operator-process.ts'
 import { judged, type Line } from './table.ts'
 import type { Seen, World } from './world.ts'
@@ -21,6 +22,7 @@ export const kills: readonly Kill[] = [
   { point: 'claimed', act: 'create' },
   { point: 'recorded', act: 'create' },
   { point: 'recorded', act: 'create', nth: 3 },
+  { point: 'parted', act: 'create' },
   { point: 'launching', act: 'create' },
   { point: 'launching', act: 'replace' },
   { point: 'created', act: 'create', only: 'docker' },
@@ -37,10 +39,36 @@ export const kills: readonly Kill[] = [
   { point: 'failed', act: 'crash' },
   { point: 'removed', act: 'replace' },
   { point: 'removed', act: 'crash' },
+  { point: 'prepared', act: 'replace' },
+  { point: 'prepared', act: 'switch', only: 'docker' },
+  { point: 'removed', act: 'pause' },
+  { point: 'rested', act: 'pause' },
+  { point: 'rested', act: 'pause', nth: 2 },
+  { point: 'launching', act: 'resume' },
+  { point: 'ensured', act: 'resume', nth: 2 },
+  { point: 'hibernating', act: 'hibernate' },
+  { point: 'removed', act: 'hibernate' },
+  { point: 'rested', act: 'hibernate' },
+  { point: 'launching', act: 'wake' },
+  { point: 'ensured', act: 'wake' },
   { point: 'tombstoned', act: 'remove' },
   { point: 'erased', act: 'remove' },
-  { point: 'applied', act: 'import' },
+  { point: 'cascaded', act: 'cascade' },
+  { point: 'tombstoned', act: 'cascade', nth: 2 },
+  { point: 'erased', act: 'cascade' },
+  { point: 'leaked', act: 'give up' },
+  { point: 'adopted', act: 'adopt', only: 'docker' },
   { point: 'claimed', act: 'import' },
+  { point: 'filed', act: 'import' },
+  { point: 'applied', act: 'import' },
+  { point: 'equipped', act: 'import' },
+  { point: 'filed', act: 'reimport' },
+  { point: 'applied', act: 'reimport' },
+  { point: 'applied', act: 'reimport', nth: 3 },
+  { point: 'equipped', act: 'reimport' },
+  { point: 'pruned', act: 'reimport' },
+  { point: 'released', act: 'release' },
+  { point: 'released', act: 'release', nth: 2 },
 ]
 
 export const labelOf = ({ point, act, nth = 1 }: Kill): string =>
@@ -55,52 +83,66 @@ interface Course {
   readonly state: Readonly<Record<string, string>>
   readonly creates: number
 }
-export type Undisturbed = Readonly<Record<ActName, Course>>
+export type Undisturbed = Readonly<Partial<Record<ActName, Course>>>
 
-/** Plays all acts without a fault, and takes away what is left. */
-export async function undisturbed(world: World): Promise<Undisturbed> {
-  const operator = await world.start()
-  await operator.ready()
+/** Plays all acts without a fault, or what leads to those wanted; and takes away what is left. */
+export async function undisturbed(world: World, wanted: ReadonlySet<ActName> = new Set(course)): Promise<Undisturbed> {
+  const needed = new Set([...wanted].flatMap((name) => [...acts[name].after, name]))
   const courses: Partial<Record<ActName, Course>> = {}
-  for (const name of actNames) {
+  let operator = await begin(world, {})
+  for (const name of course) {
+    const { only, settings, names, missing, clean } = acts[name]
+    if (!needed.has(name) || (only !== undefined && only !== world.instances.backend)) continue
+    // What the acts before left would be in the way of one that is to see everything gone.
+    if (name === 'create' || acts[name].after.length === 0) await clear(world)
+    if (settings !== undefined) operator = await followed(world, operator, settings)
     const scene = await open(world, name)
-    const { seen } = await world.rest((now) => acts[name].missing(now, scene.before), limits)
-    courses[name] = { state: endState(seen, acts[name].names), creates: scene.created() }
+    const { seen } = await world.rest((now) => missing(now, scene.before), limits)
+    courses[name] = { state: endState(seen, names), creates: scene.created() }
+    await clean?.(world, scene.before)
+    if (settings !== undefined) operator = await followed(world, operator, {})
   }
   await leave(world, operator)
-  return courses as Undisturbed
+  return courses
+}
+
+async function begin(world: World, settings: Readonly<Record<string, string>>): Promise<OperatorProcess> {
+  const operator = await world.start(settings)
+  await operator.ready()
+  return operator
+}
+
+async function followed(world: World, operator: OperatorProcess, settings: Readonly<Record<string, string>>) {
+  const next = world.start(settings)
+  await operator.end('SIGTERM')
+  await (await next).ready()
+  return await next
 }
 
 /** One line of the sweep, in a world of its own. */
 export async function killAt(world: World, kill: Kill, expected: Undisturbed): Promise<Line> {
   const { point, act, nth = 1 } = kill
+  const { missing, names, settings = {}, clean } = acts[act]
   const line = { fault: labelOf(kill), where: world.instances.backend }
+  const wanted = expected[act]
+  if (wanted === undefined) throw new Error(`nobody has played "${act}" undisturbed`)
   try {
     await prepare(world, act)
-    const armed = await world.start({ FAILPOINT: `${point}:${nth}` })
-    await armed.ready()
+    const armed = await begin(world, { FAILPOINT: `${point}:${nth}`, ...settings })
     const scene = await open(world, act)
     await death(armed)
     const atDeath = await world.look()
-    const next = await world.start()
-    const { seen, at } = await world.rest((now) => acts[act].missing(now, scene.before), limits)
-    const state = endState(seen, acts[act].names)
-    const faults = [...differences(state, expected[act].state), ...strangers(atDeath, scene.before, seen, act)]
+    const next = await world.start(settings)
+    const { seen, at } = await world.rest((now) => missing(now, scene.before), limits)
+    const faults = [...differences(endState(seen, names), wanted.state), ...strangers(atDeath, scene.before, seen, act)]
     const counted = scene.created()
+    await clean?.(world, scene.before)
     await leave(world, next)
-    const creates = { counted, undisturbed: expected[act].creates }
+    const creates = { counted, undisturbed: wanted.creates }
     const seconds = (at - next.startedAt) / 1000
-    if (faults.length > 0)
-      return {
-        ...line,
-        end: faults.join('; '),
-        creates,
-        duplicates: world.doubled.size,
-        seconds,
-        bar,
-        verdict: 'SHORT',
-      }
-    return judged({ ...line, end: 'as undisturbed', creates, duplicates: world.doubled.size, seconds, bar })
+    const figures = { creates, duplicates: world.doubled.size, seconds, bar }
+    if (faults.length > 0) return { ...line, ...figures, end: faults.join('; '), verdict: 'SHORT' }
+    return judged({ ...line, ...figures, end: 'as undisturbed' })
   } catch (error) {
     return { ...line, end: reasonOf(error), duplicates: world.doubled.size, verdict: 'SHORT', said: world.lastWords }
   }
@@ -134,7 +176,7 @@ async function death(operator: OperatorProcess): Promise<void> {
 }
 
 /** Deletes everything; throws what is left of it. */
-async function leave(world: World, operator: OperatorProcess): Promise<void> {
+async function clear(world: World): Promise<void> {
   await removeAll(world)
   await world.rest(
     async (seen) => {
@@ -145,6 +187,10 @@ async function leave(world: World, operator: OperatorProcess): Promise<void> {
     },
     { ...limits, quiet: 0 },
   )
+}
+
+async function leave(world: World, operator: OperatorProcess): Promise<void> {
+  await clear(world)
   await operator.end('SIGTERM')
 }
 
@@ -158,7 +204,6 @@ function differences(state: Readonly<Record<string, string>>, expected: Readonly
 
 /** Instances that ran when the operator died and that nobody asked to replace, but that are others now. */
 function strangers(atDeath: Seen, before: Seen, seen: Seen, act: ActName): string[] {
-  if (act === 'remove') return []
   const lost = atDeath.workspaces.flatMap((item) => {
     const name = nameOf(item)
     const mayGo = acts[act].replaces.includes(name) ? liveOf(before, name) : []

@@ -32,6 +32,7 @@ export interface Row {
   readonly leader_epoch: string
   readonly instance_id: string | null
   readonly tokens: string
+  readonly leaks: string
 }
 
 /** All of it at one moment, as near as one can get. */
@@ -46,7 +47,8 @@ export interface Seen {
 const rowsOf = `
   SELECT w.id, w.resource_name, w.name, w.status, w.role, p.resource_name AS parent, w.observed_generation,
     w.leader_epoch, w.instance_id,
-    (SELECT count(*) FROM workspace_auth_tokens t WHERE t.workspace_id = w.id AND t.revoked_at IS NULL) AS tokens
+    (SELECT count(*) FROM workspace_auth_tokens t WHERE t.workspace_id = w.id AND t.revoked_at IS NULL) AS tokens,
+    (SELECT count(*) FROM leaked_instances l WHERE l.workspace_id = w.id) AS leaks
   FROM workspaces w LEFT JOIN workspaces p ON p.id = w.parent_id WHERE w.namespace = $1 ORDER BY w.id`
 
 const lookEvery = 150
