@@ -133,7 +133,7 @@ const quiet = milliseconds(500)
 /**
  * How long the next launch has to wait. A desired state never launched waits for quiet, when it follows another; one
  * that was: five seconds after a launch that served, then doubling with each launch that did not come to register, up
- * to five minutes. Never longer than that, however the clock was set.
+ * to five minutes.
  */
 export function holdOf(memory: Memory, hash: string, now: Date): Duration {
   const { launchedAt, launchedHash, wantedSince } = memory
@@ -143,8 +143,11 @@ export function holdOf(memory: Memory, hash: string, now: Date): Duration {
   return remaining(launchedAt, milliseconds(Math.min(settle * 2 ** Math.min(failures, 10), longestHold)), now)
 }
 
-const remaining = (since: Date, span: Duration, now: Date): Duration =>
-  milliseconds(Math.min(span, Math.max(0, since.getTime() + span - now.getTime())))
+/** A moment that is still to come says that a clock was set since: waiting for it could take an hour, so nothing is left. */
+function remaining(since: Date, span: Duration, now: Date): Duration {
+  const passed = now.getTime() - since.getTime()
+  return milliseconds(passed < -seconds(1) ? 0 : Math.max(0, span - Math.max(0, passed)))
+}
 
 /** How long until a look at a silent agent may call it mute. */
 export const untilSecondLook = (statusSince: Date, age: Duration, now: Date): Duration =>
