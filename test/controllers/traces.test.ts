@@ -1,5 +1,6 @@
 /** One Workspace in traces, log lines, events and history: the same reconcileId joins them, and no write is made for it. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { pino } from 'pino'
 import { z } from 'zod'
 import { controlPlane, namespace } from '../support/cluster.ts'
 import { startCollector, type CollectedSpan, type Collector } from '../support/collector.ts'
@@ -12,6 +13,8 @@ const cluster = controlPlane()
 const ns = await namespace(cluster)
 const databaseUrl = await database()
 const backend = fakeWithAgents()
+const lines: string[] = []
+const log = pino({ level: 'info', messageKey: 'msg' }, { write: (line: string) => void lines.push(line) })
 let collector: Collector
 let operator: TestOperator
 
@@ -21,6 +24,7 @@ beforeAll(async () => {
   operator = await startOperator({
     databaseUrl,
     backends: [backend],
+    log,
     env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, BACKENDS: 'fake' },
   })
 })
@@ -87,4 +91,24 @@ test('an event carries the id of the pass that said it', async () => {
   })
   const id = items[0]?.metadata.annotations?.['molecule.dev/reconcile-id']
   await until(() => passesOf('lost').some(({ attributes }) => attributes['molecule.reconcile_id'] === id))
+})
+
+/** What a plain grep finds, with the fields of the JSON behind the name. */
+const evt = (name: string, id: string) =>
+  lines
+    .filter((line) => line.includes(`evt: ${name} `) && line.includes(id))
+    .map((line) => z.object({ msg: z.string(), reconcileId: z.string() }).parse(JSON.parse(line)))
+    .map(({ msg, reconcileId }) => ({ ...(JSON.parse(msg.slice(msg.indexOf('{'))) as object), reconcileId }))
+
+test('a launch and a restart are one greppable line each, joined with the pass and the row’s history', async () => {
+  const { uid } = (await readWorkspace(cluster, ns, 'solo')).metadata
+  const [start] = evt('provision.start', uid)
+  expect(start).toMatchObject({ workspace_id: uid, name: 'solo', tier: 3, sync: false })
+  expect(evt('restart.pre_stop', uid)).toEqual([])
+  await cluster.kubectl(['annotate', 'ws', 'solo', '-n', ns, 'molecule.dev/restarted-at=2026-01-01T00:00:00Z'])
+  await until(() => evt('provision.start', uid).length === 2, { what: 'the second launch', within: 30_000 })
+  const stops = evt('restart.pre_stop', uid)
+  expect(stops).toMatchObject([{ workspace_id: uid }])
+  for (const { reconcileId } of [...stops, ...evt('provision.start', uid)])
+    await until(() => passesOf('solo').some(({ attributes }) => attributes['molecule.reconcile_id'] === reconcileId))
 })

@@ -7,7 +7,7 @@ import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { readConfig } from '../../src/config.ts'
 import { freePort } from '../../src/dev/server-process.ts'
 import { runOperator } from '../../src/operator.ts'
-import { createLogger } from '../../src/telemetry/log.ts'
+import { createLogger, type Logger } from '../../src/telemetry/log.ts'
 import { operatorKubeconfig } from './cluster.ts'
 import { until } from './until.ts'
 
@@ -24,12 +24,19 @@ export interface OperatorSettings {
   readonly databaseUrl: string
   readonly backends: readonly Backend[]
   readonly env?: Readonly<Record<string, string>>
+  /** Stdout, at the level of TEST_LOG_LEVEL, unless given. */
+  readonly log?: Logger
 }
 
 export const adminToken = randomBytes(32).toString('hex')
 
 /** Starts one and waits until it is ready. Stopped after the file unless it was before. */
-export async function startOperator({ databaseUrl, backends, env = {} }: OperatorSettings): Promise<TestOperator> {
+export async function startOperator({
+  databaseUrl,
+  backends,
+  env = {},
+  ...more
+}: OperatorSettings): Promise<TestOperator> {
   const [platformPort, healthPort] = [await freePort(), await freePort()]
   const config = readConfig([], {
     KUBECONFIG: await operatorKubeconfig(),
@@ -45,7 +52,7 @@ export async function startOperator({ databaseUrl, backends, env = {} }: Operato
     WORKERS: '32',
     ...env,
   })
-  const log = createLogger(process.env['TEST_LOG_LEVEL'] ?? 'error')
+  const log = more.log ?? createLogger(process.env['TEST_LOG_LEVEL'] ?? 'error')
   const abort = new AbortController()
   const named = new Map(backends.map((backend) => [backend.name, backend]))
   const ended = runOperator(config, log, abort.signal, named)
