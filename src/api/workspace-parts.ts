@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import * as f from './fields.ts'
 
-const filePath = f.ruled(f.bounded(512, 1), {
+const filePath = f.ruled(f.bounded(200, 1), {
   cel: String.raw`self.matches(r'^[^/\\\x00-\x1f\x7f]+(/[^/\\\x00-\x1f\x7f]+)*$') && !self.matches(r'(^|/)[.]{1,2}(/|$)')`,
   message: 'must be a path below /configs: relative, with forward slashes, without "." or ".." parts',
   holds: (path) => /^[^/\\\x00-\x1f\x7f]+(\/[^/\\\x00-\x1f\x7f]+)*$/.test(path) && !/(^|\/)\.{1,2}(\/|$)/.test(path),

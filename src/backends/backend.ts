@@ -31,9 +31,12 @@ export interface HostFolder {
   readonly access: 'read_only' | 'read_write'
 }
 
+/** The longest path of a file, in bytes: what every archive and file system can hold. */
+export const longestFilePath = 200
+
 /** A file under the instance's configuration folder (`/configs`), in place before the process starts. */
 export interface InstanceFile {
-  /** Relative, forward slashes, no `..`. */
+  /** Relative, forward slashes, no `..`, at most `longestFilePath`. */
   readonly path: string
   readonly content: string | Uint8Array
   /** Permission bits, 0o644 unless given. */

@@ -1,5 +1,5 @@
 import { Terminal } from '../errors.ts'
-import type { InstanceFile } from './backend.ts'
+import { longestFilePath, type InstanceFile } from './backend.ts'
 
 /** Where the token lies, relative to the configuration folder. */
 export const tokenFile = '.auth_token'
@@ -15,7 +15,7 @@ export function checkedFiles(files: readonly InstanceFile[]): readonly InstanceF
   for (const { path } of files) {
     const parts = path.split('/')
     const strays = parts.some((part) => part === '' || part === '.' || part === '..')
-    if (strays || path.includes('\\') || path.includes('\0') || path.length > 200 || parts[0] === tokenFile)
+    if (strays || path.includes('\\') || path.includes('\0') || Buffer.byteLength(path) > longestFilePath || parts[0] === tokenFile)
       throw new Terminal('InvalidFile', `file "${path}" is not a relative path inside the configuration folder`)
   }
   return files

@@ -32,8 +32,8 @@ const whyKept = (name: string): string | undefined =>
   name.startsWith('.claude/') ? 'the agent writes this folder' : Object.hasOwn(kept, name) ? kept[name] : undefined
 
 const mostFiles = 512
-/** As in a Workspace's spec. */
-const longestPath = 512
+/** In bytes: what every archive and file system can hold. */
+const longestPath = 200
 
 /** Where the role folder of a node is; undefined when it has none. Throws an OrgError when it is not there. */
 export function roleFolder(node: TemplateNode, at: Path, files: FileTree, refuse: Refuse): string | undefined {
@@ -73,12 +73,8 @@ function roleFiles({ path, at, files, folder, parsed, refuse, warnings }: Scope)
     const name = file.slice(folder.length + 1)
     const why = whyKept(name)
     const text = files.text(file) ?? ''
-    if (name.length > longestPath)
-      refuse(
-        'InvalidField',
-        [...at, 'files_dir'],
-        `a path below it is longer than ${longestPath} characters: "${name}"`,
-      )
+    if (Buffer.byteLength(name) > longestPath)
+      refuse('InvalidField', [...at, 'files_dir'], `a path below it is longer than ${longestPath} bytes: "${name}"`)
     if (why === undefined) own.set(name, /\.(sh|py|md)$/.test(name) ? text.replaceAll('\r\n', '\n') : text)
     else warnings.add('FileSkipped', path, `${file} is left out: ${why}`)
   }

@@ -7,14 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { controlPlane, namespace } from '../support/cluster.ts'
 import { until } from '../support/until.ts'
-import { kindNames, kinds, least, objectOf, requests, type Json, type Kind } from './requests.ts'
+import { kindNames, kinds, least, objectOf, requests, type Json, type Kind, type Requests } from './requests.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const home = await namespace()
 const cluster = controlPlane()
-let api: Awaited<ReturnType<typeof requests>>
+let api: Requests
 beforeAll(async () => {
-  api = await requests(home)
+  api = await requests(home, controlPlane().kubeconfig)
 })
 afterAll(() => api.close())
 

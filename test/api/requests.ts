@@ -1,5 +1,4 @@
 /** Requests to the run's API server, as a test of schemas wants them: an answer, refused or not, and nothing left. */
-import { inject } from 'vitest'
 import { crdOf } from '../../src/api/crd.ts'
 import type { KindDefinition } from '../../src/api/kind.ts'
 import { apiVersion } from '../../src/api/meta.ts'
@@ -55,8 +54,11 @@ export const objectOf = (kind: Kind, name: string, spec: unknown): Sent => ({
   spec: spec as Json,
 })
 
-export async function requests(namespace: string) {
-  const credentials = await findCredentials({ kubeconfig: inject('cluster').kubeconfig })
+export type Requests = Awaited<ReturnType<typeof requests>>
+
+/** In one namespace, as whoever the kubeconfig says. */
+export async function requests(namespace: string, kubeconfig: string) {
+  const credentials = await findCredentials({ kubeconfig })
   const transport = new Transport({ credentials, metrics: createMetrics(), connections: 8 })
   const pathOf = (kind: Kind, name = '') => {
     const { plural, namespaced } = kinds[kind]
@@ -77,6 +79,12 @@ export async function requests(namespace: string) {
       return answer(transport.send({ method: 'POST', path, body: object, verb: 'create' }))
     },
     get: (kind: Kind, name: string) => answer(transport.send({ method: 'GET', path: pathOf(kind, name), verb: 'get' })),
+    /** Puts another spec in place of the one that is there. */
+    replace: async (object: Sent) => {
+      const kind = object.kind as Kind
+      const path = `${pathOf(kind, object.metadata.name)}?fieldValidation=Strict`
+      return await answer(transport.send({ method: 'PUT', path, body: object, verb: 'update' }))
+    },
     patch: (kind: Kind, name: string, patch: Json, options: { status?: boolean; dry?: boolean } = {}) => {
       const path = `${pathOf(kind, name)}${options.status ? '/status' : ''}?fieldValidation=Strict${options.dry ? '&dryRun=All' : ''}`
       const contentType = 'application/merge-patch+json'

@@ -1,13 +1,23 @@
 /** Every rule of every kind, with a value that breaks it alone, and the words in which a person is told. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { StructuralSchema } from '../../src/api/crd.ts'
-import { namespace } from '../support/cluster.ts'
-import { kindNames, kinds, least, objectOf, requests, schemaOf, type Json, type Kind } from './requests.ts'
+import { controlPlane, namespace } from '../support/cluster.ts'
+import {
+  kindNames,
+  kinds,
+  least,
+  objectOf,
+  requests,
+  schemaOf,
+  type Requests,
+  type Json,
+  type Kind,
+} from './requests.ts'
 
 const home = await namespace()
-let api: Awaited<ReturnType<typeof requests>>
+let api: Requests
 beforeAll(async () => {
-  api = await requests(home)
+  api = await requests(home, controlPlane().kubeconfig)
 })
 afterAll(() => api.close())
 
@@ -116,6 +126,12 @@ const cases: readonly Case[] = [
     'spec',
     plugin({ updatePolicy: 'Off', approvedRevision: 'a'.repeat(40) }),
     'approvedRevision is for updatePolicy Manual only',
+  ],
+  [
+    'Workspace',
+    'spec.lifetime',
+    { lifetime: { expiresAfter: '1h', expiresAt: '2030-01-01T00:00:00Z' } },
+    'give exactly one of expiresAfter, expiresAt',
   ],
   ['Runtime', 'spec', runtime({ image: `a@${digest}`, digest }), 'image has a digest already'],
   ['Runtime', 'spec', runtime({ requireDigest: true }), 'requireDigest needs digest'],

@@ -21,8 +21,10 @@ const workspace: Json = {
   suspend: false,
   hibernation: { idleAfter: '30m' },
   lifetime: { expiresAfter: '30d', action: 'Pause' },
+  idleInterval: '15m',
   updateStrategy: 'WhenIdle',
   childrenPolicy: 'Orphan',
+  deletion: { giveUpAfter: '1h' },
   deletionPolicy: 'Delete',
   env,
   envFrom: [{ prefix: 'A_', secretRef: { name: 'keys', optional: false } }],
@@ -120,6 +122,7 @@ const runtime: Json = {
   template: { ref: 'x' },
   rollout: 'WhenIdle',
   maxUnavailable: 2,
+  soak: '5m',
   suspend: false,
   deletionPolicy: 'Delete',
 }
@@ -140,7 +143,11 @@ export const whole: Readonly<Record<Kind, readonly Json[]>> = {
       envFrom: [{ configMapRef: { name: 'plain', optional: true } }],
       adopt: { instanceID: 'i-0123456789abcdef0' },
     },
-    { env: [{ name: 'SECRET', valueFrom: { secretKeyRef: key } }], adopt: { containerID: '0123456789ab' } },
+    {
+      env: [{ name: 'SECRET', valueFrom: { secretKeyRef: key } }],
+      lifetime: { expiresAt: '2030-01-01T00:00:00Z' },
+      adopt: { containerID: '0123456789ab' },
+    },
   ],
   OrgImport: [
     { source: { inline }, ...policies },

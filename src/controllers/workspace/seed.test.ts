@@ -11,6 +11,11 @@ test('what an agent writes itself is not seeded', () => {
   expect(seedFault(files('prompts/MEMORY.md', 'system-prompt.md'))).toBeUndefined()
 })
 
+test('a path that no archive can hold is refused before anything is made', () => {
+  expect(seedFault(files('🦊'.repeat(51)))?.reason).toBe('InvalidSpec')
+  expect(seedFault(files('🦊'.repeat(50)))).toBeUndefined()
+})
+
 test('the runtime that a config declares', () => {
   expect(declaredRuntime('name: x\nruntime: "claude-code" # the usual\n')).toBe('claude-code')
   expect(declaredRuntime('runtime_config:\n  runtime: x\n')).toBeUndefined()

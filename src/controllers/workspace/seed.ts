@@ -1,13 +1,23 @@
 /** Files that a spec may not seed an agent with (lifecycle §10.4). Pure. */
 import type { WorkspaceSpec } from '../../api/workspace.ts'
+import { longestFilePath } from '../../backends/backend.ts'
 import type { Obstacle } from './resolve.ts'
 
 /** What an agent writes about itself: whatever brought it once must not bring it again. */
 const owned = /^(MEMORY\.md|USER\.md|CLAUDE\.md|\.claude(\/.*)?|\.auth_token)$/
 
-/** Refused before any side effect, since a delivery would overwrite what the agent has learned. */
+/** Refused before any side effect: a delivery would fail, or overwrite what the agent has learned. */
 export function seedFault(spec: Pick<WorkspaceSpec, 'files'>): Obstacle | undefined {
-  const taken = (spec.files ?? []).map(({ path }) => path).filter((path) => owned.test(path))
+  const paths = (spec.files ?? []).map(({ path }) => path)
+  const long = paths.find((path) => Buffer.byteLength(path) > longestFilePath)
+  if (long !== undefined)
+    return {
+      condition: 'Launched',
+      reason: 'InvalidSpec',
+      message: `spec.files[${long.slice(0, 40)}…]: the path has more than ${longestFilePath} bytes: shorten it`,
+      waits: false,
+    }
+  const taken = paths.filter((path) => owned.test(path))
   if (taken.length === 0) return undefined
   return {
     condition: 'Launched',
