@@ -22,7 +22,6 @@ export const failpoints = [
   'leaked', // a deletion gave an instance up and wrote that down
   'erased', // a deletion took instance and volumes; the finalizer is still there
   'reported', // the status is written
-  'planned', // a plan that waits is in its ConfigMap, and not in the status
   'filed', // an import wrote its files; no child has been applied
   'applied', // an import applied one child
   'equipped', // an import applied or deleted one PluginInstall
@@ -33,17 +32,22 @@ export type Failpoint = (typeof failpoints)[number]
 
 let armed: Failpoint | undefined
 let left = 0
+let end: 'SIGKILL' | 'SIGSTOP' = 'SIGKILL'
 
-/** `name` or `name:N`: die at the Nth time that place is reached. Throws when there is no such place. */
+/**
+ * `name` or `name:N`: die at the Nth time that place is reached; `name:N:freeze`: stand still there, until somebody
+ * thaws the process. Throws when there is no such place.
+ */
 export function armFailpoint(text: string): void {
-  const [name, times] = text.split(':')
+  const [name, times, what] = text.split(':')
   const found = failpoints.find((known) => known === name)
   if (found === undefined) throw new RangeError(`no failpoint "${text}": there are ${failpoints.join(', ')}`)
   armed = found
   left = Number(times ?? 1)
+  end = what === 'freeze' ? 'SIGSTOP' : 'SIGKILL'
 }
 
-/** Ends the process here, as `kill -9` does, when this place is armed. */
+/** Ends the process here, as `kill -9` does, or freezes it, when this place is armed. */
 export function failpoint(name: Failpoint): void {
-  if (name === armed && --left === 0) process.kill(process.pid, 'SIGKILL')
+  if (name === armed && --left === 0) process.kill(process.pid, end)
 }

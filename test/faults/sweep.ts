@@ -64,7 +64,7 @@ export const kills: readonly Kill[] = [
   { point: 'equipped', act: 'import' },
   { point: 'filed', act: 'reimport' },
   { point: 'applied', act: 'reimport' },
-  { point: 'applied', act: 'reimport', nth: 3 },
+  { point: 'applied', act: 'reimport', nth: 2 },
   { point: 'equipped', act: 'reimport' },
   { point: 'pruned', act: 'reimport' },
   { point: 'released', act: 'release' },

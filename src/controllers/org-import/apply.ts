@@ -37,6 +37,9 @@ export interface Done {
 /** Writes on their way at once. */
 const abreast = 32
 
+/** Workspaces written in one pass: it ends in time, and others come in between. */
+const mostAtOnce = 1000
+
 /** Runs `work` over all items, a few at a time, in order; the results in the order of the items. */
 export async function each<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
@@ -68,7 +71,7 @@ export async function applyChildren(
   turn?: Turn,
 ): Promise<Done[]> {
   const unreachable: unknown[] = []
-  let left = turn?.given ?? Number.POSITIVE_INFINITY
+  let left = Math.min(turn?.given ?? mostAtOnce, mostAtOnce)
   const done = await each(actions, async (action): Promise<Done> => {
     const { path, name } = action.child
     if (!isWrite(action)) return { path, name, ...withoutWrite(action) }

@@ -4,7 +4,7 @@
  */
 import type { OrgImport, OrgImportStatus } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import { seconds } from '../../duration.ts'
+import { milliseconds, seconds } from '../../duration.ts'
 import type { ConditionDraft, Outcome, Verdict } from '../../kube/reconciler.ts'
 import type { Done } from './apply.ts'
 import { missingChannels } from './children.ts'
@@ -151,16 +151,17 @@ export function describe(facts: Facts): Verdict<OrgImportStatus> {
       actor: 'operator',
     },
   }
-  return { status, outcome: outcomeOf(ready, unapplied, counts.desired - counts.ready, tally) }
+  return { status, outcome: outcomeOf(facts, ready, unapplied, counts.desired - counts.ready) }
 }
 
-function outcomeOf(ready: boolean, unapplied: readonly Done[], unready: number, tally: Tally): Outcome {
+function outcomeOf({ org, tally }: Facts, ready: boolean, unapplied: readonly Done[], unready: number): Outcome {
   if (ready) return { kind: 'settled' }
   if (unapplied.length === 0)
     return { kind: 'again', after: seconds(60), waitingFor: `${plural(unready, 'workspace')} to become ready` }
-  // Who waits for a turn is told when there is one.
-  const after = tally.failures > 0 ? backoff(tally.failures) : seconds(30)
-  return { kind: 'again', after, waitingFor: `${plural(unapplied.length, 'node')} to be applied` }
+  const waitingFor = `${plural(unapplied.length, 'node')} to be applied`
+  if (tally.failures > 0) return { kind: 'again', after: backoff(tally.failures), waitingFor }
+  // Who waits for a turn is told when there is one; who only did enough for one pass goes on at once.
+  return { kind: 'again', after: org.spec.rollout === undefined ? milliseconds(1) : seconds(30), waitingFor }
 }
 
 /** An approved plan that is not done stays as it was shown, by which its remainder is known. */

@@ -153,7 +153,6 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     try {
       if (cache.get(`${namespaceOf(org)}/${map}`)?.data?.['plan.txt'] !== data['plan.txt'])
         await this.#with.client.apply(dataTypes.ConfigMap, mapManifest(org, map, data), ctx.signal)
-      failpoint('planned')
       return map
     } catch (error) {
       if (error instanceof KubeError && error.isForbidden) return undefined
