@@ -5,6 +5,7 @@ import type { Figure } from './figure.ts'
 import { type Options, readOptions, usage } from './options.ts'
 import { Bench } from './rig.ts'
 import { burstRows } from './rows/burst.ts'
+import { dockerRows } from './rows/docker.ts'
 import { editRows } from './rows/edits.ts'
 import { latencyRows } from './rows/latency.ts'
 import { orgRows } from './rows/orgs.ts'
@@ -19,7 +20,7 @@ async function measure(options: Options): Promise<void> {
   const figures: Figure[] = []
   // What one family finds is kept when another fails: an operator that cannot do a row still has the others.
   const failures: string[] = []
-  for (const rows of [burstRows, editRows, latencyRows, restartRows, sizeRows, orgRows])
+  for (const rows of [burstRows, editRows, latencyRows, restartRows, sizeRows, orgRows, dockerRows])
     try {
       figures.push(...(await rows(bench)))
     } catch (error) {

@@ -88,6 +88,27 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     expect((await plain.inspect()).Name).toBe(`/plain-${uid}`)
   })
 
+  test('who restarts an adopted container is the operator alone, and it goes on running', async () => {
+    const uid = fresh()
+    const Labels = { 'molecule.platform.managed': 'true' }
+    const HostConfig = { RestartPolicy: { Name: 'unless-stopped' } }
+    const Entrypoint = ['/usr/bin/node', '-e', 'setInterval(() => {}, 1 << 30)']
+    const old = await docker.createContainer({
+      name: `old-${uid}`,
+      Image: image,
+      Entrypoint,
+      Cmd: [],
+      Labels,
+      HostConfig,
+    })
+    await old.start()
+    const before = await old.inspect()
+    await backend.adopt(refOf(uid), old.id.slice(0, 12), never)
+    const after = await old.inspect()
+    expect(after.HostConfig.RestartPolicy).toMatchObject({ Name: 'no' })
+    expect(after.State).toMatchObject({ Pid: before.State.Pid, StartedAt: before.State.StartedAt })
+  })
+
   test('an agent that takes more memory than it may is ended, and that is said', async () => {
     const uid = fresh()
     const spec = specOf(image, uid, { PROBE_HOARD: '1' })

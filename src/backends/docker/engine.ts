@@ -183,7 +183,7 @@ export class Engine {
     try {
       const info = await new Promise<Partial<Record<'Os' | 'Architecture' | 'Variant', string>>>((resolve, reject) => {
         this.#docker.modem.dial({ ...asked, statusCodes }, (error: unknown, found) =>
-          error ? reject(error as Error) : resolve(found as object),
+          error ? reject(error) : resolve(found as object),
         )
       })
       return [info.Os, info.Architecture, info.Variant].filter(Boolean).join('/')

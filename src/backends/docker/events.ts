@@ -6,8 +6,8 @@ import type { InstanceRef } from '../backend.ts'
 import type { Engine } from './engine.ts'
 import { refOf } from './ownership.ts'
 
-/** Container id → whose it is and the state it was last seen in. */
-type Known = Map<string, { readonly ref: InstanceRef; readonly state: string }>
+/** Container id → whose it is, the state it was last seen in, and when an event said so (performance.now). */
+type Known = Map<string, { readonly ref: InstanceRef; readonly state: string; readonly at?: number }>
 
 interface EngineEvent {
   readonly Action?: string
@@ -16,6 +16,8 @@ interface EngineEvent {
 
 const states: Readonly<Record<string, string>> = { start: 'running', die: 'exited' }
 const longestPause = seconds(5)
+/** Who was told of an event so shortly before the stream broke may have found an engine that no longer answers. */
+const lastMoments = seconds(30)
 
 /**
  * Refs of containers that started, died or went. The stream is opened before the list is taken, so that nothing falls
@@ -24,11 +26,12 @@ const longestPause = seconds(5)
 export async function* containerChanges(engine: Engine, signal: AbortSignal): AsyncIterable<InstanceRef> {
   let known: Known = new Map()
   let failures = 0
+  let brokenAt = 0
   while (!signal.aborted) {
     try {
       const stream = await engine.events(['start', 'die', 'destroy'], signal)
       const now = await listed(engine, signal)
-      const changed = differing(known, now)
+      const changed = differing(known, now, brokenAt)
       known = now
       failures = 0
       yield* changed
@@ -39,12 +42,13 @@ export async function* containerChanges(engine: Engine, signal: AbortSignal): As
         if (ref === undefined || id === undefined) continue
         const state = states[event.Action ?? '']
         if (state === undefined) known.delete(id)
-        else known.set(id, { ref, state })
+        else known.set(id, { ref, state, at: performance.now() })
         yield ref
       }
     } catch {
       // Whatever broke the stream is met again by the next attempt, and told by observe as `unknown`.
     }
+    if (failures === 0) brokenAt = performance.now()
     const pause = Math.min(100 * 2 ** failures++, longestPause) * (0.5 + Math.random() / 2)
     await delay(milliseconds(pause), undefined, { signal }).catch(() => {})
   }
@@ -59,8 +63,9 @@ async function listed(engine: Engine, signal: AbortSignal): Promise<Known> {
   return known
 }
 
-function differing(before: Known, now: Known): InstanceRef[] {
-  const came = [...now].filter(([id, { state }]) => before.get(id)?.state !== state)
+function differing(before: Known, now: Known, brokenAt: number): InstanceRef[] {
+  const doubtful = (id: string) => (before.get(id)?.at ?? -Infinity) > brokenAt - lastMoments
+  const came = [...now].filter(([id, { state }]) => before.get(id)?.state !== state || doubtful(id))
   const went = [...before].filter(([id]) => !now.has(id))
   return [...came, ...went].map(([, { ref }]) => ref)
 }

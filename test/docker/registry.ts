@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
+import { tarOf } from '../../src/backends/docker/tar.ts'
+
+interface Registry {
+  /** `address:port`. */
+  readonly host: string
+  /** Digest of the one image, which each repository has under the tag `1`. */
+  readonly digest: string
+  /** The path of everything that was asked of a manifest or layer. */
+  readonly requests: string[]
+  close(): Promise<void>
+}
+
+const digestOf = (content: Buffer) => `sha256:${createHash('sha256').update(content).digest('hex')}`
+const manifestType = 'application/vnd.docker.distribution.manifest.v2+json'
+
+/** What a repository does: nothing special, give a layer only after a second, ask for a login, or have no image. */
+export type Manner = 'ready' | 'slow' | 'closed' | 'empty'
+
+/** A registry with one small image, whose repositories are named for their manner. */
+export async function openRegistry(address: string, architecture: string): Promise<Registry> {
+  const layer = gzipSync(tarOf([{ path: 'etc/molecule', content: 'x', mode: 0o644, owner: 0 }]))
+  const diff = digestOf(tarOf([{ path: 'etc/molecule', content: 'x', mode: 0o644, owner: 0 }]))
+  const config = Buffer.from(
+    JSON.stringify({
+      architecture,
+      os: 'linux',
+      config: { Cmd: ['/none'] },
+      rootfs: { type: 'layers', diff_ids: [diff] },
+    }),
+  )
+  const part = (mediaType: string, content: Buffer) => ({
+    mediaType,
+    size: content.length,
+    digest: digestOf(content),
+  })
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: manifestType,
+      config: part('application/vnd.docker.container.image.v1+json', config),
+      layers: [part('application/vnd.docker.image.rootfs.diff.tar.gzip', layer)],
+    }),
+  )
+  const digest = digestOf(manifest)
+  const blobs = new Map([config, layer].map((blob) => [digestOf(blob), blob]))
+  const requests: string[] = []
+
+  const answer = async (method: string, url: string, response: ServerResponse): Promise<void> => {
+    const [, manner, kind, name = ''] = /^\/v2\/([a-z]+)[^/]*\/(manifests|blobs)\/(.+)$/.exec(url) ?? []
+    const head = { 'docker-distribution-api-version': 'registry/2.0' }
+    const refuse = (status: number, code: string) =>
+      response.writeHead(status, head).end(JSON.stringify({ errors: [{ code, message: code.toLowerCase() }] }))
+    if (manner === undefined) return void response.writeHead(200, head).end('{}')
+    requests.push(url)
+    if (manner === 'closed') return void refuse(401, 'UNAUTHORIZED')
+    const content = kind === 'blobs' ? blobs.get(name) : ['1', digest].includes(name) ? manifest : undefined
+    if (manner === 'empty' || content === undefined) return void refuse(404, 'MANIFEST_UNKNOWN')
+    if (manner === 'slow' && content === layer) await sleep(3000)
+    const type = kind === 'blobs' ? 'application/octet-stream' : manifestType
+    const about = { ...head, 'content-type': type, 'docker-content-digest': digestOf(content) }
+    response.writeHead(200, { ...about, 'content-length': content.length })
+    response.end(method === 'HEAD' ? undefined : content)
+  }
+  const server = createServer(({ method = '', url = '' }, response) => void answer(method, url, response))
+  server.listen(0, address)
+  await once(server, 'listening')
+  const bound = server.address()
+  if (bound === null || typeof bound === 'string') throw new Error('no port was given')
+  return {
+    host: `${address}:${bound.port}`,
+    digest,
+    requests,
+    close: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
