@@ -220,7 +220,7 @@ class Expander {
     if (!isScalar(node) || (node.source ?? '') !== '')
       this.#refuse(
         'InvalidField',
-        `unknown tag "${tag}": only !include is known; quote a text that begins with "!"`,
+        `unknown tag "${tag}": only !include and !external are known; quote a text that begins with "!"`,
         node,
         reading,
       )
