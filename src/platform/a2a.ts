@@ -22,6 +22,8 @@ export interface A2aOptions {
   readonly forward: Forward
   readonly wakes: Wakes
   readonly log: Logger
+  /** How often a message that takes long counts as traffic again: an agent that answers is not idle. */
+  readonly traffic: Duration
 }
 
 /** When a workspace of this phase may answer: soon while it moves by itself, later where somebody must act. */
@@ -37,7 +39,7 @@ const comeAgain: Readonly<Record<Exclude<Phase, 'online' | 'degraded' | 'removed
 
 const notFound = new Refusal(404, 'workspace_not_found', 'there is no such workspace')
 
-export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log }: A2aOptions): void {
+export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log, traffic }: A2aOptions): void {
   const bodyLimit = 1024 * 1024
   app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: mayTalk }, async (request, reply) => {
     const rpc = rpcRequest(request.body)
@@ -65,7 +67,11 @@ export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log }: 
     if (isAsleep(to.status)) wakes.asked(to.id)
     requireReady(to)
     const gone = new AbortController()
-    reply.raw.once('close', () => gone.abort())
+    const speaking = setInterval(() => void agents.beginMessage(to.id).catch(() => {}), traffic)
+    reply.raw.once('close', () => {
+      clearInterval(speaking)
+      gone.abort()
+    })
     const message = { from, to: to.id, method: rpc.method } as const
     try {
       const destination = { url: to.url, external: to.backend === 'external', from }

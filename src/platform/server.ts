@@ -61,6 +61,8 @@ export const serverLimits = {
   bodyBytes: 64 * 1024,
   headerBytes: 8 * 1024,
   connections: 8192,
+  /** Between two marks of a message that is under way. */
+  traffic: seconds(15),
   callerRate: { perSecond: 50, burst: 200 },
   refusedRate: { perSecond: 100, burst: 500 },
 }
@@ -85,7 +87,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     registerRoute(secured, { agents, rule, resolve })
     updateCardRoute(secured, agents)
     stateRoute(secured, agents)
-    a2aRoute(secured, { agents, forward, wakes, log: options.log })
+    a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic })
     inboxRoutes(secured, agents)
     tokenRoute(secured, agents)
     connectionRoutes(secured, { agents, platformUrl })

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { connect } from 'node:net'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { milliseconds } from '../../src/duration.ts'
 import { phases } from '../../src/store/workspace-store.ts'
@@ -298,10 +299,11 @@ describe('an external agent', () => {
   })
 })
 
-it('stops working for a caller who has left', async () => {
-  const slow = await registry.serve()
+it('is traffic while it lasts, and stops working for a caller who has left', async () => {
+  const slow = await registry.serve({ serverLimits: { traffic: milliseconds(20) } })
   const to = await registry.online(agent.url)
   const before = heard.length
+  const traffic = async () => (await registry.row(to.id))['last_traffic_at'] as Date | null
   const socket = connect(slow.port, '127.0.0.1')
   const body = JSON.stringify({ method: 'hang' })
   socket.write(
@@ -309,8 +311,16 @@ it('stops working for a caller who has left', async () => {
       `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   )
   await until(() => heard.length > before, { what: 'the agent to be asked' })
+  // An answer that takes long keeps the agent awake for as long.
+  const first = await until(traffic)
+  await until(async () => (await until(traffic)) > first)
   const left = leftAlone
   socket.destroy()
   await until(() => leftAlone > left, { what: 'the agent to be left' })
+  await until(async () => {
+    const before = await traffic()
+    await wait(200)
+    return (await traffic())?.getTime() === before?.getTime()
+  })
   await slow.stop()
 })

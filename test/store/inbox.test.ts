@@ -111,6 +111,13 @@ test('one answer carries some megabytes, and one large message all the same', as
   expect(await take(large)).toHaveLength(1)
 })
 
+test('a message without a body is one, too', async () => {
+  const id = await recorded()
+  await agents.logMessage({ from: undefined, to: id, method: 'm0', outcome: 'queued' })
+  await queue(id, 1)
+  expect(methods(await take(id))).toEqual(['m0', 'm1'])
+})
+
 test('the same message queued twice is one', async () => {
   const id = await recorded()
   const same = randomUUID()

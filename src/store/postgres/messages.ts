@@ -126,7 +126,7 @@ const mostBytes = 4 * 1024 * 1024
 /** The oldest that nobody has, or had and did not acknowledge in time. What does not fit waits for the next call. */
 export const takeMessages = `
   WITH due AS MATERIALIZED (
-    SELECT a.id, a.seq, octet_length(a.request_body::text) AS bytes
+    SELECT a.id, a.seq, COALESCE(octet_length(a.request_body::text), 0) AS bytes
     FROM activity_logs a
     WHERE a.workspace_id = $1 AND a.status = 'queued'
       AND (a.handed_out_at IS NULL OR a.handed_out_at < now() - make_interval(secs => $3))
