@@ -72,25 +72,20 @@ const advance: Statement<Advance, Answer, void> = {
       last_error = COALESCE(l.fault, s.last_error)
     FROM locked l WHERE s.id = l.schedule_id
   ),
+  -- What comes due while the run before it is open is skipped: that one goes on.
   claimed AS (
-    INSERT INTO workspace_schedule_runs (id, schedule_id, workspace_id, due_at, fire_at, status, leader_epoch)
-    SELECT ${runIdOf}, l.schedule_id, l.workspace_id,
-      l.seen, now() + l.run_after * interval '1 millisecond', 'waiting', l.epoch
-    FROM locked l WHERE l.run_after IS NOT NULL AND NOT l.occupied ORDER BY l.schedule_id
-    ON CONFLICT DO NOTHING
-  ),
-  -- Skipped in favour of the one before it, which goes on.
-  crowded AS (
     INSERT INTO workspace_schedule_runs AS r (id, schedule_id, workspace_id, due_at, fire_at, status, detail,
-      leader_epoch, finished_at)
-    SELECT ${runIdOf}, l.schedule_id, l.workspace_id,
-      l.seen, now(), 'skipped', 'the run before it has not ended', l.epoch, now()
-    FROM locked l WHERE l.run_after IS NOT NULL AND l.occupied ORDER BY l.schedule_id
+      finished_at, leader_epoch)
+    SELECT ${runIdOf}, l.schedule_id, l.workspace_id, l.seen, now() + l.run_after * interval '1 millisecond',
+      CASE WHEN l.occupied THEN 'skipped' ELSE 'waiting' END,
+      CASE WHEN l.occupied THEN 'the run before it has not ended' END, CASE WHEN l.occupied THEN now() END, l.epoch
+    FROM locked l WHERE l.run_after IS NOT NULL ORDER BY l.schedule_id
     ON CONFLICT DO NOTHING
     RETURNING r.id, r.schedule_id, r.workspace_id, r.due_at, r.claimed_at AS begun, r.status AS outcome, r.detail
   ),
   ended AS MATERIALIZED (
-    SELECT c.*, s.name FROM crowded c JOIN workspace_schedules s ON s.id = c.schedule_id
+    SELECT c.*, s.name FROM claimed c JOIN workspace_schedules s ON s.id = c.schedule_id
+    WHERE c.outcome = 'skipped'
   ),${chronicled}
   SELECT i.ord::int AS ord FROM input i`,
   result: () => {},
