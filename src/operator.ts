@@ -248,8 +248,9 @@ function addControllers(manager: Manager, parts: Parts): void {
     reconciler: new PluginInstallReconciler(),
   })
 
+  const onGone = ({ namespace, name }: InstanceRef) => workspace.enqueue(keyOf({ metadata: { namespace, name } }))
   if (config.ORPHANS !== 'off')
-    manager.add(orphanSweeper({ ...orphanParts(parts, workspaces, client, events), mode: config.ORPHANS }))
+    manager.add(orphanSweeper({ ...orphanParts(parts, workspaces, client, events), mode: config.ORPHANS, onGone }))
   for (const controller of [workspace, runtime, orgImport, pluginInstall])
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
   const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
@@ -287,7 +288,7 @@ function orphanParts(
   workspaces: Informer<Workspace>,
   client: Client,
   events: Events,
-): Omit<OrphanOptions, 'mode'> {
+): Omit<OrphanOptions, 'mode' | 'onGone'> {
   const key = ({ namespace, name }: InstanceRef) => keyOf({ metadata: { namespace, name } })
   const isOf = (workspace: Workspace | undefined, { uid }: InstanceRef) => workspace?.metadata.uid === uid
   const { cache } = workspaces

@@ -92,6 +92,8 @@ test('the first run reports, the next removes; Retain and the living are left', 
   await stop()
   await force('gone')
   await force('retained')
+  // Somebody applies it anew: the name is taken until the old row is gone.
+  await cluster.apply([workspace(ns, 'gone')])
 
   // The same first run goes on only within its epoch: this start is a later one, so the record of it is taken back.
   await db.query('DELETE FROM orphan_collectors')
@@ -112,6 +114,9 @@ test('the first run reports, the next removes; Retain and the living are left', 
     'ORPHAN_REMOVED volume',
   ])
   expect(await eventsOf(gone)).toContain('OrphanRemoved')
+  await until(async () => conditionOf((await readWorkspace(cluster, ns, 'gone')).status, 'Ready') === 'True Settled', {
+    what: 'the new one of that name to run',
+  })
   expect([await statusOf(retained), backend.has(retained), backend.volumes.has(retained)]).toEqual([
     'removed',
     true,

@@ -88,6 +88,7 @@ describe.skipIf(!engineAnswers)('with an engine', async () => {
       fence,
       event: () => undefined,
       mode: 'remove',
+      onGone: () => undefined,
       grace: milliseconds(400),
       share: 0.2,
       log: pino({ level: 'silent' }),

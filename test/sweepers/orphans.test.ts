@@ -55,6 +55,7 @@ function start(more: Partial<OrphanOptions> = {}) {
     fence,
     event: ({ name }, type, reason) => void events.push(`${type} ${reason} ${name}`),
     mode: 'remove',
+    onGone: () => undefined,
     grace: milliseconds(100),
     share: 0.2,
     log,

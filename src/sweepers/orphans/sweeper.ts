@@ -36,6 +36,8 @@ export interface OrphanOptions {
     message: string,
     reconcileId?: string,
   ) => void
+  /** Something is gone: whoever bears the name now may have waited for that. */
+  readonly onGone: (ref: InstanceRef) => void
   /** `auto`: the first run on this database only reports, later ones remove. */
   readonly mode: 'auto' | 'report' | 'remove'
   /** How long a suspect is held before anything is done. */
@@ -234,6 +236,7 @@ class OrphanSweeps {
 
   #tellGone(suspect: Suspect): void {
     const { plane, ownerUid: uid, namespace, resourceName: name, cause } = suspect
+    this.#with.onGone({ uid, namespace, name })
     this.#with.metrics.orphansRemoved.inc({ plane })
     this.#with.log.info({ plane, backend: suspect.backend, uid, namespace, name }, 'orphan is gone')
     this.#with.event({ uid, namespace, name }, 'Normal', 'OrphanRemoved', `${nameOf(suspect)} was removed: ${cause}`)
