@@ -149,6 +149,8 @@ describe('a token that was good before', () => {
       for (let twice = 0; twice < 2; twice++)
         expect(await beat(base)).toMatchObject({ status: 401, body: refusal('unauthorized') })
     expect(await registry.row(id)).toMatchObject({ status: 'provisioning' })
+    // Once it was refused it is as any guess: its body is not even read.
+    expect(await post('/registry/heartbeat', token, '{"broken')).toMatchObject({ status: 401 })
     const gone = await registry.workspace()
     const last = () => post('/registry/heartbeat', gone.token, { workspace_id: gone.id })
     expect((await last()).status).toBe(200)
