@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { OrgImport } from '../../api/org-import.ts'
 import { describeObstacle } from './describe.ts'
-import { sourceObstacle } from './source-obstacle.ts'
+import { sourceObstacle } from './source-read.ts'
 
 const org = (observedGeneration: number) =>
   ({

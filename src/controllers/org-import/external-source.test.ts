@@ -4,7 +4,7 @@ import type { SourceRequest, Sight } from '../../sources/source.ts'
 import { SourceError } from '../../sources/source.ts'
 import type { References } from '../references.ts'
 import { bringExternals } from './external-source.ts'
-import type { SourceRead } from './source.ts'
+import type { SourceRead } from './source-read.ts'
 
 const [first, second] = ['a'.repeat(40), 'b'.repeat(40)]
 const refer = (repo: string, commit: string) => `!external { repo: ${repo}, ref: ${commit}, path: team.yaml }`

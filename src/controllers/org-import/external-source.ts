@@ -8,8 +8,7 @@ import type { Credentials, GitRequest } from '../../sources/source.ts'
 import type { References } from '../references.ts'
 import { credentialsOf } from './git-source.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
-import { faulty, sourceObstacle } from './source-obstacle.ts'
-import type { Look, SourceRead } from './source.ts'
+import { faulty, sourceObstacle, type Look, type SourceRead } from './source-read.ts'
 
 type Files = Extract<OrgSource, { kind: 'files' }>
 

@@ -3,7 +3,7 @@ import type { OrgImport } from '../../api/org-import.ts'
 import type { ArtifactRequest } from '../../sources/source.ts'
 import type { FluxKind, FluxSources } from '../flux-sources.ts'
 import type { Obstacle } from './obstacle.ts'
-import { sourceObstacle } from './source-obstacle.ts'
+import { sourceObstacle } from './source-read.ts'
 
 type SourceRef = NonNullable<OrgImport['spec']['source']['sourceRef']>
 

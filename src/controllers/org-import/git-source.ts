@@ -4,7 +4,7 @@ import { parseDuration } from '../../duration.ts'
 import type { Credentials, GitRef, GitRequest } from '../../sources/source.ts'
 import { openNamespace, type Found, type References } from '../references.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
-import { sourceObstacle } from './source-obstacle.ts'
+import { sourceObstacle } from './source-read.ts'
 
 export type GitSource = NonNullable<OrgImport['spec']['source']['git']>
 

@@ -4,7 +4,7 @@ import type { OrgImportReason } from '../../api/reasons.ts'
 import { OrgError } from '../../orgs/org-error.ts'
 import { renderOrg, type RenderedOrg } from '../../orgs/tree.ts'
 import type { Obstacle } from './obstacle.ts'
-import type { SourceRead } from './source.ts'
+import type { SourceRead } from './source-read.ts'
 
 export class Renderer {
   readonly #last = new Map<string, { readonly of: string; readonly result: RenderedOrg | Obstacle }>()

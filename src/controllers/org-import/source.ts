@@ -3,7 +3,6 @@ import { keyOf } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
 import { decodePath } from '../../orgs/source-path.ts'
 import { OrgError } from '../../orgs/org-error.ts'
-import type { OrgSource } from '../../orgs/source.ts'
 import type { Sight, SourceRequest, Sources } from '../../sources/source.ts'
 import type { FluxKind, FluxSources } from '../flux-sources.ts'
 import { openNamespace, type DataObject, type References } from '../references.ts'
@@ -11,7 +10,7 @@ import { bringExternals } from './external-source.ts'
 import { artifactRequest } from './flux-source.ts'
 import { gitRequest } from './git-source.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
-import { faulty, sourceObstacle } from './source-obstacle.ts'
+import { faulty, sourceObstacle, type Look, type SourceRead } from './source-read.ts'
 
 /** A namespace's ConfigMaps, and whether the cache of them can be believed. */
 export interface ConfigMaps {
@@ -27,18 +26,6 @@ export interface SourceViews {
   readonly sources: Sources
 }
 
-export interface SourceRead {
-  readonly source: OrgSource
-  /** What people recognise it by: a resourceVersion, a generation, a commit. */
-  readonly revision: string
-  /** Changes whenever the source does. */
-  readonly identity: string
-  /** Files that are not text. */
-  readonly skipped: readonly string[]
-  /** Why nothing newer can be seen. */
-  readonly trouble?: string
-}
-
 export function readSource(org: OrgImport, views: SourceViews): SourceRead | Obstacle {
   const slots = new Set<string>()
   const look = (request: SourceRequest, slot: string): Sight => {
@@ -51,8 +38,6 @@ export function readSource(org: OrgImport, views: SourceViews): SourceRead | Obs
   if (!isObstacle(read) || slots.size > 0) views.sources.retain(keyOf(org), slots)
   return whole
 }
-
-export type Look = (request: SourceRequest, slot: string) => Sight
 
 function readOwn(org: OrgImport, views: SourceViews, look: Look): SourceRead | Obstacle {
   const { inline, configMapRef, git, sourceRef } = org.spec.source

@@ -3,7 +3,7 @@ import { unsupportedFields, type OrgImport, type OrgImportStatus } from '../../a
 import type { ConditionDraft, StatusDraft } from '../../kube/reconciler.ts'
 import type { RenderedOrg } from '../../orgs/tree.ts'
 import type { Environment } from './environment.ts'
-import type { SourceRead } from './source.ts'
+import type { SourceRead } from './source-read.ts'
 import { condition, cut, plural } from './words.ts'
 
 /** Something odd, in the template or in the tree. */

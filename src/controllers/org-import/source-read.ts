@@ -1,0 +1,31 @@
+/** What reading a source gives: files and how they are called, or why there are none. */
+import type { OrgSource } from '../../orgs/source.ts'
+import type { Sight, SourceFault, SourceRequest } from '../../sources/source.ts'
+import type { Obstacle } from './obstacle.ts'
+
+export interface SourceRead {
+  readonly source: OrgSource
+  /** What people recognise it by: a resourceVersion, a generation, a commit. */
+  readonly revision: string
+  /** Changes whenever the source does. */
+  readonly identity: string
+  /** Files that are not text. */
+  readonly skipped: readonly string[]
+  /** Why nothing newer can be seen. */
+  readonly trouble?: string
+}
+
+/** Asks the sources, in one of the import's slots. */
+export type Look = (request: SourceRequest, slot: string) => Sight
+
+/** Why the source cannot be read. */
+export const sourceObstacle = (reason: Obstacle['reason'], message: string, waits = false): Obstacle => ({
+  condition: 'SourceReady',
+  reason,
+  message,
+  waits,
+})
+
+/** What cannot be had and may come by itself is waited for; the rest needs somebody, and is still looked at anew. */
+export const faulty = ({ fault, message }: { fault: SourceFault; message: string }, what: string): Obstacle =>
+  sourceObstacle(fault, `${what}: ${message}`, fault === 'SourceUnreachable' || fault === 'SourceMissing')
