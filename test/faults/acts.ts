@@ -37,11 +37,11 @@ export interface Act {
   readonly only?: 'docker'
   /** Settings of the operators that play it. */
   readonly settings?: Readonly<Record<string, string>>
-  begin(world: World, before: Seen): Promise<unknown>
+  readonly begin: (world: World, before: Seen) => Promise<unknown>
   /** What is not yet as it should be in the end, in words. */
-  missing(seen: Seen, before: Seen): string | undefined
+  readonly missing: (seen: Seen, before: Seen) => string | undefined
   /** Takes away what the act leaves behind on purpose. */
-  clean?(world: World, before: Seen): Promise<void>
+  readonly clean?: (world: World, before: Seen) => Promise<unknown>
 }
 
 const pair = ['lead', 'hand']
@@ -171,7 +171,7 @@ export const acts: Readonly<Record<ActName, Act>> = {
       await world.place.cluster.apply([workspace(world, 'guest', { adopt: { containerID } })])
     },
     missing: (seen) => {
-      const [guest] = seen.workspaces.filter((item) => nameOf(item) === 'guest')
+      const guest = seen.workspaces.find((item) => nameOf(item) === 'guest')
       const row = seen.rows.find(({ id }) => id === guest?.metadata.uid)
       if (row === undefined || guest?.status?.observedGeneration !== guest?.metadata.generation)
         return 'not adopted yet'
@@ -210,6 +210,7 @@ export const acts: Readonly<Record<ActName, Act>> = {
       const owned = seen.workspaces.find(({ metadata }) => (metadata.ownerReferences ?? []).length > 0)
       return owned === undefined ? unready(seen, later) : `${nameOf(owned)} still has an owner`
     },
+    clean: (world) => world.ask('DELETE', `/api/v1/namespaces/${world.namespace}/configmaps`),
   },
 }
 

@@ -71,9 +71,7 @@ async function frozen({ world, plane, load, options }: Scene) {
   const thawedAt = new Date()
   const before = (await world.look()).rows.filter((row) => row.leader_epoch === String(epoch))
   first.send('SIGCONT')
-  const exit = await Promise.race([first.exited, wait(stopping * 1_000, undefined)])
-  if (exit?.code !== 3)
-    throw new Error(`the thawed one ended with ${exit?.code ?? exit?.signal ?? 'nothing'}, not with 3`)
+  await endsAs(first, 3)
   await load.stop()
   const after = (await world.look()).rows.filter((row) => row.leader_epoch === String(epoch))
   const written = after.filter((row) => !before.some((one) => JSON.stringify(one) === JSON.stringify(row)))
@@ -83,6 +81,13 @@ async function frozen({ world, plane, load, options }: Scene) {
   if (effects.length > 0) throw new Error(`the thawed one wrote: ${effects.join(', ')}`)
   if (second.exit !== undefined) throw new Error('the second one ended as well')
   return { end: 'thawed: no write, no row, exit 3; the second led', seconds, bar: takeover }
+}
+
+/** A thawed leader must end by itself, saying that it was fenced. */
+export async function endsAs(operator: OperatorProcess, code: number): Promise<void> {
+  const exit = await Promise.race([operator.exited, wait(stopping * 1_000, undefined)])
+  if (exit?.code !== code)
+    throw new Error(`the thawed one ended with ${exit?.code ?? exit?.signal ?? 'nothing'}, not with ${code}`)
 }
 
 async function killed({ world, plane, load }: Scene) {
@@ -113,21 +118,22 @@ async function asked({ world, plane, load }: Scene) {
 }
 
 /** Two operators with a token each, by which the audit tells them apart. Agents talk to the second all the time. */
-async function two(
+export async function two(
   world: World,
   plane: ControlPlane,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ first: OperatorProcess; second: OperatorProcess; token: string }> {
   const elected = { LEADER_ELECT: 'true' }
   const path = join(plane.dir, 'first')
   await plane.identity('molecule-system', 'molecule-operator', path)
-  const first = await world.start({ ...elected, KUBECONFIG: path, PLATFORM_PORT: String(await freePort()) })
+  const first = await world.start({ ...elected, ...env, KUBECONFIG: path, PLATFORM_PORT: String(await freePort()) })
   await until(() => epochOf(world).then((epoch) => epoch > 0n), { what: 'the first to lead', within: 40_000 })
   const second = await world.start(elected)
   await second.ready()
   return { first, second, token: await tokenId(path) }
 }
 
-async function epochOf(world: World): Promise<bigint> {
+export async function epochOf(world: World): Promise<bigint> {
   const [row] = await world.query<{ epoch: string }>('SELECT epoch FROM leaders WHERE lease = $1', [world.namespace])
   return BigInt(row?.epoch ?? 0)
 }

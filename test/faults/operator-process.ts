@@ -1,6 +1,7 @@
 /** The operator as a process of its own: to be killed, frozen, thawed and asked to stop. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../../src/dev/server-process.ts'
 import { until } from '../support/until.ts'
@@ -55,6 +56,12 @@ export class OperatorProcess {
   async ready(): Promise<void> {
     const answers = async () => this.exit !== undefined || (await fetch(`${this.#healthUrl}/readyz`)).ok
     await until(answers, { what: 'the operator to be ready', within: 40_000 })
+  }
+
+  /** Whether it was stopped by a signal, by itself or from outside. */
+  async frozen(): Promise<boolean> {
+    const stat = await readFile(`/proc/${this.#child.pid ?? 0}/stat`, 'utf8').catch(() => '')
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')
   }
 
   send(signal: NodeJS.Signals): void {

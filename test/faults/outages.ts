@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { ControlPlane } from '../../src/dev/control-plane.ts'
 import type { Postgres } from '../../src/dev/postgres.ts'
 import { reasonOf } from '../../src/errors.ts'
+import { Clock } from './clock.ts'
 import { startEngine, type OwnEngine } from './own-engine.ts'
 import { Load } from './load.ts'
 import type { Options } from './options.ts'
@@ -15,6 +16,8 @@ interface Parts {
   readonly plane: ControlPlane
   readonly postgres: Postgres
   readonly engine: OwnEngine | undefined
+  /** The operator's. */
+  readonly clock: Clock
 }
 
 export interface Outage {
@@ -27,6 +30,8 @@ export interface Outage {
   readonly endsInstances?: boolean
   /** Whether it lasts, or is over as soon as it began. */
   readonly lasts: boolean
+  /** Seconds that it lasts, whatever is asked for. */
+  readonly seconds?: number
   begin(parts: Parts): Promise<void> | void
   end(parts: Parts): Promise<void> | void
 }
@@ -74,6 +79,49 @@ export const outages: readonly Outage[] = [
     begin: ({ engine }) => engine?.server.stop(),
     end: async ({ engine }) => engine?.server.start(),
   },
+  {
+    fault: 'Docker engine gone',
+    backend: 'docker',
+    bar: 20,
+    endsInstances: true,
+    lasts: true,
+    seconds: 60,
+    begin: ({ engine }) => engine?.server.stop(),
+    end: async ({ engine }) => engine?.server.start(),
+  },
+  {
+    fault: 'Docker engine restarted',
+    backend: 'docker',
+    bar: 20,
+    endsInstances: true,
+    lasts: false,
+    begin: ({ engine }) => engine?.server.stop(),
+    end: async ({ engine }) => engine?.server.start(),
+  },
+  {
+    fault: 'Docker engine hung',
+    backend: 'docker',
+    bar: 20,
+    lasts: true,
+    begin: ({ engine }) => engine?.server.pause(),
+    end: ({ engine }) => engine?.server.resume(),
+  },
+  {
+    fault: 'clock an hour ahead',
+    backend: 'process',
+    bar: 15,
+    lasts: true,
+    begin: ({ clock }) => clock.set(1),
+    end: ({ clock }) => clock.set(0),
+  },
+  {
+    fault: 'clock an hour back',
+    backend: 'process',
+    bar: 15,
+    lasts: true,
+    begin: ({ clock }) => clock.set(-1),
+    end: ({ clock }) => clock.set(0),
+  },
 ]
 
 /** Workspaces of the load. Each is a real process or container of a real agent, on what may be two cores. */
@@ -82,7 +130,7 @@ const sizes = { process: 50, docker: 12 } as const
 const share = 0.6
 
 export async function outage(stage: Stage, fault: Outage, options: Options): Promise<Line> {
-  const seconds = fault.lasts ? ` for ${options.outage} s` : ''
+  const seconds = fault.lasts ? ` for ${fault.seconds ?? options.outage} s` : ''
   const line = { fault: `${fault.fault}${seconds}, under load`, where: fault.backend }
   await using engine = fault.backend === 'docker' ? await startEngine() : undefined
   if (engine !== undefined && 'impossible' in engine)
@@ -92,7 +140,8 @@ export async function outage(stage: Stage, fault: Outage, options: Options): Pro
   try {
     const world = await stage.world(place, engine ? onEngine(engine) : () => stage.processes(), postgres)
     try {
-      return await suffer(world, { plane, postgres, engine }, fault, line, options)
+      const clock = new Clock(stage.dir)
+      return await suffer(world, { plane, postgres, engine, clock }, fault, line, options)
     } finally {
       await world.close()
     }
@@ -110,7 +159,7 @@ async function suffer(
   options: Options,
 ): Promise<Line> {
   // Elected, as in a cluster: an outage of the API server puts the lease in doubt.
-  const operator = await world.start({ LEADER_ELECT: 'true' })
+  const operator = await world.start({ LEADER_ELECT: 'true', ...parts.clock.env })
   await operator.ready()
   const size = sizes[fault.backend]
   const load = new Load(world, size, Math.floor(size * share))
@@ -119,7 +168,7 @@ async function suffer(
     const { seen } = await world.rest(underway(fault, size), { quiet: 0, within: 60_000 })
     await fault.begin(parts)
     load.allowAll()
-    if (fault.lasts) await wait(options.outage * 1_000)
+    if (fault.lasts) await wait((fault.seconds ?? options.outage) * 1_000)
     await fault.end(parts)
     const over = performance.now()
     await world.instances.follow()

@@ -87,7 +87,7 @@ export type Undisturbed = Readonly<Partial<Record<ActName, Course>>>
 
 /** Plays all acts without a fault, or what leads to those wanted; and takes away what is left. */
 export async function undisturbed(world: World, wanted: ReadonlySet<ActName> = new Set(course)): Promise<Undisturbed> {
-  const needed = new Set([...wanted].flatMap((name) => [...acts[name].after, name]))
+  const needed = new Set([...wanted].flatMap((name) => acts[name].after.concat(name)))
   const courses: Partial<Record<ActName, Course>> = {}
   let operator = await begin(world, {})
   for (const name of course) {
