@@ -30,7 +30,7 @@ const table: Record<Phase, readonly [string, string, string]> = {
   degraded: ['deliver', 'deliver', 'deliver'],
   hibernating: ['wake', 'wake', 'skip: the agent did not wake for 10m'],
   hibernated: ['wake', 'wake', 'skip: the agent did not wake for 10m'],
-  provisioning: ['wait', 'wait', 'skip: the agent did not start for 10m'],
+  provisioning: ['await', 'await', 'skip: the agent did not start for 10m'],
   offline: ['wait', 'skip: the workspace was offline for 2m', 'skip: the workspace was offline for 2m'],
   failed: ['wait', 'skip: the workspace was failed for 2m', 'skip: the workspace was failed for 2m'],
   awaiting_agent: [

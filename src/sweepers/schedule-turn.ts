@@ -6,6 +6,8 @@ export type Turn =
   | { readonly act: 'deliver' }
   /** Asks a sleeping agent to wake, then waits. */
   | { readonly act: 'wake' }
+  /** It is coming up. */
+  | { readonly act: 'await' }
   | { readonly act: 'wait' }
   | { readonly act: 'skip'; readonly why: string }
 
@@ -17,7 +19,7 @@ export const startingFor = minutes(10)
 /** `here`: prompts that are on their way to this agent now, which its heartbeats may not know of yet. */
 export function turnOf(run: OpenRun, here: number): Turn {
   const { phase, waited } = run
-  const bounded = (bound: typeof busyFor, act: 'wait' | 'wake', what: string): Turn =>
+  const bounded = (bound: typeof busyFor, act: 'wait' | 'wake' | 'await', what: string): Turn =>
     waited < bound ? { act } : { act: 'skip', why: `${what} for ${formatDuration(bound)}` }
   if (phase === 'removed') return { act: 'skip', why: 'the workspace is removed' }
   if (!run.enabled) return { act: 'skip', why: 'the schedule was turned off' }
@@ -34,7 +36,7 @@ export function turnOf(run: OpenRun, here: number): Turn {
     case 'hibernated':
       return bounded(startingFor, 'wake', 'the agent did not wake')
     case 'provisioning':
-      return bounded(startingFor, 'wait', 'the agent did not start')
+      return bounded(startingFor, 'await', 'the agent did not start')
     case 'offline':
     case 'failed':
     case 'awaiting_agent':

@@ -60,7 +60,7 @@ const limits = {
   spread: seconds(5),
 }
 
-/** Between two ticks of which the first could not take all. */
+/** Between two ticks of which the first left something that cannot wait for long. */
 const breath = milliseconds(250)
 
 export function scheduler(options: SchedulerOptions): Sweeper {
@@ -83,8 +83,8 @@ class Scheduler {
   /** Runs on their way, and whose they are. */
   readonly #underWay = new Map<string, WorkspaceId>()
   readonly #work = new Set<Promise<void>>()
-  /** A run had to be left for want of room. */
-  #crowded = false
+  /** A run was left for want of room, or for an agent that is coming up: it is looked at again soon. */
+  #soon = false
 
   constructor(options: SchedulerOptions & { readonly every: Duration }, signal: AbortSignal) {
     this.#options = options
@@ -104,18 +104,18 @@ class Scheduler {
     await Promise.all(this.#work)
   }
 
-  /** True when there was more than one tick takes. */
+  /** True when the next tick should follow at once. */
   async #tick(): Promise<boolean> {
     const { schedules } = this.#options
     const { dueAtOnce, openAtOnce } = this.#limits
-    this.#crowded = false
+    this.#soon = false
     const due = await this.#bounded(schedules.due(dueAtOnce))
     const advanced = await this.#bounded(Promise.allSettled(due.map((schedule) => this.#advance(schedule))))
     const open = await this.#bounded(schedules.open(openAtOnce))
     const taken = await this.#bounded(Promise.allSettled(open.map((run) => this.#take(run))))
     // Last, so that what cannot be moved holds up nothing else.
     for (const result of [...advanced, ...taken]) if (result.status === 'rejected') throw result.reason
-    return due.length === dueAtOnce || this.#crowded
+    return due.length === dueAtOnce || this.#soon
   }
 
   async #advance({ id, cron, timezone, seen, due, from }: DueSchedule): Promise<void> {
@@ -142,13 +142,18 @@ class Scheduler {
       case 'wait':
         return
       case 'wake':
+        this.#soon = true
         await this.#options.wake(run.workspaceId)
+        return
+      case 'await':
+        // Soon, since an agent that was woken for this may be put to sleep again before the usual time is over.
+        this.#soon = true
         return
       case 'skip':
         return await this.#finish({ runId: run.id, outcome: 'skipped', detail: turn.why })
       case 'deliver':
         if (this.#underWay.size < this.#limits.deliveries) this.#send(run)
-        else this.#crowded = true
+        else this.#soon = true
     }
   }
 

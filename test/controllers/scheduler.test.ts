@@ -115,6 +115,22 @@ test('two operators: every due prompt arrives once, before and after the leader 
   }
 })
 
+test('an agent that sleeps is woken for its prompt, gets it once, and sleeps again', async () => {
+  const ns = await newNamespace()
+  const backend = new FakeBackend({ addressOf: ({ ref }) => `${collectorUrl}/${ref.uid}`, onRunning: registerAt })
+  const operator = await startOperator({ databaseUrl, backends: [backend], env: { LEASE_NAME: `sleeper-${ns}` } })
+  const [id = ''] = await online(ns, ['sleeper'], { hibernation: { idleAfter: '2s' } })
+  const phase = async (wanted: string) =>
+    (await readWorkspace(cluster, ns, 'sleeper')).status?.phase === wanted ? wanted : undefined
+  await until(() => phase('hibernated'), { within: 40_000 })
+  await schedule(id)
+  expect(await ended(id)).toMatchObject([{ attempts: 1 }])
+  expect(prompts.get(id)).toHaveLength(1)
+  expect(backend.creates.get(id)).toBe(2)
+  await until(() => phase('hibernated'), { within: 40_000 })
+  await operator.stop()
+})
+
 async function spawnOperator(lease: string): Promise<OperatorProcess> {
   const operator = await OperatorProcess.start({
     KUBECONFIG: await operatorKubeconfig(),
