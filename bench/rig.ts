@@ -191,6 +191,12 @@ export class Rig {
     return Number(rows[0]?.['n'])
   }
 
+  async rowsOfTier(tier: number): Promise<number> {
+    const sql = `SELECT count(*)::int AS n FROM workspaces WHERE status <> 'removed' AND tier = $1`
+    const rows = await query(this.databaseUrl, sql, [tier])
+    return Number(rows[0]?.['n'])
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.api[Symbol.asyncDispose]()
     await this.#plane.stop()

@@ -19,16 +19,16 @@ export interface OrgScene {
   readonly databaseUrl: string
   readonly operator: () => TestOperator
   /** A namespace of its own for each test, open to the operator: what is in it came from that test. */
-  opened(): Promise<string>
+  readonly opened: () => Promise<string>
   /** Applies an OrgImport. */
-  org(ns: string, name: string, spec: object): Promise<void>
+  readonly org: (ns: string, name: string, spec: object) => Promise<void>
   /** Waits until `summary / condition` contains `verdict`, for the generation that the import has. */
-  settles(ns: string, name: string, type: string, verdict: string): Promise<OrgImport>
+  readonly settles: (ns: string, name: string, type: string, verdict: string) => Promise<OrgImport>
   /** Asks for a pass, and waits until it was made: what has not happened by then was not caused. */
-  onePass(ns: string, name: string): Promise<void>
+  readonly onePass: (ns: string, name: string) => Promise<void>
   /** Reasons of the events about an import. */
-  events(ns: string, name: string): Promise<Set<string>>
-  workspaces(ns: string): Promise<readonly Workspace[]>
+  readonly events: (ns: string, name: string) => Promise<Set<string>>
+  readonly workspaces: (ns: string) => Promise<readonly Workspace[]>
 }
 
 /** At the top level of a test file. */

@@ -62,8 +62,9 @@ export function findEnvironment(
   const common = new Map([...shared].filter(([name]) => asked.has(name)))
   return {
     of: (path) => {
-      const hidden = new Set(secretsAt(path, reading).flatMap(({ keys }) => [...keys]))
-      return hidden.size === 0 ? common : new Map([...common].filter(([name]) => !hidden.has(name)))
+      const secrets = secretsAt(path, reading)
+      if (secrets.length === 0) return common
+      return new Map([...common].filter(([name]) => !secrets.some(({ keys }) => keys.has(name))))
     },
     secretsOf: (path) => secretsAt(path, reading).map(({ secret }) => secret),
     find: (path, name) => {

@@ -61,7 +61,9 @@ describe('a node is known again', () => {
   })
 
   it('when somebody took its annotations off', () => {
-    const bare = tree(lead('A')).map((live) => ({ ...live, metadata: { ...live.metadata, annotations: {} } }))
+    const [live] = tree(lead('A'))
+    if (live === undefined) throw new Error('there is one')
+    const bare = [{ ...live, metadata: { ...live.metadata, annotations: {} } }]
     expect(doings(planFor([lead('A')], bare))).toEqual(['update A'])
   })
 })
