@@ -1,4 +1,5 @@
 /** Incidents around a launch: changes that got lost, two that collided, tokens that did not fit. */
+import { setTimeout as wait } from 'node:timers/promises'
 import { parse } from 'yaml'
 import { expect, test } from 'vitest'
 import { registerAt } from '../../src/backends/fake/agent.ts'
@@ -41,7 +42,7 @@ test('incident-13: a change that comes in the middle of a replacement is not los
   await make('twice', { env: fromSecret('two'), model: 'sonnet' })
   const { uid } = (await settles('twice', 'Ready', 'True Settled')).metadata
   await scene.cluster.apply([secret('two', 'second')])
-  await until(() => backend.removes.get(uid) === 1, { what: 'the replacement to begin', every: 5 })
+  await until(() => backend.creates.get(uid) === 2, { what: 'the replacement to be under way', every: 2 })
   await edit('twice', { spec: { model: 'opus' } })
   await until(() => lastOf(uid)?.env['MODEL'] === 'opus', { what: 'an instance with the new model' })
   await settles('twice', 'Ready', 'True Settled')
@@ -60,7 +61,10 @@ test('incident-15: a burst of saves is one restart, with the last of them', asyn
   await make('saver', { files: [{ path: 'notes.md', configMapKeyRef: { name: 'burst', key: 'text' } }] })
   const { uid } = (await settles('saver', 'Ready', 'True Settled')).metadata
   const path = `/api/v1/namespaces/${scene.ns}/configmaps/burst`
-  for (let save = 1; save <= 10; save++) await scene.ask('PATCH', path, { data: { text: String(save) } })
+  for (let save = 1; save <= 10; save++) {
+    await scene.ask('PATCH', path, { data: { text: String(save) } })
+    await wait(80)
+  }
   await until(() => backend.volumes.get(uid)?.get('notes.md') === '10' && alive.get(uid) === 1)
   await settles('saver', 'Ready', 'True Settled')
   expect(backend.creates.get(uid)).toBe(2)
