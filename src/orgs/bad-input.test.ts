@@ -210,6 +210,12 @@ describe('a template is refused', () => {
       'workspaces[0].initial_memories[0].content',
     ],
     [
+      'a plugin that moves the cursor',
+      node('plugins: ["a\\e[2J"]'),
+      'InvalidField',
+      '"a [2J" is neither the name of a plugin',
+    ],
+    [
       'a plugin from outside',
       node('plugins: [../../x]'),
       'InvalidField',
@@ -256,7 +262,8 @@ describe('a template is refused', () => {
     const error = refusal(() => render(files))
     expect(error.message).toContain(text)
     expect(error.code).toBe(code)
-    expect(error.message).not.toMatch(/[\n\r]/)
+    // oxlint-disable-next-line no-control-regex
+    expect(error.message).not.toMatch(/[\0-\x1f\x7f]/)
     // Beside a missing file, everything has a place.
     if (code !== 'SourceInvalid' && !error.message.startsWith('the template:'))
       expect(error.place?.line).toBeGreaterThan(0)
@@ -294,6 +301,27 @@ describe('a template is refused', () => {
     expect(refusal(() => render({ ...node('files_dir: a'), ...files })).message).toContain(
       'its files have 1000010 bytes, more than 921600',
     )
+  })
+
+  it('of more parts than can be', () => {
+    const schedule = { cron_expr: '* * * * *', prompt: 'x' }
+    const nodes = (count: number, each: object) => Array.from({ length: count }, (_, i) => ({ name: `${i}`, ...each }))
+    const hundred = Array.from({ length: 100 }, () => schedule)
+    const message = (act: () => unknown) => refusal(act).message
+    expect(message(() => inline({ workspaces: nodes(101, { schedules: hundred }) }))).toBe(
+      'workspaces[100].schedules: more than 10000 schedules in all',
+    )
+    const never = nodes(101, { schedules: [{ ...schedule, cron_expr: 'never' }] })
+    expect(message(() => inline({ workspaces: never }))).toContain(
+      'more than 100 schedules that cannot run; of this one',
+    )
+    const many = Object.fromEntries(Array.from({ length: 513 }, (_, i) => [`a/${i}`, 'x']))
+    expect(message(() => render({ ...node('files_dir: a'), ...many }))).toContain('it has 513 files, more than 512')
+    expect(message(() => render({ ...node('files_dir: a'), [`a/${'x'.repeat(600)}`]: '' }))).toContain('is longer than')
+    const memories = (from: number) => Array.from({ length: 40 }, (_, i) => ({ content: `${from + i}` }))
+    expect(
+      message(() => inline({ global_memories: memories(0), workspaces: nodes(1, { initial_memories: memories(40) }) })),
+    ).toContain('starts with 80 memories, more than 64')
   })
 })
 
@@ -349,6 +377,12 @@ describe('a template is taken, with a warning', () => {
       'channels: [{ type: telegram, env: { a: b } }]',
       'ChannelSkipped',
       'it has no bot_token',
+    ],
+    [
+      'a second channel of a type',
+      'channels: [{ type: telegram, config: { bot_token: $A, chat_id: 1 } }, { type: telegram, config: { bot_token: $B, chat_id: 2 } }]',
+      'ChannelSkipped',
+      'a workspace has one channel of a type',
     ],
     [
       'a secret in clear',

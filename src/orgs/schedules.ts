@@ -30,7 +30,11 @@ export function schedulesOf(scope: Scope): NodeSchedule[] {
     if (typeof read === 'string') {
       warnings.add('ScheduleSkipped', path, `schedule "${schedule.name ?? i + 1}" is left out: ${read}`, here)
       if (warnings.count('ScheduleSkipped') > limits.skippedSchedules)
-        refuse('InvalidField', here, `the ${limits.skippedSchedules + 1}th schedule that cannot run: ${read}`)
+        refuse(
+          'InvalidField',
+          here,
+          `more than ${limits.skippedSchedules} schedules that cannot run; of this one: ${read}`,
+        )
       return []
     }
     const name = distinct(read.name, names)
