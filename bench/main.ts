@@ -7,6 +7,7 @@ import { Bench } from './rig.ts'
 import { burstRows } from './rows/burst.ts'
 import { dockerRows } from './rows/docker.ts'
 import { editRows } from './rows/edits.ts'
+import { importRows } from './rows/imports.ts'
 import { latencyRows } from './rows/latency.ts'
 import { orgRows } from './rows/orgs.ts'
 import { restartRows } from './rows/restart.ts'
@@ -20,7 +21,7 @@ async function measure(options: Options): Promise<void> {
   const figures: Figure[] = []
   // What one family finds is kept when another fails: an operator that cannot do a row still has the others.
   const failures: string[] = []
-  for (const rows of [burstRows, editRows, latencyRows, restartRows, sizeRows, orgRows, dockerRows])
+  for (const rows of [burstRows, editRows, latencyRows, restartRows, sizeRows, orgRows, importRows, dockerRows])
     try {
       figures.push(...(await rows(bench)))
     } catch (error) {
