@@ -15,6 +15,7 @@ import { referencesOf } from './environment.ts'
 import { canaryIndex, downIndex } from './fleet.ts'
 import type { WorkspaceCollaborators } from './reconcile.ts'
 import type { Surroundings } from './resolve.ts'
+import { isDown } from './power.ts'
 import { Rollout } from './rollout.ts'
 
 const namespaceOf = ({ metadata }: Workspace) => metadata.namespace ?? ''
@@ -127,7 +128,7 @@ export function watchAround(
     const cameOrWent = before?.metadata.uid !== after?.metadata.uid
     const concerned = freed ? keys('sibling', siblingIndex(before)) : []
     // Children follow what their parent became; all below follow what is asked of it.
-    if (cameOrWent || effective(before) !== effective(after)) concerned.push(...keys('parent', key))
+    if (cameOrWent || down(before) !== down(after)) concerned.push(...keys('parent', key))
     if (after !== undefined && asked(before) !== asked(after)) concerned.push(...below(cache, after).map(keyOf))
     if (before !== undefined && after === undefined) concerned.push(...endingAbove(cache, before))
     if (after !== undefined && proves(before, after)) concerned.push(...keys('fleet', after.status?.runtime ?? ''))
@@ -166,7 +167,7 @@ function targetsOf(install: PluginInstall, cache: Cache<Workspace>): Key[] {
   return [...named, ...cache.byIndex('namespace', namespace).map(keyOf)]
 }
 
-const effective = (ws: Workspace | undefined) => ws?.status?.effectivePower?.state
+const down = (ws: Workspace | undefined) => ws !== undefined && isDown(ws)
 /** All of a spec that the power of descendants rests on. */
 const asked = (ws: Workspace | undefined) =>
   ws && `${ws.spec.power} ${JSON.stringify(ws.spec.lifetime ?? {})} ${ws.spec.parentRef?.name ?? ''}`

@@ -169,7 +169,9 @@ export class Deeds {
       })
     const done = await this.#with.backend(row.backend).remove(desired.instance.ref, 'keep', ctx.signal)
     failpoint('removed')
-    return this.#with.read({ ...facts, seen: done === 'gone' ? { state: 'absent' } : facts.seen }, ctx)
+    if (done !== 'gone') return this.#with.read(facts, ctx)
+    const after = this.#with.read({ ...facts, seen: { state: 'absent' } }, ctx)
+    return after.wish === 'stopped' || after.wish === 'asleep' ? await this.#rest(after, ctx) : after
   }
 
   /** Paused or asleep, and nothing is there any more. */

@@ -6,11 +6,16 @@ const now = new Date('2026-01-01T12:00:00Z')
 const at = (minutes: number) => new Date(now.getTime() + minutes * 60_000).toISOString()
 
 type Spec = Partial<Pick<Workspace['spec'], 'power' | 'lifetime'>> & { readonly parent?: string }
-const make = (name: string, { parent, ...spec }: Spec = {}, state?: 'Running' | 'Paused'): Workspace =>
+const make = (
+  name: string,
+  { parent, ...spec }: Spec = {},
+  state?: 'Running' | 'Paused',
+  phase = 'online',
+): Workspace =>
   ({
     metadata: { name, creationTimestamp: at(-600) },
     spec: { power: 'Running', ...spec, ...(parent !== undefined && { parentRef: { name: parent } }) },
-    ...(state !== undefined && { status: { effectivePower: { state, reason: 'AsAsked' } } }),
+    ...(state !== undefined && { status: { phase, effectivePower: { state, reason: 'AsAsked' } } }),
   }) as unknown as Workspace
 
 const family = (...members: Workspace[]) => {
@@ -34,6 +39,7 @@ describe('power', () => {
   test('a child follows a parent that has not been resumed yet', () => {
     const of = family(make('a', {}, 'Paused'), make('b', { parent: 'a' }))
     expect(of('b')).toMatchObject({ power: { state: 'Running' }, awaitsParent: true })
+    expect(family(make('a', {}, 'Running', 'paused'), make('b', { parent: 'a' }))('b').awaitsParent).toBe(true)
     expect(family(make('a', {}, 'Running'), make('b', { parent: 'a' }))('b').awaitsParent).toBe(false)
   })
 

@@ -21,6 +21,10 @@ export interface PowerVerdict {
   readonly lookAgainIn: Duration | undefined
 }
 
+/** Paused as of its last pass, or about to be started by the next: its row says so until then. */
+export const isDown = ({ status }: Workspace): boolean =>
+  status?.effectivePower?.state === 'Paused' || status?.phase === 'paused'
+
 /** A chain longer than this is a cycle, which its members report. */
 const deepest = 64
 /** How far ahead an end is announced. */
@@ -69,7 +73,7 @@ export function powerOf(
   const next = Math.min(...moments.filter((moment) => moment > now.getTime()))
   return {
     power,
-    awaitsParent: power.state === 'Running' && parent?.status?.effectivePower?.state === 'Paused',
+    awaitsParent: power.state === 'Running' && parent !== undefined && isDown(parent),
     end: at && { at, action: workspace.spec.lifetime?.action ?? 'Pause', over: at <= now },
     lookAgainIn: Number.isFinite(next) ? milliseconds(next - now.getTime()) : undefined,
   }
