@@ -34,7 +34,7 @@ async function storm(order: Omit<StormOrder, 'port'>) {
   return { ...report, microseconds: (user + system) / order.beats, statements: perBeat }
 }
 
-it.each([true, false])('a beat is cheap, on connections kept: %s', async (keepAlive) => {
+it.each([true, false])('a beat is cheap, on connections kept: %s', { timeout: 120_000 }, async (keepAlive) => {
   const members = await Promise.all(Array.from({ length: 1000 }, () => registry.workspace()))
   const perSecond = 10_000 / 30
   const measured = await storm({ members, perSecond, beats: 3000, keepAlive })
