@@ -15,6 +15,7 @@ import type { Obstacle } from './obstacle.ts'
 import type { Plan } from './plan.ts'
 import { plannedStatus } from './plan-text.ts'
 import { standing, type Standing } from './standing.ts'
+import { digestOfSteps } from './steps.ts'
 import { backoff, type Tally } from './tally.ts'
 import { kept, steps, told, unsupported, type Draft, type Learned, type Oddity } from './told.ts'
 import { condition, cut, line, listed, plural } from './words.ts'
@@ -167,10 +168,19 @@ function outcomeOf({ org, tally }: Facts, ready: boolean, unapplied: readonly Do
 /** An approved plan that is not done stays as it was shown, by which its remainder is known. */
 function planAfter({ org, plan, approved }: Facts, unfinished: boolean): NonNullable<Draft['plan']> {
   const shown = org.status?.plan
-  if (!unfinished) return plannedStatus({ ...plan, actions: [], departures: orphansOf(plan), steps: [] }, false)
+  if (!unfinished) return plannedStatus(nothingBut(orphansOf(plan), plan), false)
   if (!approved) return plannedStatus(plan, false)
   return shown?.digest === org.spec.approvedPlan && shown !== undefined ? shown : plannedStatus(plan, true)
 }
+
+/** So that the next pass, which finds nothing to do, says the same. */
+const nothingBut = (departures: Plan['departures'], plan: Plan): Plan => ({
+  ...plan,
+  actions: [],
+  departures,
+  steps: [],
+  digest: digestOfSteps([]),
+})
 
 const orphansOf = ({ departures }: Plan) => departures.filter(({ kind }) => kind === 'orphan')
 

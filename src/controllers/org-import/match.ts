@@ -177,4 +177,4 @@ class Groups<T> {
 }
 
 const age = ({ metadata }: Workspace) => `${metadata.creationTimestamp} ${metadata.uid}`
-export const lastOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+const lastOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
