@@ -41,6 +41,11 @@ async function ready(name: string, spec: object = {}): Promise<string> {
   return made.metadata.uid
 }
 
+async function paused(name: string): Promise<void> {
+  const phase = async () => (await readWorkspace(cluster, ns, name)).status?.phase
+  await until(async () => (await phase()) === 'paused', { what: `${name} to be paused` })
+}
+
 /** Takes the finalizer off by hand, and the object away. */
 async function force(name: string): Promise<void> {
   await cluster.kubectl(['patch', 'ws', name, '-n', ns, '--type=merge', '-p', '{"metadata":{"finalizers":null}}'])
@@ -89,11 +94,14 @@ test('the first run reports, the next removes; Retain and the living are left', 
     await ready('deleted', { deletionPolicy: 'Retain' }),
   ]
   await cluster.kubectl(['delete', 'ws', 'deleted', '-n', ns])
+  await cluster.apply([workspace(ns, 'resting', { power: 'Paused' })])
+  await paused('resting')
   await stop()
   await force('gone')
   await force('retained')
+  await force('resting')
   // Somebody applies it anew: the name is taken until the old row is gone.
-  await cluster.apply([workspace(ns, 'gone')])
+  await cluster.apply([workspace(ns, 'gone'), workspace(ns, 'resting', { power: 'Paused' })])
 
   // The same first run goes on only within its epoch: this start is a later one, so the record of it is taken back.
   await db.query('DELETE FROM orphan_collectors')
@@ -117,6 +125,8 @@ test('the first run reports, the next removes; Retain and the living are left', 
   await until(async () => conditionOf((await readWorkspace(cluster, ns, 'gone')).status, 'Ready') === 'True Settled', {
     what: 'the new one of that name to run',
   })
+  // Nothing but its old row stood in the way: no instance ended that could have told.
+  await paused('resting')
   expect([await statusOf(retained), backend.has(retained), backend.volumes.has(retained)]).toEqual([
     'removed',
     true,

@@ -98,17 +98,17 @@ const evt = (name: string, id: string) =>
   lines
     .filter((line) => line.includes(`evt: ${name} `) && line.includes(id))
     .map((line) => z.object({ msg: z.string(), reconcileId: z.string() }).parse(JSON.parse(line)))
-    .map(({ msg, reconcileId }) => ({ ...(JSON.parse(msg.slice(msg.indexOf('{'))) as object), reconcileId }))
+    .map(({ msg, reconcileId }) => ({ fields: JSON.parse(msg.slice(msg.indexOf('{'))) as unknown, reconcileId }))
 
 test('a launch and a restart are one greppable line each, joined with the pass and the row’s history', async () => {
   const { uid } = (await readWorkspace(cluster, ns, 'solo')).metadata
   const [start] = evt('provision.start', uid)
-  expect(start).toMatchObject({ workspace_id: uid, name: 'solo', tier: 3, sync: false })
+  expect(start?.fields).toMatchObject({ workspace_id: uid, name: 'solo', tier: 3, sync: false })
   expect(evt('restart.pre_stop', uid)).toEqual([])
   await cluster.kubectl(['annotate', 'ws', 'solo', '-n', ns, 'molecule.dev/restarted-at=2026-01-01T00:00:00Z'])
   await until(() => evt('provision.start', uid).length === 2, { what: 'the second launch', within: 30_000 })
   const stops = evt('restart.pre_stop', uid)
-  expect(stops).toMatchObject([{ workspace_id: uid }])
+  expect(stops).toMatchObject([{ fields: { workspace_id: uid } }])
   for (const { reconcileId } of [...stops, ...evt('provision.start', uid)])
     await until(() => passesOf('solo').some(({ attributes }) => attributes['molecule.reconcile_id'] === reconcileId))
 })
