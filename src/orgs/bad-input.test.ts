@@ -1,4 +1,4 @@
-/** Every row of the table of bad inputs that is decided here: input, code, message, place. */
+/** Every row of the table of bad inputs that is decided here: input, code, message, place. Long as the table is. */
 import { describe, expect, it } from 'vitest'
 import { OrgError } from './org-error.ts'
 import { renderOrg } from './tree.ts'
