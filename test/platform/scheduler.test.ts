@@ -11,36 +11,11 @@ import type { WorkspaceId } from '../../src/store/workspace-store.ts'
 import { scheduler, type SchedulerOptions } from '../../src/sweepers/scheduler.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { openRegistry, startAgent, type Member } from './registry.ts'
+import { startPrompted } from './prompted.ts'
+import { openRegistry, type Member } from './registry.ts'
 
-interface Heard {
-  readonly path: string
-  readonly id: string
-  readonly text: string
-}
-const heard: Heard[] = []
-/** What agents do by the path of their address, unless they answer well. */
-const manners: Record<string, (id: string) => { status: number; body: object } | 'hang' | 'break'> = {}
-let [atOnce, mostAtOnce] = [0, 0]
-
-const agent = await startAgent((request, response) => {
-  let sent = ''
-  request.setEncoding('utf8').on('data', (chunk: string) => (sent += chunk))
-  request.on('end', () => {
-    const { params } = JSON.parse(sent) as { params: { message: { messageId: string; parts: { text: string }[] } } }
-    const path = request.url ?? ''
-    const id = params.message.messageId
-    heard.push({ path, id, text: params.message.parts[0]?.text ?? '' })
-    mostAtOnce = Math.max(mostAtOnce, ++atOnce)
-    const manner = manners[path]?.(id) ?? { status: 200, body: { result: { kind: 'task' } } }
-    if (manner === 'break') request.socket.destroy()
-    else if (manner !== 'hang')
-      void sleep(20).then(() =>
-        response.writeHead(manner.status, { 'content-type': 'application/json' }).end(JSON.stringify(manner.body)),
-      )
-    response.once('close', () => atOnce--)
-  })
-})
+const agent = await startPrompted()
+const { heard, manners, count } = agent
 const registry = await openRegistry(await database())
 const { store, metrics, log, fence } = registry
 const sql: typeof registry.sql = (text, values) => registry.sql(text, values)
@@ -310,14 +285,14 @@ test('one that never answers is given up, and none that is broken for ever is tr
 
 test('thirty at the same minute: all of them, and no more at once than allowed', async () => {
   const members = await Promise.all(Array.from({ length: 30 }, online))
-  mostAtOnce = 0
+  count.mostAtOnce = 0
   const ids = await Promise.all(members.map(({ id }) => schedule(id, 'now()', rare)))
   // Fewer than connections to one host, which are bounded by themselves.
   const { stop } = start({ every: seconds(1), limits: { deliveries: 3 } })
   for (const id of ids) expect(await ended(id)).toMatchObject([{ status: 'ok' }])
   await stop()
-  expect(mostAtOnce).toBeGreaterThan(1)
-  expect(mostAtOnce).toBeLessThanOrEqual(3)
+  expect(count.mostAtOnce).toBeGreaterThan(1)
+  expect(count.mostAtOnce).toBeLessThanOrEqual(3)
 })
 
 test('what is due at the same minute is begun at places of its own within a few seconds', async () => {
