@@ -46,6 +46,15 @@ describe('a node is known again', () => {
     ])
   })
 
+  it('by no move when two came for one that left', () => {
+    const there = tree(lead('A', { name: 'W' }), lead('B'), lead('C'))
+    expect(doings(planFor([lead('A'), lead('B', { name: 'W' }), lead('C', { name: 'W' })], there))).toEqual([
+      'create B/W',
+      'create C/W',
+      'orphan W',
+    ])
+  })
+
   it('and keeps its object, while who takes its old place gets another name', () => {
     const [a, b] = tree(lead('A', { name: 'B' }))
     if (a === undefined || b === undefined) throw new Error('two nodes make two')

@@ -98,14 +98,12 @@ class Matcher {
 
   settle(nodes: readonly OrgNode[]): Match[] {
     const names = new Map<string, string>()
-    const used = new Set([...this.#found.values()].map(({ metadata }) => metadata.name))
     return nodes.map((node): Match => {
       const live = this.#found.get(node.path)
       const parentName = node.parentPath === undefined ? this.#around.above : names.get(node.parentPath)
       const stranger = live === undefined ? this.#stranger(parentName, node.spec.displayName) : undefined
-      const name = live?.metadata.name ?? stranger?.metadata.name ?? this.#freshName(node, used)
+      const name = live?.metadata.name ?? stranger?.metadata.name ?? this.#freshName(node)
       names.set(node.path, name)
-      used.add(name)
       return { node, name, parentName, live, stranger }
     })
   }
@@ -149,9 +147,9 @@ class Matcher {
   }
 
   /** The name that follows from the node, unless what was moved elsewhere still has it. */
-  #freshName(node: OrgNode, used: ReadonlySet<string>): string {
+  #freshName(node: OrgNode): string {
     let name = node.name
-    for (let again = 1; used.has(name) || this.#around.present(name) !== undefined; again++)
+    for (let again = 1; this.#around.present(name) !== undefined; again++)
       name = ownedName(this.#around.importUid, `${node.path}\nagain ${again}`, node.spec.displayName)
     return name
   }
