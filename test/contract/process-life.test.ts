@@ -20,7 +20,7 @@ import { afterAll, expect, test } from 'vitest'
 import type { Backend } from '../../src/backends/backend.ts'
 import { ProcessBackend } from '../../src/backends/process/backend.ts'
 import { launch } from '../../src/backends/process/launch.ts'
-import { parseIdentity } from '../../src/backends/process/process-table.ts'
+import { parseIdentity, startOf } from '../../src/backends/process/process-table.ts'
 import { gone, never, refOf, specOf, state, until } from './backend.contract.ts'
 
 const stateDir = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-process-')))
@@ -91,9 +91,16 @@ test('a launch whose run was called off never becomes the agent', async () => {
 test('an adopted instance whose pid is somebody else by now counts as ended, and nobody is harmed', async () => {
   const uid = fresh()
   await backend.ensure(specOf('', uid), never)
-  const bystander = spawn('/bin/sleep', ['60'], { stdio: 'ignore', detached: true })
   const pidFile = join(folderOf(uid), runOf(uid), 'pid')
   const claim = readFileSync(pidFile, 'utf8')
+  // Of another tick of the clock: two of one tick and one pid would be the same to anyone.
+  const start = parseIdentity(claim)?.start
+  const bystander = await until('someone starts in another tick', async () => {
+    const one = spawn('/bin/sleep', ['60'], { stdio: 'ignore', detached: true })
+    if ((await startOf(one.pid ?? 0)) !== start) return one
+    one.kill()
+    return undefined
+  })
   writeFileSync(pidFile, claim.replace(/^\d+/, String(bystander.pid)))
   const later = open()
   expect(await later.observe(refOf(uid), never)).toMatchObject({ state: 'exited', exitCode: undefined })
