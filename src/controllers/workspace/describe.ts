@@ -12,7 +12,7 @@ import type { WorkspaceRow } from '../../store/workspace-store.ts'
 import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } from './judge.ts'
 import { hashOf, type Sight } from './plan.ts'
 import { notice } from './power.ts'
-import type { Obstacle } from './resolve.ts'
+import type { Obstacle } from './obstacle.ts'
 import { changedParts } from './spec-hash.ts'
 
 type Draft = StatusDraft<WorkspaceStatus>

@@ -4,7 +4,8 @@ import { runtimeType, type Runtime } from '../../api/runtime.ts'
 import { workspaceType, type Workspace } from '../../api/workspace.ts'
 import { defaultTiers } from '../../backends/tiers.ts'
 import type { Found } from '../references.ts'
-import { isObstacle, resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
+import { isObstacle } from './obstacle.ts'
+import { resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
 
 const metadata = {
   uid: 'u-1',

@@ -1,6 +1,6 @@
 /** From a spec and its surroundings to what is wanted, defaults applied; or to what stands in the way. Pure. */
 import { restartedAt } from '../../api/meta.ts'
-import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
+import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
@@ -10,6 +10,7 @@ import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-confi
 import { defaultTier, limitsOf, modelOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
 import { gitIdentity } from './git-identity.ts'
+import type { Obstacle } from './obstacle.ts'
 import { declaredRuntime, seedFault } from './seed.ts'
 import { specHashOf } from './spec-hash.ts'
 
@@ -45,16 +46,6 @@ export interface Desired {
   readonly instance: Omit<InstanceSpec, 'token'>
   readonly secrets: ReadonlySet<string>
 }
-
-/** What stands in the way. `waits`: it can pass without anyone touching this object or what it names. */
-export interface Obstacle {
-  readonly condition: WorkspaceCondition
-  readonly reason: WorkspaceReason
-  readonly message: string
-  readonly waits: boolean
-}
-
-export const isObstacle = (result: Desired | Obstacle): result is Obstacle => 'condition' in result
 
 export const refOf = ({ metadata }: Workspace): InstanceRef => ({
   uid: metadata.uid,

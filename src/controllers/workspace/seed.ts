@@ -1,7 +1,7 @@
 /** Files that a spec may not seed an agent with (lifecycle §10.4). Pure. */
 import type { WorkspaceSpec } from '../../api/workspace.ts'
 import { longestFilePath } from '../../backends/backend.ts'
-import type { Obstacle } from './resolve.ts'
+import type { Obstacle } from './obstacle.ts'
 
 /** What an agent writes about itself: whatever brought it once must not bring it again. */
 const owned = /^(MEMORY\.md|USER\.md|CLAUDE\.md|\.claude(\/.*)?|\.auth_token)$/

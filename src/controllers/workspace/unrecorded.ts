@@ -5,7 +5,8 @@ import type { Verdict } from '../../kube/reconciler.ts'
 import type { Recorded } from '../../store/workspace-store.ts'
 import { describeObstacle } from './describe.ts'
 import { again } from './outcome.ts'
-import type { Desired, Obstacle } from './resolve.ts'
+import type { Obstacle } from './obstacle.ts'
+import type { Desired } from './resolve.ts'
 
 export function unrecorded(
   workspace: Workspace,
