@@ -75,3 +75,32 @@ test('killed after it applied some, the next one applies the rest and touches no
     expect(whole.get(name)?.metadata.generation).toBe(1)
   }
 })
+
+test('killed in the middle of a plan that a person approved, the next one finishes it without asking again', async () => {
+  const [before] = running
+  const ended = before && once(before, 'exit')
+  before?.kill('SIGKILL')
+  await ended
+  const killed = await start({ FAILPOINT: 'applied:3' })
+  const exit = once(killed, 'exit')
+  await cluster.apply([
+    template(ns, 'asked', { 'org.yaml': files['org.yaml'].replaceAll('Agent ', 'Clerk ') }),
+    orgImport(ns, 'asked', { ...fromConfigMap('asked'), approval: 'Manual' }),
+  ])
+  const digest = await until(async () => (await readOrg(cluster, ns, 'asked')).status?.plan?.digest, { within: 40_000 })
+  const approval = JSON.stringify({ spec: { approvedPlan: digest } })
+  await cluster.kubectl(['patch', 'org', 'asked', '-n', ns, '--type=merge', '-p', approval])
+  expect(await exit).toEqual([null, 'SIGKILL'])
+
+  await start()
+  const org = await until(
+    async () => {
+      const found = await readOrg(cluster, ns, 'asked')
+      return conditionOf(found.status, 'Applied') === 'True Applied' ? found : undefined
+    },
+    { within: 40_000, what: 'the rest of the approved plan' },
+  )
+  expect(org.status?.counts?.desired).toBe(size)
+  const made = [...(await readTree(cluster, ns)).keys()].filter((name) => name.startsWith('Clerk'))
+  expect(made.length).toBe(size)
+}, 120_000)

@@ -6,8 +6,9 @@
 import { workspaceType, type Workspace } from '../../api/workspace.ts'
 import type { Client, Manifest } from '../../kube/client.ts'
 import { KubeError, type Cause } from '../../kube/kube-error.ts'
-import { othersAnnotation, type Child } from './children.ts'
+import type { Child } from './children.ts'
 import { covers, heldByOthers, showHolders } from './covers.ts'
+import { othersAnnotation } from './marks.ts'
 
 export async function applyChild(
   { manifest }: Child,

@@ -1,24 +1,14 @@
 /** The Workspace manifest of each node. Pure. */
-import { apiVersion, finalizer, group } from '../../api/meta.ts'
+import { apiVersion, finalizer } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { Manifest } from '../../kube/client.ts'
 import type { OrgWarning } from '../../orgs/org-error.ts'
 import type { OrgNode } from '../../orgs/tree.ts'
 import type { Environment, VariableRef } from './environment.ts'
+import { importLabel, digestAnnotation, nodeAnnotation, idAnnotation } from './marks.ts'
 import type { Match } from './match.ts'
 import type { FileRef } from './packing.ts'
 import { digestOf } from './steps.ts'
-
-/** On everything an import made: its metadata.uid. */
-export const importLabel = `${group}/org-import`
-/** On a child: digest of what was applied last. */
-export const digestAnnotation = `${group}/applied-digest`
-/** On a child: the path of its node. */
-export const nodeAnnotation = `${group}/org-node`
-/** On a child: the stable id of its node, where the template gives one. */
-export const idAnnotation = `${group}/org-node-id`
-/** On a child: fields that other field managers hold, as `tier=bob model=alice`. */
-export const othersAnnotation = `${group}/held-by-others`
 
 export interface Child extends Match {
   readonly path: string

@@ -1,6 +1,7 @@
 /** Whether a Workspace still is what was applied. Pure. */
 import type { Workspace } from '../../api/workspace.ts'
-import { digestAnnotation, importLabel, othersAnnotation, type Child } from './children.ts'
+import type { Child } from './children.ts'
+import { digestAnnotation, importLabel, othersAnnotation } from './marks.ts'
 
 /** What was applied last is what is wanted now, and nobody has changed it since. */
 export function isAsApplied(live: Workspace, { digest, manifest }: Child): boolean {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { DataObject } from '../references.ts'
-import { importLabel } from './children.ts'
+import { importLabel } from './marks.ts'
 import { ownedMaps, planFiles } from './file-plan.ts'
 import { mapNames, mostBytes, pack, type Packed } from './packing.ts'
 

@@ -4,7 +4,8 @@ import type { OrgImport } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { Manifest } from '../../kube/client.ts'
 import type { DataObject } from '../references.ts'
-import { importLabel, ownerOf } from './children.ts'
+import { ownerOf } from './children.ts'
+import { importLabel } from './marks.ts'
 import { mapNames, mostBytes, planMapName, type Packed } from './packing.ts'
 
 export interface FilePlan {

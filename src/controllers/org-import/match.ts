@@ -5,7 +5,7 @@
 import type { Workspace } from '../../api/workspace.ts'
 import { ownedName } from '../../orgs/names.ts'
 import type { OrgNode } from '../../orgs/tree.ts'
-import { idAnnotation, nodeAnnotation } from './children.ts'
+import { idAnnotation, nodeAnnotation } from './marks.ts'
 
 export interface Match {
   readonly node: OrgNode

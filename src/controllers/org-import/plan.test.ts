@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { applied, childrenIn, doings, matchWith, nodesOf, planFor, tree } from '../../../test/support/org-plan.ts'
-import { digestAnnotation } from './children.ts'
+import { digestAnnotation } from './marks.ts'
 
 const team = (tier: number) => ({ name: 'A', tier, children: [{ name: 'B' }] })
 
