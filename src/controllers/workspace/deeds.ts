@@ -1,6 +1,6 @@
 /** What a pass does: the one step, recorded as it happens. Each may be cut off anywhere; the next pass begins with a look. */
 import { keyOf } from '../../api/meta.ts'
-import type { Backend } from '../../backends/backend.ts'
+import type { Backend, Observation } from '../../backends/backend.ts'
 import { minutes } from '../../duration.ts'
 import { RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
@@ -31,6 +31,8 @@ export interface DeedCollaborators {
   readonly rollout: Rollout
   /** Reads facts anew after one of them changed. */
   readonly read: (look: Look, ctx: Context) => Facts
+  /** Told of what a launch gave. */
+  readonly began: (seen: Observation) => void
 }
 
 export class Deeds {
@@ -84,6 +86,7 @@ export class Deeds {
     try {
       const seen = await this.#with.backend(row.backend).ensure({ ...desired.instance, token: token.text }, ctx.signal)
       failpoint('ensured')
+      this.#with.began(seen)
       return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
     } catch (error) {
       const read = this.#with.read({ ...facts, row: launched }, ctx)

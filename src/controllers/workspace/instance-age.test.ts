@@ -15,3 +15,13 @@ test('an instance from the future is new', () => {
   const started = new Date('2026-01-01T12:00:00Z')
   expect(new InstanceAges(() => 0).of('a', started, new Date(started.getTime() - 1000))).toBe(0)
 })
+
+test('an instance that was started here is new, however the clocks were set meanwhile', () => {
+  let tick = 1000
+  const ages = new InstanceAges(() => tick)
+  ages.begin('a')
+  tick += 500
+  ages.begin('a')
+  const started = new Date('2026-01-01T12:00:00Z')
+  expect(ages.of('a', started, new Date(started.getTime() + 3_600_000))).toBe(500)
+})

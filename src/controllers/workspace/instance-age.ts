@@ -20,6 +20,11 @@ export class InstanceAges {
     return milliseconds(tick - born)
   }
 
+  /** It was started a moment ago: no clock has to be asked, which somebody may be setting just now. */
+  begin(id: string): void {
+    if (!this.#born.has(id)) this.#born.set(id, this.#tick())
+  }
+
   forget(id: string): void {
     this.#born.delete(id)
   }

@@ -41,7 +41,12 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     this.#with = collaborators
     const backend = (name: string) => this.#backend(name)
     this.#senses = new Senses({ ...collaborators, backend })
-    this.#deeds = new Deeds({ ...collaborators, backend, read: (look, ctx) => this.#senses.read(look, ctx) })
+    this.#deeds = new Deeds({
+      ...collaborators,
+      backend,
+      read: (look, ctx) => this.#senses.read(look, ctx),
+      began: (seen) => this.#senses.began(seen),
+    })
   }
 
   async reconcile(workspace: Workspace, ctx: Context): Promise<Verdict<WorkspaceStatus>> {

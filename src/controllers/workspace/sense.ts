@@ -124,6 +124,11 @@ export class Senses {
     return seen.state === 'running' ? this.#ages.of(seen.id, seen.startedAt, at) : milliseconds(0)
   }
 
+  /** It was launched in this pass. */
+  began(seen: Observation): void {
+    if ('id' in seen) this.#ages.begin(seen.id)
+  }
+
   /** Its age matters no more: it serves. */
   forget(seen: Observation): void {
     if (seen.state === 'running') this.#ages.forget(seen.id)
