@@ -132,7 +132,7 @@ export async function killAt(world: World, kill: Kill, expected: Undisturbed): P
     const scene = await open(world, act)
     await death(armed)
     const atDeath = await world.look()
-    const next = await world.start(settings)
+    const next = await begin(world, settings)
     const { seen, at } = await world.rest((now) => missing(now, scene.before), limits)
     const faults = [...differences(endState(seen, names), wanted.state), ...strangers(atDeath, scene.before, seen, act)]
     const counted = scene.created()

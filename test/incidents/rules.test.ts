@@ -26,7 +26,7 @@ test('incident-09: one file makes rows of workspaces', () => {
 test('incident-30: a cascade takes the whole subtree, from its leaves', async () => {
   const chain = ['top', 'upper', 'lower', 'leaf']
   for (const [i, name] of chain.entries())
-    await make(name, { childrenPolicy: 'Cascade', ...(i > 0 && { parentRef: { name: chain[i - 1] } }) })
+    await make(name, i > 0 ? { parentRef: { name: chain[i - 1] } } : { childrenPolicy: 'Cascade' })
   const uids = await Promise.all(chain.map(async (name) => (await settles(name, 'Ready', 'True Settled')).metadata.uid))
   await scene.remove('top')
   for (const name of chain) await scene.gone(name)
@@ -37,7 +37,7 @@ test('incident-30: a cascade takes the whole subtree, from its leaves', async ()
 })
 
 test('incident-36: every way in has the same default tier', async () => {
-  const inline = { name: 'Team', workspaces: [{ name: 'Imported' }] }
+  const inline = { name: 'Team', defaults: { runtime: scene.runtimeName }, workspaces: [{ name: 'Imported' }] }
   await ask(
     'POST',
     `/apis/molecule.dev/v1alpha1/namespaces/${ns}/orgimports`,

@@ -50,7 +50,7 @@ export async function openScene(options: SceneOptions = {}) {
   const start = (env: Readonly<Record<string, string>> = {}): Promise<TestOperator> =>
     startOperator({ databaseUrl, backends, env: { ...options.env, ...env } })
   const { bootDeadline = '1m', image = 'test/agent:1' } = options
-  await until(() => cluster.apply([runtime(runtimeName, { default: true, bootDeadline, image })]))
+  await until(() => cluster.apply([runtime(runtimeName, { bootDeadline, image })]))
   let operator = await start()
   afterAll(async () => {
     await operator.stop()
@@ -90,7 +90,8 @@ export async function openScene(options: SceneOptions = {}) {
     query,
     settles,
     make: (name: string, spec: object = {}, metadata: object = {}) =>
-      ask('POST', pathOf(ns), workspace(ns, name, spec, metadata)),
+      ask('POST', pathOf(ns), workspace(ns, name, { runtime: runtimeName, ...spec }, metadata)),
+    runtimeName,
     remove: (name: string) => ask('DELETE', pathOf(ns, name)),
     operator: () => operator,
     /** Ends the operator, does what is to happen meanwhile, and starts another. */
