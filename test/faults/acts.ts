@@ -147,7 +147,7 @@ export const acts: Readonly<Record<ActName, Act>> = {
   'give up': {
     after: ['create'],
     names: pair,
-    replaces: [],
+    replaces: pair,
     settings: { BACKENDS: 'external' },
     begin: async (world) => {
       for (const name of pair) {
