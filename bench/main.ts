@@ -8,6 +8,7 @@ import { burstRows } from './rows/burst.ts'
 import { dockerRows } from './rows/docker.ts'
 import { editRows } from './rows/edits.ts'
 import { importRows } from './rows/imports.ts'
+import { calmRows } from './rows/calm.ts'
 import { latencyRows } from './rows/latency.ts'
 import { orgRows } from './rows/orgs.ts'
 import { restartRows } from './rows/restart.ts'
@@ -21,7 +22,17 @@ async function measure(options: Options): Promise<void> {
   const figures: Figure[] = []
   // What one family finds is kept when another fails: an operator that cannot do a row still has the others.
   const failures: string[] = []
-  for (const rows of [burstRows, editRows, latencyRows, restartRows, sizeRows, orgRows, importRows, dockerRows])
+  for (const rows of [
+    burstRows,
+    editRows,
+    latencyRows,
+    restartRows,
+    sizeRows,
+    calmRows,
+    orgRows,
+    importRows,
+    dockerRows,
+  ])
     try {
       figures.push(...(await rows(bench)))
     } catch (error) {

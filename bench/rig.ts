@@ -95,6 +95,7 @@ export class Rig {
   readonly #plane: ControlPlane
   readonly #postgres: Postgres
   readonly #operatorConfig: string
+  #touches = 0
 
   private constructor(bench: Bench, plane: ControlPlane, postgres: Postgres, parts: [Api, string, string]) {
     this.#bench = bench
@@ -153,6 +154,12 @@ export class Rig {
   /** The objects that are made before the clock starts. */
   async warmUp(backend: BackendName): Promise<void> {
     await loop(warm, 32, (i) => this.api.create(manifest(`warm-${i}`, backend)))
+  }
+
+  /** Changes the Runtime that everything here uses, in something that concerns nobody. */
+  async touchRuntime(): Promise<void> {
+    const path = `/apis/${group}/${version}/runtimes/bench`
+    await this.api.send('PATCH', path, { spec: { maxUnavailable: 1 + (this.#touches++ % 2) } })
   }
 
   async requests(): Promise<Requests> {

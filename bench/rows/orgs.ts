@@ -1,4 +1,4 @@
-/** Row 14: from the files of a template to its nodes, in this process and on one core, beside the YAML parser alone. */
+/** Row 15: from the files of a template to its nodes, in this process and on one core, beside the YAML parser alone. */
 import { parseAllDocuments } from 'yaml'
 import { renderOrg } from '../../src/orgs/tree.ts'
 import { figure, type Figure } from '../figure.ts'
@@ -10,7 +10,7 @@ const rounds = 9
 
 // oxlint-disable-next-line require-await -- a family of rows like the others
 export async function orgRows(bench: Bench): Promise<Figure[]> {
-  if (!bench.options.rows.has(14)) return []
+  if (!bench.options.rows.has(15)) return []
   return [...rowsOf(bench, devTeamOrg(), 150), ...rowsOf(bench, wideOrg(2000), 2000)]
 }
 
@@ -25,9 +25,9 @@ function rowsOf(bench: Bench, files: Files, most: number): Figure[] {
   const values = spread(pairs.map(({ value }) => value))
   const bound = spread(pairs.map((pair) => pair.bound)).median
   const what = `a template of ${nodes} nodes in ${yaml.length} files`
-  bench.report(`row 14: ${what}`)
+  bench.report(`row 15: ${what}`)
   const row = (measure: string, value: number, note: string, more: Partial<Parameters<typeof figure>[0]> = {}) =>
-    figure({ row: 14, measure, value, unit: 'ms', bound, goal: { of: 'value', most }, note, ...more })
+    figure({ row: 15, measure, value, unit: 'ms', bound, goal: { of: 'value', most }, note, ...more })
   return [
     row(`${what}, the first time`, first, 'cold code'),
     row(`${what}, again`, values.median, `median of ${rounds}; bound: the YAML parser alone`, { spread: values }),

@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { apiVersion } from './meta.ts'
-import { orgImportType, unsupportedFields as unsupportedOfImport, type OrgImport } from './org-import.ts'
 import { pluginInstallType, unsupportedFields as unsupportedOfPlugin } from './plugin-install.ts'
-import { runtimeType, unsupportedFields as unsupportedOfRuntime } from './runtime.ts'
 import { unsupportedFields, workspaceType } from './workspace.ts'
 
 const metadata = {
@@ -15,10 +13,6 @@ const metadata = {
 }
 const raw = (kind: string, spec: unknown) => ({ apiVersion, kind, metadata, spec, status: { observedGeneration: -1 } })
 const workspace = (spec: object) => workspaceType.parse(raw('Workspace', spec)).spec
-const runtime = (spec: object) => runtimeType.parse(raw('Runtime', { image: 'a', ...spec })).spec
-const orgImport = (spec: object): OrgImport['spec'] =>
-  orgImportType.parse(raw('OrgImport', { source: { inline: { name: 'Acme' } }, ...spec })).spec
-
 describe('parse', () => {
   test('keeps identity and status, fills in defaults, drops what it does not know', () => {
     const parsed = workspaceType.parse(raw('Workspace', { displayName: 'Ada', surprise: true }))
@@ -73,33 +67,6 @@ describe('fields that nobody acts on yet are named', () => {
     [{ channels: [{ name: 'a', type: 'slack' }], memories: [{ content: 'a' }] }, []],
   ])('Workspace %j', (spec, names) => {
     expect(unsupportedFields(workspace(spec))).toEqual(names)
-  })
-
-  test.each([
-    [{}, []],
-    [{ source: { configMapRef: { name: 'a' } }, env: { from: [{ secretRef: { name: 's' } }] }, exclude: ['A'] }, []],
-    [{ source: { git: { url: 'https://a/b' } } }, ['spec.source.git']],
-    [{ source: { sourceRef: { kind: 'GitRepository', name: 'a' } } }, ['spec.source.sourceRef']],
-    [{ existing: 'Adopt', update: 'CreateOnly' }, ['spec.existing: Adopt', 'spec.update: CreateOnly']],
-    [{ prune: 'Delete', approval: 'Manual' }, ['spec.prune: Delete', 'spec.approval: Manual']],
-    [{ maxDeletes: 0, rollout: {}, dryRun: true }, ['spec.maxDeletes', 'spec.rollout', 'spec.dryRun: true']],
-    [
-      { renames: { a: 'b' }, secretsFrom: [{ node: '*', secretRef: { name: 's' } }] },
-      ['spec.secretsFrom', 'spec.renames'],
-    ],
-  ])('OrgImport %j', (spec, names) => {
-    expect(unsupportedOfImport(orgImport(spec))).toEqual(names)
-  })
-
-  test('Runtime', () => {
-    expect(unsupportedOfRuntime(runtime({ digest: `sha256:${'a'.repeat(64)}`, models: [{ id: 'x' }] }))).toEqual([])
-    const asked = { platform: 'linux/amd64', template: { ref: 'a' }, rollout: 'OnRestart', maxUnavailable: 1 }
-    expect(unsupportedOfRuntime(runtime(asked))).toEqual([
-      'spec.platform',
-      'spec.template',
-      'spec.rollout: OnRestart',
-      'spec.maxUnavailable',
-    ])
   })
 
   test('PluginInstall: all that it says', () => {

@@ -113,6 +113,7 @@ export type WorkspaceReason =
   | 'ImageStale'
   | 'ImageUnknown'
   | 'ImageUnavailable'
+  | 'ImageUnauthorized'
   | 'WaitsForIdle'
   | 'WaitsForRestart'
   | 'WaitsForCanaries'

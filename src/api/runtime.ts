@@ -62,12 +62,9 @@ const runtimeSpec = f.ruled(
           'How many of its workspaces may be down at once while a new image, secret or setting reaches them. Absent: a quarter, at least one.',
       })
       .exactOptional(),
-    soak: f
-      .duration()
-      .default('5m')
-      .meta({
-        description: 'How long every canary workspace must be well on a new image before production ones follow.',
-      }),
+    soak: f.duration().default('5m').meta({
+      description: 'How long every canary workspace must be well on a new image before production ones follow.',
+    }),
     suspend: f.suspend,
     deletionPolicy: f.deletionPolicy(
       'A Runtime owns nothing outside the cluster: workspaces that run keep running under either value.',
@@ -103,11 +100,6 @@ const runtimeStatus = z.object({
 export type RuntimeSpec = f.Frozen<z.output<typeof runtimeSpec>>
 export type RuntimeStatus = f.Frozen<z.output<typeof runtimeStatus>>
 export type Runtime = KubeObject<RuntimeSpec, RuntimeStatus>
-
-const unsupported: readonly f.Unsupported<RuntimeSpec>[] = []
-
-/** Fields this spec asks for that no controller acts on yet. */
-export const unsupportedFields = (spec: RuntimeSpec): string[] => f.askedFor(unsupported, spec)
 
 export const runtimeKind: KindDefinition = {
   kind: 'Runtime',
@@ -145,7 +137,7 @@ export const runtimeKind: KindDefinition = {
     },
     ...whyColumns,
   ],
-  unsupported,
+  unsupported: [],
 }
 
 export const runtimeType = resourceType<RuntimeSpec, RuntimeStatus>(runtimeKind)

@@ -204,15 +204,24 @@ const image = z.object({
 
 const lastFailure = z.object({
   reason: f.bounded(128).meta({ description: 'Why, as one CamelCase word.' }),
-  exitCode: z.int().meta({ description: 'Exit code of the instance, where it ended.' }).exactOptional(),
+  exitCode: z
+    .int()
+    .min(-1)
+    .max(2 ** 31 - 1)
+    .meta({ description: 'Exit code of the instance, where it ended.' })
+    .exactOptional(),
   at: f.time('When.'),
   logTail: f.bounded(8192).meta({ description: 'The last lines it wrote, secrets taken out.' }).exactOptional(),
 })
 
 const limits = z.object({
   memory: f.bounded(32).meta({ description: 'Memory: 2Gi.' }),
-  cpus: z.number().meta({ description: 'CPUs.' }),
-  pids: z.int().meta({ description: 'Processes and threads.' }),
+  cpus: z.number().min(0).max(4096).meta({ description: 'CPUs.' }),
+  pids: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .meta({ description: 'Processes and threads.' }),
 })
 
 const template = z.object({

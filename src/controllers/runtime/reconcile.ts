@@ -1,6 +1,6 @@
 /** The way of one Runtime. It owns nothing outside the cluster: it resolves, counts, and outlives its users. */
 import type { RuntimeCondition, RuntimeReason } from '../../api/reasons.ts'
-import { unsupportedFields, type Runtime, type RuntimeStatus } from '../../api/runtime.ts'
+import type { Runtime, RuntimeStatus } from '../../api/runtime.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
 
@@ -56,7 +56,6 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
   const summary = spec.suspend
     ? 'Suspended: spec.suspend is true'
     : `Resolved to ${digest === undefined ? spec.image : digest.slice(0, 19)}; used by ${users}${stale}`
-  const fields = unsupportedFields(spec)
   const conditions: Draft[] = [
     spec.suspend
       ? { type: 'Ready', status: 'Unknown', reason: 'Suspended', message: summary }
@@ -74,13 +73,6 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
     },
   ]
   if (users > 0) conditions.push(imageCondition(usage))
-  if (fields.length > 0)
-    conditions.push({
-      type: 'Unsupported',
-      status: 'True',
-      reason: 'NotActedOnYet',
-      message: `not acted on yet, the rest works: ${fields.join(', ')}`,
-    })
   return {
     status: {
       ...(digest !== undefined && { resolvedDigest: digest }),
