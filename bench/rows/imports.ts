@@ -11,14 +11,14 @@ import { synced } from '../watcher.ts'
 
 const path = `/apis/${apiVersion}/namespaces/${namespace}/orgimports`
 
-/** A root and everybody below it, ten to a lead. No files: a ConfigMap is not what is measured. */
-function template(size: number, firstTier = 2): object {
+/** A root, whose name no other may have, and everybody below it, ten to a lead. No files: a ConfigMap is not what is measured. */
+function template(root: string, size: number, firstTier = 2): object {
   const node = (i: number) => ({ name: `Agent ${i}`, external: true, tier: i === 1 ? firstTier : 2 })
   const leads = Array.from({ length: Math.ceil((size - 1) / 11) }, (_, i) => ({
     ...node(1 + i * 11),
     children: Array.from({ length: Math.min(10, size - 2 - i * 11) }, (_member, j) => node(2 + i * 11 + j)),
   }))
-  return { inline: { name: 'Bench', workspaces: [{ name: 'Root', external: true, tier: 2, children: leads }] } }
+  return { inline: { name: 'Bench', workspaces: [{ name: root, external: true, tier: 2, children: leads }] } }
 }
 
 const create = (api: Api, name: string, size: number): Promise<string> =>
@@ -26,7 +26,7 @@ const create = (api: Api, name: string, size: number): Promise<string> =>
     apiVersion,
     kind: 'OrgImport',
     metadata: { name, namespace },
-    spec: { source: template(size) },
+    spec: { source: template(name, size) },
   })
 
 interface Org {
@@ -104,7 +104,7 @@ async function counted(bench: Bench): Promise<Figure[]> {
   await sleep(5000)
   const statements = (await rig.statements()) - before
   const again = await passed(rig, { metadata: { annotations: { 'molecule.dev/reconcile-requested-at': 'again' } } })
-  const edit = await passed(rig, { spec: { source: template(n, 3) } })
+  const edit = await passed(rig, { spec: { source: template('bench', n, 3) } })
   return [
     figure({
       row: 8,
