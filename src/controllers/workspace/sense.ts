@@ -1,7 +1,7 @@
 /** What a pass knows: the look at the instance, read in the light of the row, and what may be done about it now. */
 import { keyOf } from '../../api/meta.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import type { Backend, Observation } from '../../backends/backend.ts'
+import { adoptedHash, type Backend, type Observation } from '../../backends/backend.ts'
 import { milliseconds, parseDuration, seconds, type Duration } from '../../duration.ts'
 import { Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
@@ -45,7 +45,10 @@ export class Senses {
     const backend = this.#with.backend(row.backend)
     const seen = await backend.observe(instance.ref, ctx.signal)
     const named = workspace.spec.adopt?.containerID ?? (intent.claim === 'create' ? undefined : row.instanceId)
-    if (named === undefined || seen.state !== 'absent' || row.launchedHash !== undefined) return { row, seen }
+    // Taken over, and the row does not know it: a crash came between the two.
+    const half = 'specHash' in seen && seen.specHash === adoptedHash
+    if (named === undefined || row.launchedHash !== undefined || !(half || seen.state === 'absent'))
+      return { row, seen }
     try {
       ctx.fence.check()
       const adopted = await backend.adopt(instance.ref, named, ctx.signal)
