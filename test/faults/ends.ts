@@ -26,9 +26,10 @@ export function unremoved({ rows, workspaces }: Seen): string | undefined {
 
 /**
  * The end of an act in words that two runs have in common: no ids, times, ports or messages. A row must name the very
- * instance that runs.
+ * instance that runs. Rows that were removed before the act are no part of it.
  */
-export function endState(seen: Seen, names: readonly string[]): Record<string, string> {
+export function endState(seen: Seen, names: readonly string[], before: Seen): Record<string, string> {
+  const over = new Set(before.rows.filter(({ status }) => status === 'removed').map(({ id }) => id))
   const state: Record<string, string> = {}
   for (const item of seen.workspaces.filter((one) => names.includes(nameOf(one)))) {
     const { generation, finalizers, uid } = item.metadata
@@ -40,7 +41,7 @@ export function endState(seen: Seen, names: readonly string[]): Record<string, s
     const row = seen.rows.find(({ id }) => id === uid)
     state[`generation of ${nameOf(item)}`] = Number(row?.observed_generation) === generation ? 'recorded' : 'another'
   }
-  for (const row of seen.rows.filter(({ name }) => names.includes(name)))
+  for (const row of seen.rows.filter(({ id, name }) => names.includes(name) && !over.has(id)))
     state[`row ${row.name}`] = [
       row.status,
       row.parent ? 'child' : 'root',

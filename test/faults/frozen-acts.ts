@@ -48,7 +48,7 @@ export async function freeze(stage: Stage, { fault, point, act }: Freeze): Promi
     await until(() => first.frozen(), { what: 'the leader to reach the place', within: 20_000 })
     const frozenAt = performance.now()
     const { seen, at } = await world.rest((now) => missing(now, before), limits)
-    const state = JSON.stringify(endState(seen, names))
+    const state = JSON.stringify(endState(seen, names, before))
     if ((await epochOf(world)) <= epoch) throw new Error('nobody else has led')
     const thawedAt = new Date()
     first.send('SIGCONT')
@@ -56,7 +56,7 @@ export async function freeze(stage: Stage, { fault, point, act }: Freeze): Promi
     const { effects } = await requestsOf(plane.auditLog, token, thawedAt)
     if (effects.length > 0) throw new Error(`the thawed one wrote: ${effects.join(', ')}`)
     const { seen: after } = await world.rest((now) => missing(now, before), limits)
-    if (JSON.stringify(endState(after, names)) !== state) throw new Error('the end changed after the thaw')
+    if (JSON.stringify(endState(after, names, before)) !== state) throw new Error('the end changed after the thaw')
     const undisturbed = { replace: 1, pause: 0, hibernate: 0, cascade: 0 }[act as 'replace' | 'pause']
     return judged({
       ...line,

@@ -98,7 +98,7 @@ export async function undisturbed(world: World, wanted: ReadonlySet<ActName> = n
     if (settings !== undefined) operator = await followed(world, operator, settings)
     const scene = await open(world, name)
     const { seen } = await world.rest((now) => missing(now, scene.before), limits)
-    courses[name] = { state: endState(seen, names), creates: scene.created() }
+    courses[name] = { state: endState(seen, names, scene.before), creates: scene.created() }
     await clean?.(world, scene.before)
     if (settings !== undefined) operator = await followed(world, operator, {})
   }
@@ -134,7 +134,10 @@ export async function killAt(world: World, kill: Kill, expected: Undisturbed): P
     const atDeath = await world.look()
     const next = await begin(world, settings)
     const { seen, at } = await world.rest((now) => missing(now, scene.before), limits)
-    const faults = [...differences(endState(seen, names), wanted.state), ...strangers(atDeath, scene.before, seen, act)]
+    const faults = [
+      ...differences(endState(seen, names, scene.before), wanted.state),
+      ...strangers(atDeath, scene.before, seen, act),
+    ]
     const counted = scene.created()
     await clean?.(world, scene.before)
     await leave(world, next)

@@ -89,7 +89,7 @@ test('incident-48, incident-35: an external agent keeps its token through a rest
   await scene.looked('guest')
   await settles('guest', 'Ready', 'True Settled')
   expect(await scene.beat(uid, token)).toBe(200)
-  expect(await row(uid)).toMatchObject({ status: 'online', restarts: 0 })
+  expect(await row(uid)).toMatchObject({ status: 'online', restarts: 0, launched_at: null })
 })
 
 test('incident-50: no runtime gets the model of another', async () => {
