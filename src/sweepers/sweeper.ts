@@ -1,6 +1,6 @@
 /** The loop that every sweeper is. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Duration } from '../duration.ts'
+import { seconds, type Duration } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
 import type { Logger } from '../telemetry/log.ts'
 
@@ -17,9 +17,11 @@ export interface SweeperOptions {
   readonly log: Logger
   /** One round. Rounds never overlap, and one that throws is only one that did nothing. */
   readonly sweep: (signal: AbortSignal) => Promise<void>
-  /** Before the first round, and whenever one failed. */
+  /** Before the first round, which comes some seconds after the start, and whenever one failed. */
   readonly begin?: () => void
 }
+
+const longestStart = seconds(10)
 
 /** A database that is away is expected to come back: said once when it goes and once when it is there again. */
 export function createSweeper({ name, every, log, sweep, begin = () => {} }: SweeperOptions): Sweeper {
@@ -43,10 +45,12 @@ export function createSweeper({ name, every, log, sweep, begin = () => {} }: Swe
     leaderOnly: true,
     async start(signal) {
       begin()
-      while (!signal.aborted) {
-        await attempt(signal)
+      // Whoever has just begun to lead has more urgent things to do.
+      for (let pause = Math.min(every, longestStart); ; pause = every) {
         // Half to one and a half of the period, so that replicas and restarts do not fall into step.
-        await sleep(every * (0.5 + Math.random()), undefined, { signal, ref: false }).catch(() => undefined)
+        await sleep(pause * (0.5 + Math.random()), undefined, { signal, ref: false }).catch(() => undefined)
+        if (signal.aborted) return
+        await attempt(signal)
       }
     },
   }

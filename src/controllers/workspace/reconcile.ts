@@ -61,8 +61,10 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
 
     await ctx.claim() // 1
     failpoint('claimed')
-    // Somebody waits for an edit; what is new comes with company, and one statement for many of them is worth a moment.
-    const edited = workspace.status?.workspaceID !== undefined
+    // Somebody waits for an edit; what is new or was only looked at again comes with company, and one statement for many
+    // of them is worth a moment.
+    const { status } = workspace
+    const edited = status?.workspaceID !== undefined && status.observedGeneration !== workspace.metadata.generation
     const recorded = await rows.record(desired.intent, ctx.fence, edited) // 2
     failpoint('recorded')
     if (recorded.kind !== 'recorded') return unrecorded(workspace, desired, recorded)

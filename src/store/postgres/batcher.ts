@@ -46,10 +46,10 @@ interface Entry<Item, Result> {
   readonly waiters: Waiter<Result>[]
 }
 
-/** Milliseconds between two flushes while more keeps coming: in a burst of 1,000 a second that makes some 40 rows each. */
-const longestPause = 40
+/** Milliseconds between two flushes while more keeps coming: in a burst of 500 a second that makes some 50 rows each. */
+const longestPause = 100
 /** Milliseconds without a newcomer after which nobody is waited for any longer. */
-const quiet = 5
+const quiet = 25
 /** Waits before the second, third … try of a statement that met a fault. */
 const retryWaits = [50, 150, 400, 700, 700]
 /** No try begins later than this after the first: the caller has a queue of its own to wait in. */

@@ -1,6 +1,6 @@
 /** The schema, brought to where it is wanted. Knex is loaded only when there is something to do: it costs memory. */
 import type { Knex } from 'knex'
-import { Client } from 'pg'
+import { Client, DatabaseError } from 'pg'
 
 interface Migration {
   up(knex: Knex): Promise<void>
@@ -20,6 +20,9 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
 /** `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. */
 export type Goal = 'latest' | 'next' | 'previous' | 'nothing'
 
+/** The code of PostgreSQL for a table that is not there: nothing was ever migrated. */
+const undefinedTable = '42P01'
+
 /** Any number the operator's processes agree on; PostgreSQL locks it for whoever migrates. */
 const migrating = 7_263_104_552
 
@@ -38,6 +41,8 @@ export async function migrate(databaseUrl: string, goal: Goal = 'latest'): Promi
   client.on('error', () => {})
   await client.connect()
   try {
+    // Almost every start finds nothing to do, and needs no lock to see that.
+    if (goal === 'latest' && (await isLatest(client))) return []
     await client.query('SELECT pg_advisory_lock($1)', [migrating])
     if (goal === 'latest' && (await isLatest(client))) return []
     return await run(databaseUrl, goal)
@@ -47,11 +52,14 @@ export async function migrate(databaseUrl: string, goal: Goal = 'latest'): Promi
 }
 
 async function isLatest(client: Client): Promise<boolean> {
-  const known = await client.query<{ known: boolean }>("SELECT to_regclass('knex_migrations') IS NOT NULL AS known")
-  if (known.rows[0]?.known !== true) return false
-  const applied = await client.query<{ name: string }>('SELECT name FROM knex_migrations')
-  const names = new Set(applied.rows.map((row) => row.name))
-  return Object.keys(migrations).every((name) => names.has(name))
+  try {
+    const applied = await client.query<{ name: string }>('SELECT name FROM knex_migrations')
+    const names = new Set(applied.rows.map((row) => row.name))
+    return Object.keys(migrations).every((name) => names.has(name))
+  } catch (error) {
+    if (error instanceof DatabaseError && error.code === undefinedTable) return false
+    throw error
+  }
 }
 
 async function run(databaseUrl: string, goal: Goal): Promise<readonly string[]> {
