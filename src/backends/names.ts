@@ -15,7 +15,13 @@ export function checkedFiles(files: readonly InstanceFile[]): readonly InstanceF
   for (const { path } of files) {
     const parts = path.split('/')
     const strays = parts.some((part) => part === '' || part === '.' || part === '..')
-    if (strays || path.includes('\\') || path.includes('\0') || Buffer.byteLength(path) > longestFilePath || parts[0] === tokenFile)
+    if (
+      strays ||
+      path.includes('\\') ||
+      path.includes('\0') ||
+      Buffer.byteLength(path) > longestFilePath ||
+      parts[0] === tokenFile
+    )
       throw new Terminal('InvalidFile', `file "${path}" is not a relative path inside the configuration folder`)
   }
   return files

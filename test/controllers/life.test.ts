@@ -125,7 +125,7 @@ describe('pause of an ancestor', () => {
     const started: number[] = []
     for (const name of ['boss', 'lead', 'lead-a', 'lead-a-1']) {
       const uid = await ready(name)
-      started.push(((await rowOf(uid))?.['launched_at'] as Date).getTime())
+      started.push(Number((await rowOf(uid))?.['launched_at']))
     }
     expect([...started].sort((a, b) => a - b)).toEqual(started)
     const own = await settles('own-pause', 'Ready', 'True Paused')

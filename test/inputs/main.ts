@@ -91,7 +91,7 @@ async function main(): Promise<boolean> {
       (await db.query(`SELECT FROM workspaces WHERE id = $1 AND status <> 'removed'`, [id])).rows.length > 0
     const api = await requests(namespace, plane.kubeconfig)
     const results = await all({ api, backends, hasRow })
-    api.close()
+    await api.close()
     stop.abort()
     await running
     await db.end()

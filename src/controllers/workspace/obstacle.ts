@@ -8,4 +8,4 @@ export interface Obstacle {
   readonly waits: boolean
 }
 
-export const isObstacle = <Result extends object>(result: Result | Obstacle): result is Obstacle => 'waits' in result
+export const isObstacle = (result: object): result is Obstacle => 'waits' in result

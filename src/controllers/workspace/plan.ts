@@ -146,7 +146,7 @@ export function holdOf(memory: Memory, hash: string, now: Date): Duration {
 /** A moment that is still to come says that a clock was set since: waiting for it could take an hour, so nothing is left. */
 function remaining(since: Date, span: Duration, now: Date): Duration {
   const passed = now.getTime() - since.getTime()
-  return milliseconds(passed < -seconds(1) ? 0 : Math.max(0, span - Math.max(0, passed)))
+  return milliseconds(passed + seconds(1) < 0 ? 0 : Math.max(0, span - Math.max(0, passed)))
 }
 
 /** How long until a look at a silent agent may call it mute. */
