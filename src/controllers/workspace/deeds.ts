@@ -68,6 +68,9 @@ export class Deeds {
   async #launch(facts: Facts, ctx: Context): Promise<Facts> {
     const { desired, row } = facts
     const { id, specHash } = desired.intent
+    // To wait for an image is no failure, and must not be counted and backed off as one. The first launch tries at once.
+    const delay = row.launchAttempts > 0 ? await this.#pull(facts, ctx) : undefined
+    if (delay !== undefined) return { ...facts, delay }
     const token = mintToken()
     const launched = await this.#with.rows.launch(
       {
@@ -100,6 +103,18 @@ export class Deeds {
         ctx,
       )
       return { ...this.#with.read({ ...facts, row: failed }, ctx), refusal: { reason, message } }
+    }
+  }
+
+  /** What an image that is on its way is waited for; one that cannot be had at all is told of by the launch. */
+  async #pull({ desired, row }: Facts, ctx: Context): Promise<Facts['delay']> {
+    try {
+      await this.#with.backend(row.backend).prepare(desired.instance, ctx.signal)
+      return undefined
+    } catch (error) {
+      if (error instanceof RetryAfter) return { after: error.after, why: error.message }
+      if (error instanceof Terminal) return undefined
+      throw error
     }
   }
 
