@@ -13,8 +13,8 @@ export interface Kill {
   readonly point: Failpoint
   readonly act: ActName
   readonly nth?: number
-  /** Only this backend has the place. */
-  readonly only?: 'docker'
+  /** Only this backend has the place, or it has nothing to do with backends. */
+  readonly only?: 'docker' | 'process'
 }
 
 /** Every failpoint, in each act whose course it can change. */
@@ -22,7 +22,7 @@ export const kills: readonly Kill[] = [
   { point: 'claimed', act: 'create' },
   { point: 'recorded', act: 'create' },
   { point: 'recorded', act: 'create', nth: 3 },
-  { point: 'parted', act: 'create' },
+  { point: 'parted', act: 'create', only: 'process' },
   { point: 'launching', act: 'create' },
   { point: 'launching', act: 'replace' },
   { point: 'created', act: 'create', only: 'docker' },
@@ -43,7 +43,7 @@ export const kills: readonly Kill[] = [
   { point: 'prepared', act: 'switch', only: 'docker' },
   { point: 'removed', act: 'pause' },
   { point: 'rested', act: 'pause' },
-  { point: 'rested', act: 'pause', nth: 2 },
+  { point: 'rested', act: 'pause', nth: 2, only: 'process' },
   { point: 'launching', act: 'resume' },
   { point: 'ensured', act: 'resume', nth: 2 },
   { point: 'hibernating', act: 'hibernate' },
@@ -53,22 +53,22 @@ export const kills: readonly Kill[] = [
   { point: 'ensured', act: 'wake' },
   { point: 'tombstoned', act: 'remove' },
   { point: 'erased', act: 'remove' },
-  { point: 'cascaded', act: 'cascade' },
+  { point: 'cascaded', act: 'cascade', only: 'process' },
   { point: 'tombstoned', act: 'cascade', nth: 2 },
   { point: 'erased', act: 'cascade' },
-  { point: 'leaked', act: 'give up' },
+  { point: 'leaked', act: 'give up', only: 'process' },
   { point: 'adopted', act: 'adopt', only: 'docker' },
   { point: 'claimed', act: 'import' },
-  { point: 'filed', act: 'import' },
+  { point: 'filed', act: 'import', only: 'process' },
   { point: 'applied', act: 'import' },
-  { point: 'equipped', act: 'import' },
-  { point: 'filed', act: 'reimport' },
-  { point: 'applied', act: 'reimport' },
-  { point: 'applied', act: 'reimport', nth: 2 },
-  { point: 'equipped', act: 'reimport' },
-  { point: 'pruned', act: 'reimport' },
-  { point: 'released', act: 'release' },
-  { point: 'released', act: 'release', nth: 2 },
+  { point: 'equipped', act: 'import', only: 'process' },
+  { point: 'filed', act: 'reimport', only: 'process' },
+  { point: 'applied', act: 'reimport', only: 'process' },
+  { point: 'applied', act: 'reimport', nth: 2, only: 'process' },
+  { point: 'equipped', act: 'reimport', only: 'process' },
+  { point: 'pruned', act: 'reimport', only: 'process' },
+  { point: 'released', act: 'release', only: 'process' },
+  { point: 'released', act: 'release', nth: 2, only: 'process' },
 ]
 
 export const labelOf = ({ point, act, nth = 1 }: Kill): string =>
