@@ -120,6 +120,7 @@ test('incident-25: a token that never reached its instance locks nobody out', as
 test('incident-26: the first word of an instance is believed: its token was known before it started', async () => {
   await make('hasty')
   await settles('hasty', 'Ready', 'True Settled')
+  await until(() => firstAnswers.length > 0, { what: 'the answer to its first word' })
   expect(firstAnswers).toEqual([200])
 })
 
