@@ -98,7 +98,14 @@ export const dataKey = () => matching('^[-._a-zA-Z0-9]+$', 253, 1)
 export const envName = () => matching('^[A-Za-z_][A-Za-z0-9_]*$', 253, 1)
 export const sha256 = (prefix: '' | 'sha256:') => matching(`^${prefix}[0-9a-f]{64}$`, 71, 64)
 
-/** When, as RFC 3339. */
+/** A moment that a person writes, as RFC 3339. The pattern is all that either check knows of a calendar. */
+export const instant = () =>
+  matching(
+    '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$',
+    64,
+  )
+
+/** When something happened, as RFC 3339: of a status. */
 export const time = (description: string) => z.string().meta({ format: 'date-time', maxLength: 64, description })
 export const count = (description: string) => z.int().min(0).max(2_147_483_647).meta({ description, format: 'int32' })
 

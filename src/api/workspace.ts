@@ -31,7 +31,7 @@ const hibernation = z.object({
 const lifetime = f.ruled(
   z.object({
     expiresAfter: f.duration().meta({ description: 'How long after its creation: 720h.' }).exactOptional(),
-    expiresAt: f.time('When it ends: 2027-01-31T18:00:00Z.').exactOptional(),
+    expiresAt: f.instant().meta({ description: 'When it ends: 2027-01-31T18:00:00Z.' }).exactOptional(),
     action: z.enum(['Pause', 'Delete']).default('Pause').meta({ description: 'What happens then.' }),
   }),
   f.exactlyOne('expiresAfter', 'expiresAt'),

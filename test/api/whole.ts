@@ -86,6 +86,7 @@ const git = (ref: Json) => ({
   path: 'orgs/acme',
   secretRef: { name: 'git' },
   interval: '5m',
+  verify: { secretRef: { name: 'signers' } },
 })
 
 const plugin: Json = {
@@ -140,11 +141,17 @@ export const whole: Readonly<Record<Kind, readonly Json[]>> = {
         dataPersistence: 'Auto',
       },
       env: [{ name: 'PLAIN', valueFrom: { configMapKeyRef: key } }],
+      channels: [
+        { name: 'news', type: 'slack', configFrom: [{ name: 'bot_token', valueFrom: { configMapKeyRef: key } }] },
+      ],
       envFrom: [{ configMapRef: { name: 'plain', optional: true } }],
       adopt: { instanceID: 'i-0123456789abcdef0' },
     },
     {
       env: [{ name: 'SECRET', valueFrom: { secretKeyRef: key } }],
+      channels: [
+        { name: 'news', type: 'slack', configFrom: [{ name: 'bot_token', valueFrom: { secretKeyRef: key } }] },
+      ],
       lifetime: { expiresAt: '2030-01-01T00:00:00Z' },
       adopt: { containerID: '0123456789ab' },
     },
