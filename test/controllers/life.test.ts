@@ -391,8 +391,16 @@ describe('adoption', () => {
   })
 
   test('a running container is taken over without a restart; one that is not there is refused', async () => {
-    const container = '0123456789ab'
-    await apply('lost', { backend: 'docker', adopt: { containerID: container } })
+    const container = engine.stranger('', 'fedcba987654')
+    await apply('heiress', { backend: 'docker', adopt: { containerID: container } })
+    // It has no token of ours: until it gets one it serves those who know its address, and is not connected.
+    const heiress = await settles('heiress', 'Connected', 'False AwaitingRegistration')
+    expect(conditionOf(heiress.status, 'Launched')).toBe('True Running')
+    expect(heiress.status?.instance?.id).toBe(container)
+    expect(await rowOf(heiress.metadata.uid)).toMatchObject({ instance_id: container, launch_attempts: 0 })
+    expect(engine.creates.get(heiress.metadata.uid)).toBeUndefined()
+
+    await apply('lost', { backend: 'docker', adopt: { containerID: '0123456789ab' } })
     const lost = await settles('lost', 'Ready', 'False AdoptionRefused')
     expect(engine.has(lost.metadata.uid)).toBe(false)
     expect(engine.creates.get(lost.metadata.uid)).toBeUndefined()

@@ -105,8 +105,7 @@ export class FakeBackend implements Backend {
   }
 
   /** Starts an instance that no operator made, as one of the system before; gives back its id. */
-  stranger(address = ''): string {
-    const id = `fake-${++this.#world.serial}`
+  stranger(address = '', id = `fake-${++this.#world.serial}`): string {
     this.#world.strangers.set(id, { startedAt: this.#now(), address })
     return id
   }
