@@ -222,11 +222,6 @@ export type OrgImportSpec = f.Frozen<z.output<typeof orgImportSpec>>
 export type OrgImportStatus = f.Frozen<z.output<typeof orgImportStatus>>
 export type OrgImport = KubeObject<OrgImportSpec, OrgImportStatus>
 
-const unsupported: readonly f.Unsupported<OrgImportSpec>[] = []
-
-/** Fields this spec asks for that no controller acts on yet. A source among them means that nothing can be done. */
-export const unsupportedFields = (spec: OrgImportSpec): string[] => f.askedFor(unsupported, spec)
-
 export const orgImportKind: KindDefinition = {
   kind: 'OrgImport',
   plural: 'orgimports',
@@ -247,7 +242,7 @@ export const orgImportKind: KindDefinition = {
     { name: 'Revision', type: 'string', jsonPath: '.status.source.revision', description: 'What was applied.' },
     ...whyColumns,
   ],
-  unsupported,
+  unsupported: [],
 }
 
 export const orgImportType = resourceType<OrgImportSpec, OrgImportStatus>(orgImportKind)

@@ -17,7 +17,7 @@ import { plannedStatus } from './plan-text.ts'
 import { standing, type Standing } from './standing.ts'
 import { digestOfSteps } from './steps.ts'
 import { backoff, type Tally } from './tally.ts'
-import { kept, steps, told, unsupported, type Draft, type Learned, type Oddity } from './told.ts'
+import { kept, steps, told, type Draft, type Learned, type Oddity } from './told.ts'
 import { condition, cut, line, listed, plural } from './words.ts'
 
 /** A pass that came to its end. */
@@ -49,7 +49,6 @@ export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking)
       condition('Ready', false, reason, message),
       ...steps(learned),
       condition(type, false, reason, message),
-      ...unsupported(learned.org),
     ],
     transition: { to: waits ? 'Waiting' : 'Blocked', reason, actor: 'user' },
   }
@@ -88,7 +87,6 @@ export function describePlanned(
       ...steps(learned),
       condition('Applied', false, reason[kind], message),
       ...(kind === 'deletes' ? [condition('PruneBlocked', true, 'TooManyDeletes', message)] : []),
-      ...unsupported(learned.org),
     ],
     transition: { to: 'Planned', reason: reason[kind], actor: 'user' },
   }
@@ -121,7 +119,7 @@ export function describeDeleting(org: OrgImport, waitingFor: string): Verdict<Or
 }
 
 export function describe(facts: Facts): Verdict<OrgImportStatus> {
-  const { org, done, plan, tally, live } = facts
+  const { done, plan, tally, live } = facts
   const stands = done.map(({ name }) => standing(live(name)))
   const count = (state: Standing['state']) => stands.filter((each) => each.state === state).length
   const unapplied = done.filter(({ deed }) => deed === 'Failed' || deed === 'Waiting')
@@ -145,7 +143,7 @@ export function describe(facts: Facts): Verdict<OrgImportStatus> {
     summary: line(
       ready ? history : `${counts.ready} of ${counts.desired} ready${failed > 0 ? `: ${judged.message}` : ''}`,
     ),
-    conditions: [judged, ...steps(facts), applied, provisioned, ...unsupported(org)],
+    conditions: [judged, ...steps(facts), applied, provisioned],
     transition: {
       to: ready ? 'Ready' : failed > 0 ? 'Degraded' : 'Provisioning',
       reason: judged.reason,

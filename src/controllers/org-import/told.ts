@@ -1,5 +1,5 @@
 /** The parts of a status that every end of a pass has in common. Pure. */
-import { unsupportedFields, type OrgImport, type OrgImportStatus } from '../../api/org-import.ts'
+import type { OrgImport, OrgImportStatus } from '../../api/org-import.ts'
 import type { ConditionDraft, StatusDraft } from '../../kube/reconciler.ts'
 import type { RenderedOrg } from '../../orgs/tree.ts'
 import type { Environment } from './environment.ts'
@@ -71,10 +71,4 @@ export function kept({ status }: OrgImport): Partial<Draft> {
     ...(source && { source }),
     ...(warnings && { warnings }),
   }
-}
-
-export function unsupported({ spec }: OrgImport): ConditionDraft[] {
-  const fields = unsupportedFields(spec)
-  if (fields.length === 0) return []
-  return [condition('Unsupported', true, 'NotActedOnYet', `no controller acts on this yet: ${fields.join(', ')}`)]
 }
