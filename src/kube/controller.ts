@@ -43,6 +43,9 @@ const patience = 3
 
 type Ending = 'settled' | 'again' | 'blocked' | 'error' | 'conflict' | 'skipped'
 
+/** More keys of one change than this come behind whatever else changed. */
+const many = 100
+
 /**
  * Runs a reconciler over the objects of one kind: keys in from watches, one pass a key at a time, the outcome back into
  * the queue. It decides nothing about the object itself.
@@ -78,7 +81,10 @@ export class Controller<T extends KubeObject> {
   /** Makes passes of changes elsewhere: `map` gives the keys that a change of another kind concerns. */
   watch<Other extends KubeObject>(source: Source<Other>, map: (change: Change<Other>) => Iterable<Key>): void {
     source.onChange((change) => {
-      for (const key of map(change)) this.enqueue(key)
+      const keys = [...map(change)]
+      // What concerns a great many at once is nobody's own edit: whoever waits for one is served before them.
+      const priority = keys.length > many ? 'resync' : 'change'
+      for (const key of keys) this.enqueue(key, priority)
     })
   }
 

@@ -134,6 +134,21 @@ describe('pause of an ancestor', () => {
   })
 })
 
+test('a pause stops what runs, also when nothing else of the spec can be followed', async () => {
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'fleeting', namespace: ns } }
+  await cluster.apply([{ ...secret, stringData: { KEY: 'v' } }])
+  const spec = { envFrom: [{ secretRef: { name: 'fleeting' } }] }
+  await apply('needy', spec)
+  const uid = await ready('needy')
+  await cluster.kubectl(['delete', 'secret', 'fleeting', '-n', ns])
+  await settles('needy', 'Ready', 'False SecretMissing')
+  expect(backend.has(uid)).toBe(true)
+  await apply('needy', { ...spec, power: 'Paused' })
+  const paused = await settles('needy', 'Ready', 'False SecretMissing')
+  expect(paused.status).toMatchObject({ phase: 'paused', effectivePower: { state: 'Paused', reason: 'AsAsked' } })
+  expect([backend.has(uid), await statusOf(uid)]).toEqual([false, 'paused'])
+})
+
 describe('sleep and wake', () => {
   test('an idle agent sleeps; Ready stays true, the spec is not touched, the volume is kept', async () => {
     await apply('dozer', { hibernation: { idleAfter: '1s' } })

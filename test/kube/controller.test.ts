@@ -241,3 +241,28 @@ test('stopped: the pass under way is waited for, and its signal is aborted', asy
   stop.abort()
   await until(() => ended)
 })
+
+test('what one change means for a great many comes behind whatever else changes', async (context) => {
+  const gate = Promise.withResolvers<void>()
+  let held = false
+  const { client, controller, passes, manifest, informer, key } = await run(context, async () => {
+    if (held) await gate.promise
+    return verdict(settled)
+  })
+  const names = Array.from({ length: 120 }, (_, n) => `g${n}`)
+  await Promise.all(names.map((name) => client.create(gears, manifest(name))))
+  await until(
+    () => [...informer.cache.values()].filter(({ status }) => status?.observedGeneration === 1).length === names.length,
+  )
+  let tell = () => {}
+  const source = { onChange: (listener: (change: never) => void) => void (tell = () => listener(undefined as never)) }
+  controller.watch(source, () => names.map(key))
+  const before = passes.length
+  held = true
+  tell()
+  await until(() => passes.length === before + 64, { what: 'every worker to be at work' })
+  controller.enqueue(key('g119'))
+  gate.resolve()
+  await until(() => passes.length === before + names.length)
+  expect(passes[before + 64]?.metadata.name).toBe('g119')
+})

@@ -1,7 +1,8 @@
 /** What a pass does: the one step, recorded as it happens. Each may be cut off anywhere; the next pass begins with a look. */
 import { keyOf } from '../../api/meta.ts'
+import type { Workspace } from '../../api/workspace.ts'
 import type { Backend, Observation } from '../../backends/backend.ts'
-import { minutes } from '../../duration.ts'
+import { milliseconds, minutes } from '../../duration.ts'
 import { RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context } from '../../kube/reconciler.ts'
@@ -17,6 +18,7 @@ import { provlog } from '../../telemetry/provlog.ts'
 import type { Facts } from './judge.ts'
 import { hashOf, type Step } from './plan.ts'
 import { lastWords, logTail } from './redact.ts'
+import { refOf, rowId } from './resolve.ts'
 import type { Rollout } from './rollout.ts'
 import { digestOf, type Look } from './sense.ts'
 import { changedParts } from './spec-hash.ts'
@@ -63,6 +65,20 @@ export class Deeds {
       case 'erase':
         throw new Error('erase is planned for a deletion alone')
     }
+  }
+
+  /**
+   * Stops what runs with nothing but the row to go by. Undefined where there never was one. Throws `RetryAfter` until it
+   * is proved gone.
+   */
+  async halt(workspace: Workspace, ctx: Context): Promise<WorkspaceRow | undefined> {
+    if (workspace.status?.workspaceID === undefined) return undefined
+    const change = { to: 'paused', event: 'WORKSPACE_PAUSED', reason: 'Paused' } as const
+    const row = await this.#with.rows.change({ id: rowId(workspace), from: live, ...change }, ctx.fence)
+    ctx.fence.check()
+    const done = await this.#with.backend(row.backend).remove(refOf(workspace), 'keep', ctx.signal)
+    if (done !== 'gone') throw new RetryAfter(milliseconds(500), 'the instance to be gone')
+    return row
   }
 
   async #launch(facts: Facts, ctx: Context): Promise<Facts> {

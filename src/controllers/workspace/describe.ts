@@ -11,7 +11,7 @@ import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/r
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
 import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } from './judge.ts'
 import { hashOf, type Sight } from './plan.ts'
-import { notice } from './power.ts'
+import { notice, type PowerVerdict } from './power.ts'
 import type { Obstacle } from './obstacle.ts'
 import { changedParts } from './spec-hash.ts'
 
@@ -66,19 +66,29 @@ export function describe(facts: Facts, outcome: Outcome, now: Date): Verdict<Wor
   return { status, outcome }
 }
 
-/** A pass that could not begin: nothing was made, and what exists stays as it was last seen. */
-export function describeObstacle(workspace: Workspace, obstacle: Obstacle, outcome: Outcome): Verdict<WorkspaceStatus> {
+/** A pass that could not begin: nothing was made, and what exists stays as it was last seen, unless it was halted. */
+export function describeObstacle(
+  workspace: Workspace,
+  obstacle: Obstacle,
+  outcome: Outcome,
+  halted?: { readonly row: WorkspaceRow; readonly power: PowerVerdict },
+): Verdict<WorkspaceStatus> {
   const { condition: type, reason, message } = obstacle
   const known = keptFrom(workspace)
   const status: Draft = {
     ...known,
+    ...(halted && {
+      phase: halted.row.status,
+      effectivePower: effectivePowerOf({ ...halted, wish: 'stopped' }),
+      instance: instanceOf(halted.row, { state: 'absent' }),
+    }),
     summary: outcome.kind === 'blocked' ? `Stalled: ${message}` : capitalise(message),
     conditions: [
       condition('Ready', false, reason, message),
       ...(type === 'Ready' ? [] : [condition(type, false, reason, message)]),
       ...unsupportedCondition(workspace),
     ],
-    transition: { to: known.phase ?? 'unrecorded', reason, actor: 'user' },
+    transition: { to: halted?.row.status ?? known.phase ?? 'unrecorded', reason, actor: 'user' },
   }
   return { status, outcome }
 }
@@ -201,7 +211,11 @@ function timelyConditions({ power, row, desired }: Facts, now: Date): ConditionD
 
 const hostAccessRefused = ({ hostAccess }: Limits) => hostAccesses.filter((access) => !hostAccess.includes(access))
 
-function effectivePowerOf({ power: { power }, row, wish }: Facts): NonNullable<WorkspaceStatus['effectivePower']> {
+function effectivePowerOf({
+  power: { power },
+  row,
+  wish,
+}: Pick<Facts, 'power' | 'row' | 'wish'>): NonNullable<WorkspaceStatus['effectivePower']> {
   if (wish === 'asleep') return { state: 'Hibernated', reason: 'Idle', since: rfc3339(row.statusSince) }
   if (power.state === 'Running') return { state: 'Running', reason: 'AsAsked' }
   return {

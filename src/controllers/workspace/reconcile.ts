@@ -57,7 +57,11 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const power = powerOf(workspace, around.sibling, ctx.now())
     if (power.end?.over === true && power.end.action === 'Delete') return await this.#expire(workspace, ctx)
     const desired = resolve(workspace, around, settings)
-    if (isObstacle(desired)) return describeObstacle(workspace, desired, outcomeOf(desired))
+    if (isObstacle(desired)) {
+      // A pause holds whatever else of the spec cannot be followed.
+      const halted = power.power.state === 'Paused' ? await this.#deeds.halt(workspace, ctx) : undefined
+      return describeObstacle(workspace, desired, outcomeOf(desired), halted && { row: halted, power })
+    }
 
     await ctx.claim() // 1
     failpoint('claimed')
