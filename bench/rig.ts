@@ -179,7 +179,7 @@ export class Rig {
   /** Every request but those for the API server's own sake (health, metrics, discovery), of whatever group. */
   async allRequests(): Promise<number> {
     const text = await this.api.send('GET', '/metrics')
-    return sumOf(text, 'apiserver_request_total', (labels) => !labels.includes('resource=""')) ?? 0
+    return sumOf(text, 'apiserver_request_total', (labels) => !/[{,]resource=""/.test(labels)) ?? 0
   }
 
   /** Statements that PostgreSQL has seen in this database, transaction control included. */
