@@ -22,7 +22,8 @@ export async function openRegistry(databaseUrl: string) {
   const lines: string[] = []
   // No redaction here, unlike the operator's own log: what reaches it is seen by the tests.
   const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) })
-  const store = openStore({ databaseUrl, lease: 'test', metrics, log })
+  const open = () => openStore({ databaseUrl, lease: 'test', metrics, log })
+  const store = open()
   const fence = { epoch: await store.leaders.begin('test', 'test'), check: () => {} }
   const client = new Client({ connectionString: databaseUrl })
   // A database that is broken on purpose takes this connection with it.
@@ -49,6 +50,8 @@ export async function openRegistry(databaseUrl: string) {
 
   return {
     store,
+    /** The same rows as another process sees them. */
+    another: open,
     fence,
     metrics,
     lines,
