@@ -64,6 +64,21 @@ describe('the keeper of sources', () => {
     expect(known).toEqual([undefined, 'r1', 'r1'])
   })
 
+  it('looks again when its timer says so, though the clock is behind it after a long turn', async () => {
+    let asked = 0
+    const { shown, wakes } = keeping(async () => fetched(`r${++asked}`))
+    shown('x')
+    await settle()
+    wakes()
+    const behind = vi.spyOn(performance, 'now').mockReturnValue(performance.now())
+    vi.advanceTimersByTime(minutes(11))
+    expect(wakes()).toEqual(['a'])
+    shown('x')
+    await settle()
+    expect(asked).toBe(2)
+    behind.mockRestore()
+  })
+
   it('keeps what it had while the source is away, says so, and asks later and later', async () => {
     let away = false
     let asked = 0

@@ -143,7 +143,12 @@ export class Keeper implements Sources {
     const wait = waitOf(entry)
     entry.dueAt = performance.now() + wait
     if (wait !== Infinity) {
-      const due = () => [...entry.followers].forEach(wake)
+      // A timer counts from the beginning of its turn of the event loop, so after a long turn it comes before the clock
+      // says so: it decides, or its one wake would be for nothing.
+      const due = () => {
+        entry.dueAt = 0
+        for (const each of [...entry.followers]) wake(each)
+      }
       entry.timer = setTimeout(due, Math.min(wait + 1, longestTimer)).unref()
     }
     if (entry.folder !== before || entry.error?.message !== earlier?.message)
