@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { renderOrg, type RenderOptions } from './tree.ts'
@@ -255,9 +255,11 @@ it('takes the example without a warning', () => {
   expect(warnings).toEqual([])
 })
 
-const samples = process.env['MOLECULE_SAMPLES'] ?? join(import.meta.dirname, '../../../shared/samples')
-it.skipIf(!existsSync(samples))('puts the nodes of a real template where they always were', () => {
-  const files = folder(join(samples, 'orgs/ux-ab-lab'))
+/** One above six, each with a canvas: what the real template has that these places were taken from. */
+it('puts the nodes of a tree where they always were', () => {
+  const child = (i: number) => `      - { name: Member ${i}, canvas: { x: ${100 + i * 160}, y: 200 } }`
+  const root = ['name: Lab', 'workspaces:', '  - name: Director', '    canvas: { x: 500, y: 40 }', '    children:']
+  const files = { 'org.yaml': [...root, ...[0, 1, 2, 3, 4, 5].map(child), ''].join('\n') }
   const places = (leaf?: { width: number; height: number }) =>
     render(files, leaf === undefined ? {} : { leaf }).nodes.map(({ spec: { canvas } }) => [canvas.x, canvas.y])
   expect(places()).toEqual([
