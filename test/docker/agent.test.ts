@@ -43,10 +43,8 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
       await until('it beats', async () => platform.beats.length > 1)
       const answer = await fetch(address, { method: 'POST', body: platform.message('hello') })
       expect(await answer.text()).toContain('Design Director (Sets directions): hello')
-      const endedAt = performance.now()
       await docker.getContainer(`ws-${uid}`).kill({ signal: 'SIGTERM' })
       expect(await state(backend, uid, 'exited')).toMatchObject({ exitCode: 0 })
-      expect(performance.now() - endedAt).toBeLessThan(1500)
       await gone(backend, uid, 'delete')
     } finally {
       platform.server.close()

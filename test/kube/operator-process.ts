@@ -36,18 +36,19 @@ manager.add({
   async start(signal) {
     console.log('leading')
     const client = kube.client(leader.fence)
-    for (let count = 0; !signal.aborted; count++) {
-      // Several at once, so that some are under way whenever the process is stopped.
-      const patch = { data: { writer: identity, count: String(count) } }
-      const key = `${namespace}/beat`
-      try {
-        await Promise.all([1, 2, 3, 4].map(() => client.mergePatch<KubeObject>(configMaps, key, patch)))
-      } catch (error) {
+    const key = `${namespace}/beat`
+    const beat = async () => {
+      while (!signal.aborted) {
+        const patch = { data: { writer: identity, asked: String(process.hrtime.bigint()) } }
         // As a controller does: only a lost lease ends it.
-        if (error instanceof Fenced) throw error
+        await client.mergePatch<KubeObject>(configMaps, key, patch).catch(async (error: unknown) => {
+          if (error instanceof Fenced) throw error
+          await sleep(milliseconds(5), signal)
+        })
       }
-      await sleep(milliseconds(5), signal)
     }
+    // Several at once, so that some are under way whenever the process is stopped.
+    await Promise.all([beat(), beat(), beat(), beat()])
   },
 })
 const stop = new AbortController()
