@@ -2,8 +2,16 @@
 
 const mostBytes = 100_000
 
-/** A name that means a secret, and what is assigned to it; well-known prefixes; anything long that looks random. */
-const assigned = /\b([A-Za-z0-9_]*(?:API_?KEY|TOKEN|SECRET|PASSWORD)[A-Za-z0-9_]*["']?\s*[=:]\s*["']?)[^\s"',;]+/gi
+/**
+ * What is assigned to a name that means a secret. Each search goes from one such word to the next and no further: a text
+ * full of them is read in one go, not once for each.
+ */
+const secretWord = 'API_?KEY|TOKEN|SECRET|PASSWORD'
+const assigned = new RegExp(
+  `((?:${secretWord})(?:(?!${secretWord})[A-Za-z0-9_])*["']?\\s*[=:]\\s*["']?)[^\\s"',;]+`,
+  'gi',
+)
+/** Well-known prefixes, and anything long that looks random. */
 const prefixed = /\bBearer\s+[A-Za-z0-9._~+/=-]{8,}|\b(?:sk-|ctx7_|ghp_|xox[abp]-)[A-Za-z0-9_-]{8,}/g
 const random =
   /(?<![A-Za-z0-9+/_-])(?=[A-Za-z+/_-]*[0-9])(?=[a-z0-9+/_-]*[A-Z])(?=[A-Z0-9+/_-]*[a-z])[A-Za-z0-9+/_-]{33,}={0,2}/g
