@@ -31,8 +31,11 @@ export interface OrgScene {
   readonly workspaces: (ns: string) => Promise<readonly Workspace[]>
 }
 
-/** At the top level of a test file. */
-export async function orgScene(backend: FakeBackend = fakeWithAgents()): Promise<OrgScene> {
+/** At the top level of a test file. `env`: more settings of the operator. */
+export async function orgScene(
+  backend: FakeBackend = fakeWithAgents(),
+  env: Readonly<Record<string, string>> = {},
+): Promise<OrgScene> {
   const cluster = controlPlane()
   const freshNamespace = namespaces(cluster)
   const databaseUrl = await database()
@@ -41,7 +44,7 @@ export async function orgScene(backend: FakeBackend = fakeWithAgents()): Promise
   beforeAll(async () => {
     await db.connect()
     await cluster.apply([runtime('org-agent', { default: true })])
-    operator = await startOperator({ databaseUrl, backends: [backend] })
+    operator = await startOperator({ databaseUrl, backends: [backend], env })
   })
   const made: string[] = []
   afterAll(async () => {
