@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { CronError, nextRun } from './cron.ts'
+import { CronError, faultOf, nextRun } from './cron.ts'
 
 /** The runs after a time, as UTC. */
 function runs(expression: string, timezone: string, after: string, count: number): string[] {
@@ -52,4 +52,13 @@ test.each([
 ])('%s in %s is refused', (expression, timezone, why) => {
   expect(() => nextRun(expression, timezone, new Date())).toThrow(CronError)
   expect(() => nextRun(expression, timezone, new Date())).toThrow(why)
+})
+
+test('what never runs is told apart from what does, each time it is asked', () => {
+  for (let twice = 0; twice < 2; twice++) {
+    expect(faultOf('0 0 30 2 *', 'UTC')).toBe('cron "0 0 30 2 *" never comes')
+    expect(faultOf('0 9 * * *', 'Mars/Olympus')).toMatch(/no IANA time zone/)
+    expect(faultOf('99 9 * * *', 'UTC')).toMatch(/minute: 99/)
+    expect(faultOf('0 0 29 2 *', 'UTC')).toBeUndefined()
+  }
 })

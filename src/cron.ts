@@ -16,6 +16,29 @@ export function nextRun(expression: string, timezone: string, after: Date): Date
   return read(expression, timezone).nextRun(after) ?? undefined
 }
 
+/** Why it never runs, in one line: it cannot be read, or no day is like that. Undefined when it does run. */
+export function faultOf(expression: string, timezone: string): string | undefined {
+  const key = `${timezone} ${expression}`
+  if (judged.has(key)) return judged.get(key)
+  if (judged.size >= mostKnown) judged.clear()
+  const fault = judge(expression, timezone)
+  judged.set(key, fault)
+  return fault
+}
+
+function judge(expression: string, timezone: string): string | undefined {
+  try {
+    // Whether it ever comes does not depend on when that is asked.
+    return nextRun(expression, timezone, new Date(0)) === undefined ? `cron "${expression}" never comes` : undefined
+  } catch (error) {
+    if (error instanceof CronError) return error.message
+    throw error
+  }
+}
+
+/** To look through all the years for a day costs milliseconds. */
+const judged = new Map<string, string | undefined>()
+
 /** Reading costs far more than asking, and the same few expressions are asked again and again. */
 const known = new Map<string, Cron>()
 const mostKnown = 1000

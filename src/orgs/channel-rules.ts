@@ -29,10 +29,7 @@ const rules: Readonly<Record<ChannelType, readonly Readonly<Record<string, Form>
   discord: [{ webhook_url: beginsWith('https://discord.com/api/webhooks/') }],
   lark: [
     {
-      webhook_url: beginsWith(
-        'https://open.feishu.cn/open-apis/bot/v2/hook/',
-        'https://open.larksuite.com/open-apis/bot/v2/hook/',
-      ),
+      webhook_url: beginsWith('https://open.feishu.cn/open-apis/bot/', 'https://open.larksuite.com/open-apis/bot/'),
     },
   ],
 }
@@ -58,6 +55,12 @@ function faultIn(forms: Readonly<Record<string, Form>>, settings: ReadonlyMap<st
   return undefined
 }
 
-/** Settings that let whoever knows them speak for somebody: they come from variables alone. */
-export const isCredential = (setting: string): boolean =>
-  /(^|_)(token|secret|password|key)$|^webhook_url$/i.test(setting)
+/** A word of its own at the end, however words are joined: `bot_token`, `API-KEY`; `webhookUrl`, `botToken`. */
+const parted = /(?:^|[^A-Za-z])(?:token|secret|password|key|webhook[^A-Za-z]?url)$/i
+const humped = /[a-z0-9](?:Token|Secret|Password|Key|Webhook_?U(?:rl|RL))$/
+
+/**
+ * Settings that let whoever knows them speak for somebody, wherever they were written: in a template they come from
+ * variables alone, and no row has them in clear.
+ */
+export const isCredential = (setting: string): boolean => parted.test(setting) || humped.test(setting)

@@ -1,6 +1,6 @@
 /** The schedules of a node. One that cannot run is left out and told of: the others are not to wait for it. */
 import type { OrgSchedule } from '../api/org-template.ts'
-import { CronError, nextRun } from '../cron.ts'
+import { faultOf } from '../cron.ts'
 import { limits } from './limits.ts'
 import { slug } from './names.ts'
 import type { Path } from './org-error.ts'
@@ -18,8 +18,6 @@ export interface NodeSchedule {
 }
 
 const longest = { name: 128, cron: 128, timezone: 64, prompt: 16_384 } as const
-/** In leap years there is a 29 February; whether a schedule ever comes does not depend on when it is asked. */
-const anyTime = new Date('2024-01-01T00:00:00Z')
 
 export function schedulesOf(scope: Scope): NodeSchedule[] {
   const { node, at, path, refuse, warnings } = scope
@@ -59,30 +57,12 @@ function readSchedule(schedule: OrgSchedule, i: number, at: Path, scope: Scope):
   return { name, cron, timezone, prompt, enabled: schedule.enabled ?? true }
 }
 
-/** Asking costs; the same few times stand in a whole tree. */
-const asked = new Map<string, string | undefined>()
-const mostAsked = 1000
-
 function oddTime(cron: string, timezone: string): string | undefined {
-  const key = `${timezone} ${cron}`
-  if (asked.has(key)) return asked.get(key)
-  if (asked.size >= mostAsked) asked.clear()
-  const odd = judgeTime(cron, timezone)
-  asked.set(key, odd)
-  return odd
-}
-
-function judgeTime(cron: string, timezone: string): string | undefined {
   if (cron.length > longest.cron || !/^[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}$/.test(cron))
     return `cron_expr "${cron.slice(0, longest.cron)}" has not five fields (minute hour day month weekday)`
   if (timezone.length > longest.timezone || !/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+)*$/.test(timezone))
     return `timezone "${timezone.slice(0, longest.timezone)}" is no IANA time zone`
-  try {
-    return nextRun(cron, timezone, anyTime) === undefined ? `cron_expr "${cron}" never comes` : undefined
-  } catch (error) {
-    if (error instanceof CronError) return error.message
-    throw error
-  }
+  return faultOf(cron, timezone)
 }
 
 /** Trimmed; undefined when it is in a file that is not there. */

@@ -1,8 +1,8 @@
 /** The settings of a channel from wherever its spec has them, and which of them are secrets. Pure: looks into caches. */
 import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { WorkspaceSpec } from '../../api/workspace.ts'
+import { isCredential } from '../../orgs/channel-rules.ts'
 import { openNamespace, type DataKind } from '../references.ts'
-import { isSecretSetting } from './channel-check.ts'
 import type { Look } from './environment.ts'
 
 export type ChannelSpec = NonNullable<WorkspaceSpec['channels']>[number]
@@ -24,7 +24,7 @@ type Read<T> = T | SettingLack | { readonly waitingFor: string }
 /** Later ones win: `config`, then `secretRef`, then `configFrom`. */
 export function settingsOf(channel: ChannelSpec, namespace: string, look: Look): Read<ChannelSettings> {
   const settings = new Map(
-    Object.entries(channel.config ?? {}).map(([name, value]) => [name, { value, secret: isSecretSetting(name) }]),
+    Object.entries(channel.config ?? {}).map(([name, value]) => [name, { value, secret: isCredential(name) }]),
   )
   if (channel.secretRef !== undefined) {
     const secret = open('Secret', channel.secretRef, namespace, look)
@@ -37,7 +37,7 @@ export function settingsOf(channel: ChannelSpec, namespace: string, look: Look):
   for (const { name, value, valueFrom } of channel.configFrom ?? []) {
     const from = valueFrom?.secretKeyRef ?? valueFrom?.configMapKeyRef
     if (from === undefined) {
-      settings.set(name, { value: value ?? '', secret: isSecretSetting(name) })
+      settings.set(name, { value: value ?? '', secret: isCredential(name) })
       continue
     }
     const kind = valueFrom?.secretKeyRef === undefined ? 'ConfigMap' : 'Secret'
@@ -45,7 +45,7 @@ export function settingsOf(channel: ChannelSpec, namespace: string, look: Look):
     if (isLack(object)) return object
     const found = object?.value(from.key)
     if (found !== undefined)
-      settings.set(name, { value: textOf(found), secret: kind === 'Secret' || isSecretSetting(name) })
+      settings.set(name, { value: textOf(found), secret: kind === 'Secret' || isCredential(name) })
     else if (from.optional !== true)
       return { reason: 'KeyMissing', message: `${kind} "${from.name}" has no key "${from.key}": add it` }
   }

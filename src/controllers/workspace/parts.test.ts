@@ -145,20 +145,32 @@ test('a Secret that cannot be had takes nothing away', () => {
 test('settings that cannot work are said so, without their values', () => {
   const wrong = parts({ channels: [telegram] }, around({ look: () => found({ bot_token: 'hunter2hunter2' }) }))
   expect(reasons(wrong)).toEqual(['ChannelInvalid'])
-  expect(wrong.faults[0]?.message).toContain('spec.channels[tg]: bot_token')
+  expect(wrong.faults[0]?.message).toContain('spec.channels[tg]: its bot_token')
   expect(wrong.faults[0]?.message).not.toContain('hunter2')
 })
 
-test('a schedule that cannot be read has its row and its fault', () => {
+test('what a ConfigMap may hold and no row takes is said, and keeps nothing else back', () => {
+  const configFrom = [{ name: 'chat_id', valueFrom: { configMapKeyRef: { name: 'ids', key: 'chat' } } }]
+  const look: PartsAround['look'] = (kind) => found(kind === 'Secret' ? { bot_token: token } : { chat: '7\0' })
+  const odd = parts({ channels: [{ ...telegram, configFrom }], schedules: [daily] }, around({ look }))
+  expect(odd.faults).toEqual([
+    { name: 'tg', reason: 'ChannelInvalid', message: 'spec.channels[tg]: its chat_id has a NUL character in it' },
+  ])
+  expect(odd.rows).toMatchObject({ channels: [], schedules: [{ name: 'daily' }] })
+})
+
+test('a schedule that cannot be read, or never comes, has its row and its fault', () => {
   const spec = {
     schedules: [
       { ...daily, cron: '99 9 * * *' },
       { ...daily, name: 'x', timezone: 'Mars/Olympus' },
+      { ...daily, name: 'never', cron: '0 0 30 2 *' },
     ],
   }
   const wrong = parts(spec)
-  expect(reasons(wrong)).toEqual(['ScheduleInvalid', 'ScheduleInvalid'])
-  expect(wrong.rows.schedules).toHaveLength(2)
+  expect(reasons(wrong)).toEqual(['ScheduleInvalid', 'ScheduleInvalid', 'ScheduleInvalid'])
+  expect(wrong.faults.at(-1)?.message).toBe('spec.schedules[never]: cron "0 0 30 2 *" never comes')
+  expect(wrong.rows.schedules).toHaveLength(3)
   expect(judgeParts(wrong.rows, wrong.faults)).toMatchObject({ holds: false, reason: 'ScheduleInvalid' })
 })
 

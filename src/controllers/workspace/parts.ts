@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto'
 import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { Workspace, WorkspaceSpec } from '../../api/workspace.ts'
-import { CronError, nextRun } from '../../cron.ts'
+import { faultOf } from '../../cron.ts'
+import { channelFault } from '../../orgs/channel-rules.ts'
 import type { DeclaredChannel, DeclaredPlugin, PartsRecorded, WorkspaceParts } from '../../store/part-store.ts'
 import type { WorkspaceId } from '../../store/workspace-store.ts'
-import { channelFault } from './channel-check.ts'
 import { isLack, settingsOf, type ChannelSpec, type SettingLack } from './channel-settings.ts'
 import type { Look } from './environment.ts'
 import { memoryText } from './memory-text.ts'
@@ -105,18 +105,11 @@ const sorted = (_: string, value: unknown): unknown =>
     : value
 
 /** Such a schedule has a row all the same, and never runs. */
-function scheduleFaults(schedules: NonNullable<WorkspaceSpec['schedules']>): PartFault[] {
-  return schedules.flatMap(({ name, cron, timezone }) => {
-    try {
-      // From when is of no matter: what can be read can be read from anywhere.
-      nextRun(cron, timezone, new Date(0))
-      return []
-    } catch (error) {
-      if (!(error instanceof CronError)) throw error
-      return [{ reason: 'ScheduleInvalid' as const, message: `spec.schedules[${name}]: ${error.message}` }]
-    }
+const scheduleFaults = (schedules: NonNullable<WorkspaceSpec['schedules']>): PartFault[] =>
+  schedules.flatMap(({ name, cron, timezone }) => {
+    const why = faultOf(cron, timezone)
+    return why === undefined ? [] : [{ reason: 'ScheduleInvalid', message: `spec.schedules[${name}]: ${why}` }]
   })
-}
 
 type Judged = DeclaredChannel | (PartFault & { readonly name: string }) | { readonly waitingFor: string }
 
@@ -130,10 +123,16 @@ function channelOf(channel: ChannelSpec, namespace: string, { look, sealing }: P
   const settings = settingsOf(channel, namespace, look)
   if (isLack(settings)) return 'waitingFor' in settings ? settings : fault(settings.reason, settings.message)
   const { open: config, secret } = settings
-  const wrong = channelFault(type, { ...config, ...secret })
+  const wrong = channelFault(type, new Map(Object.entries({ ...config, ...secret }))) ?? oddText(config)
   if (wrong !== undefined) return fault('ChannelInvalid', wrong)
   const credentials = Object.keys(secret).length > 0 ? secret : undefined
   if (credentials !== undefined && sealing === undefined)
     return fault('SecretsKeyMissing', 'its credentials are kept sealed only, and the operator has no SECRETS_KEY')
   return { name, type, config, credentials, allowedUsers, enabled }
+}
+
+/** What a ConfigMap may hold and no row takes. */
+function oddText(config: Readonly<Record<string, string>>): string | undefined {
+  const odd = Object.entries(config).find(([, value]) => value.includes('\0'))
+  return odd && `its ${odd[0]} has a NUL character in it`
 }
