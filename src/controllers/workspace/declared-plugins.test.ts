@@ -60,3 +60,11 @@ test('an empty selector takes all; one that is being deleted declares nothing; e
   expect(declared(...twice)).toEqual([{ name: 'p', source: 'github://x/p' }])
   expect(declared(...twice.toReversed())).toEqual([{ name: 'p', source: 'github://x/p' }])
 })
+
+test('without a name of its own a plugin is called as the end of its address, which may be long or end in a slash', () => {
+  const everyone = { targets: { selector: {} } }
+  const nameOf = (source: string) => declared(install('one', { source, ...everyone }))[0]?.name
+  expect(nameOf('github://acme/zeal/')).toBe('zeal')
+  expect(nameOf(`github://acme/${'ä'.repeat(2000)}`)).toBe('ä'.repeat(128))
+  expect(nameOf('local:///')).toBe('local:')
+})

@@ -28,10 +28,21 @@ export function declaredPlugins(
   )
   for (const { metadata, spec } of installs) {
     if (metadata.deletionTimestamp !== undefined) continue
-    const plugin = spec.pluginName ?? spec.source.slice(spec.source.lastIndexOf('/') + 1)
-    declared.set(plugin, spec.ref === undefined ? spec.source : `${spec.source}#${spec.ref}`)
+    declared.set(
+      spec.pluginName ?? nameIn(spec.source),
+      spec.ref === undefined ? spec.source : `${spec.source}#${spec.ref}`,
+    )
   }
   return [...declared].sort(([a], [b]) => (a < b ? -1 : 1)).map(([plugin, source]) => ({ name: plugin, source }))
+}
+
+/** As long as `spec.pluginName` may be: no row takes a name of any length. */
+const longestName = 128
+
+/** The last part of an address. */
+function nameIn(source: string): string {
+  const last = source.split('/').findLast((part) => part !== '') ?? source
+  return Array.from(last).slice(0, longestName).join('')
 }
 
 function selects({ matchLabels = {}, matchExpressions = [] }: Selector, labels: Readonly<Record<string, string>>) {
