@@ -167,6 +167,8 @@ export type OrgImportReason =
   | 'ConfigMapMissing'
   | 'ConfigMapForbidden'
   | 'ForbiddenKey'
+  /** A node names a runtime that the catalog does not have. */
+  | 'RuntimeUnknown'
   | 'ParentMissing'
   | 'Applied'
   | 'ApplyFailed'

@@ -15,6 +15,8 @@ export interface OrgImportCollaborators extends SourceViews {
   readonly siblings: (namespace: string, parent: string | undefined, displayName: string) => readonly Workspace[]
   /** All Workspaces that this import owns: a label alone proves nothing, since anybody can write one. */
   readonly owned: (org: OrgImport) => readonly Workspace[]
+  /** Names of the catalog. */
+  readonly runtimes: () => ReadonlySet<string>
   readonly installs: (org: OrgImport) => readonly PluginInstall[]
   /** The import of this uid, as long as there is one. */
   readonly importOf: (uid: string) => OrgImport | undefined

@@ -2,6 +2,7 @@
 import { keyOf, type Key, type KubeObject } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { PluginInstall } from '../../api/plugin-install.ts'
+import type { Runtime } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import { milliseconds } from '../../duration.ts'
 import type { Controller } from '../../kube/controller.ts'
@@ -65,6 +66,7 @@ interface Sources {
   readonly orgImports: Informer<OrgImport>
   readonly workspaces: Informer<Workspace>
   readonly pluginInstalls: Informer<PluginInstall>
+  readonly runtimes: Informer<Runtime>
   readonly data: Readonly<Record<DataKind, Followed<DataObject>>>
   readonly flux: Readonly<Record<FluxKind, Followed<FluxSource>>>
   readonly references: References
@@ -72,7 +74,7 @@ interface Sources {
 
 /** The reconciler's view of caches. */
 export const orgImportViews = (
-  { orgImports, workspaces, pluginInstalls, data, flux, references }: Sources,
+  { orgImports, workspaces, pluginInstalls, runtimes, data, flux, references }: Sources,
   rest: Pick<OrgImportCollaborators, 'client' | 'metrics' | 'sources'>,
 ): OrgImportCollaborators => ({
   ...rest,
@@ -81,6 +83,7 @@ export const orgImportViews = (
     workspaces.cache.byIndex('place', placeOf(namespace, parent, displayName)),
   owned: ({ metadata }) =>
     workspaces.cache.byIndex('import', metadata.uid).filter((live) => live.metadata.namespace === metadata.namespace),
+  runtimes: () => new Set([...runtimes.cache.values()].map(({ metadata }) => metadata.name)),
   installs: ({ metadata }) => pluginInstalls.cache.byIndex('import', metadata.uid),
   importOf: (uid) => orgImports.cache.byIndex('uid', uid)[0],
   configMaps: (namespace) => data.ConfigMap.in(namespace),
@@ -92,7 +95,7 @@ export const orgImportViews = (
 /** Passes by what happened around an import. */
 export function watchAroundOrgImports(
   controller: Controller<OrgImport>,
-  { orgImports, workspaces, pluginInstalls, data, flux }: Sources,
+  { orgImports, workspaces, pluginInstalls, runtimes, data, flux }: Sources,
   turns: Turns,
 ): void {
   const keys = (index: keyof typeof orgImportIndexes, value: string) =>
@@ -113,6 +116,8 @@ export function watchAroundOrgImports(
     if (before?.metadata.generation === after?.metadata.generation) return
     for (const uid of new Set([before, after].flatMap((each) => (each ? importIndex(each) : [])))) soon(uid)
   })
+  // One that comes may be what an import waits for.
+  controller.watch(runtimes, ({ before }) => (before === undefined ? [...orgImports.cache.values()].map(keyOf) : []))
   for (const kind of ['Secret', 'ConfigMap'] as const) {
     controller.watch(data[kind], ({ key, before, after }): Iterable<Key> => {
       const owner = (after ?? before)?.metadata.labels?.[importLabel]

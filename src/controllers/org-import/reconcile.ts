@@ -8,6 +8,7 @@ import type { Context, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import { dataTypes, openNamespace } from '../references.ts'
 import { announce, announceObstacle } from './announce.ts'
 import { applyChildren, applyFiles, applyInstalls, isWrite, prune } from './apply.ts'
+import { unknownRuntime } from './catalog.ts'
 import { childrenOf, type Child } from './children.ts'
 import { Claims } from './claims.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
@@ -63,7 +64,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
       announceObstacle(org, prepared, ctx)
       return this.#stopped(org, describeObstacle(prepared.learned, prepared))
     }
-    const gate = gateOf(org, prepared.plan, this.#with.owned(org).length)
+    const gate = gateOf(org, prepared.plan)
     if (gate.kind !== 'open') return this.#stopped(org, await this.#show(prepared, gate, ctx))
     return await this.#carryOut(prepared, ctx)
   }
@@ -78,6 +79,8 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     if (isObstacle(environment)) return { ...environment, learned: { org, source, rendered } }
 
     const learned = { org, source, rendered, environment }
+    const unknown = unknownRuntime(rendered.nodes, this.#with.runtimes())
+    if (unknown !== undefined) return { ...unknown, learned }
     const above = org.spec.target?.parentRef?.name
     if (above !== undefined && this.#with.workspace(namespaceOf(org), above) === undefined)
       return { ...parentMissing(above, namespaceOf(org)), learned }
@@ -101,6 +104,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
       above: org.spec.target?.parentRef?.name,
       owned: this.#with.owned(org),
       renames: org.spec.renames ?? {},
+      exclude: org.spec.exclude,
       present: (name) => this.#with.workspace(namespace, name),
       siblings: (parent, displayName) => this.#with.siblings(namespace, parent, displayName),
     })
@@ -117,6 +121,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
       leavers,
       installs: planInstalls(org, plugins, this.#with.installs(org)),
       whose: (live) => this.#whose(live),
+      spent: org.status?.plan?.spent,
       filesChange: ({ name }) =>
         (packed.refs.get(name) ?? []).some(({ configMapKeyRef: { name: map, key } }) => {
           const there = state === 'synced' ? cache.get(`${namespace}/${map}`)?.data?.[key] : undefined
@@ -160,13 +165,13 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     }
   }
 
-  /** The roots that are to be made are claimed first, before anything is awaited. */
+  /** The roots that are to be made, and all that is to be taken over, are claimed first, before anything is awaited. */
   async #carryOut(prepared: Prepared, ctx: Context): Promise<Verdict<OrgImportStatus>> {
     const { org } = prepared.learned
     // Below Workspaces of its own nobody else makes any.
     const own = new Set(prepared.children.flatMap(({ name, stranger }) => (stranger === undefined ? [name] : [])))
     const places = prepared.plan.actions.flatMap(({ kind, child: { node, parentName } }) =>
-      kind === 'create' && (parentName === undefined || !own.has(parentName))
+      kind === 'adopt' || (kind === 'create' && (parentName === undefined || !own.has(parentName)))
         ? [`${namespaceOf(org)}/${parentName ?? ''}/${node.spec.displayName}`]
         : [],
     )
