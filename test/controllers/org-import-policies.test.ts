@@ -83,7 +83,7 @@ describe('a tree that is there already', () => {
   test('stands for its node when it is to be ignored', async () => {
     const ns = await scene.opened()
     await byHand(ns)
-    const more = { ...pair, children: [...pair.children, { name: 'Other' }] }
+    const more = { ...pair, plugins: ['audit'], children: [...pair.children, { name: 'Other', plugins: ['audit'] }] }
     await scene.org(ns, 'team', { ...inline(more), existing: 'Ignore' })
     const org = await settles(ns, 'team', ...condition('Ready', '2 of 3 existed, 1 created'))
     expect(org.status?.warnings?.map(({ code, path }) => `${code} ${path ?? ''}`)).toEqual([
@@ -93,6 +93,8 @@ describe('a tree that is there already', () => {
     const tree = await readTree(cluster, ns)
     expect(tree.get('Other')?.spec.parentRef?.name).toBe('the-lead')
     expect(tree.get('Lead')?.metadata.ownerReferences).toBeUndefined()
+    const { items } = (await cluster.getJson('plugininstalls', '-n', ns)) as { items: PluginInstall[] }
+    expect(items.map(({ spec }) => spec.targets.names)).toEqual([[tree.get('Other')?.metadata.name]])
   })
 
   test('of another import, is that one’s until it lets go', async () => {
@@ -244,8 +246,17 @@ test('each plugin is installed once, on those that want it, and goes when nobody
   const org = await settles(ns, 'team', 'Ready', 'True Settled')
   expect(org.status?.counts?.plugins).toBe(2)
   expect(await installs()).toEqual(['audit: A', 'browser: A,B'])
+  // Whatever it says of itself: what is in another namespace is nothing of this import's.
+  const other = await scene.opened()
+  const { name, uid } = org.metadata
+  const owner = { apiVersion: 'molecule.dev/v1alpha1', kind: 'OrgImport', name, uid }
+  const spec = { source: 'audit', targets: { names: ['a'] } }
+  const metadata = { name: 'stray', namespace: other, ownerReferences: [owner] }
+  await cluster.apply([{ apiVersion: 'molecule.dev/v1alpha1', kind: 'PluginInstall', metadata, spec }])
   await scene.org(ns, 'team', team(['browser'], []))
   await until(async () => (await installs()).join() === 'browser: A')
   await cluster.kubectl(['delete', 'org', 'team', '-n', ns, '--timeout=30s'])
   await until(async () => (await installs()).length === 0)
+  const stray = (await cluster.getJson('plugininstall', 'stray', '-n', other)) as PluginInstall
+  expect(stray.metadata.deletionTimestamp).toBeUndefined()
 })

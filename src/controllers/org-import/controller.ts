@@ -84,7 +84,10 @@ export const orgImportViews = (
   owned: ({ metadata }) =>
     workspaces.cache.byIndex('import', metadata.uid).filter((live) => live.metadata.namespace === metadata.namespace),
   runtimes: () => new Set([...runtimes.cache.values()].map(({ metadata }) => metadata.name)),
-  installs: ({ metadata }) => pluginInstalls.cache.byIndex('import', metadata.uid),
+  installs: ({ metadata }) =>
+    pluginInstalls.cache
+      .byIndex('import', metadata.uid)
+      .filter((live) => live.metadata.namespace === metadata.namespace),
   importOf: (uid) => orgImports.cache.byIndex('uid', uid)[0],
   configMaps: (namespace) => data.ConfigMap.in(namespace),
   fluxSources: (kind, namespace) => flux[kind].in(namespace),

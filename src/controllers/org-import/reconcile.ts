@@ -112,8 +112,11 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
 
   #plan(org: OrgImport, children: readonly Child[], { leavers }: Matched, packed: Packed): Plan {
     const plugins = new Map<string, string[]>()
-    for (const { node, name } of children)
+    for (const { node, name, stranger } of children) {
+      // What is left as it is gets no plugin either.
+      if (stranger !== undefined && org.spec.existing === 'Ignore') continue
       for (const source of node.plugins) plugins.set(source, [...(plugins.get(source) ?? []), name])
+    }
     const namespace = namespaceOf(org)
     const { state, cache } = packed.maps.size === 0 ? noMaps : this.#with.configMaps(namespace)
     return planOf(children, {
