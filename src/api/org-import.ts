@@ -196,6 +196,12 @@ const orgImportStatus = z.object({
     .extend({
       digest: f.bounded(128).meta({ description: 'Names this plan, for spec.approvedPlan.' }).exactOptional(),
       actions: f.atomic(step, 20, 'The first twenty steps.').exactOptional(),
+      spent: f
+        .bounded(128)
+        .meta({
+          description: 'The last plan that was carried out because spec.approvedPlan named it: that is used up.',
+        })
+        .exactOptional(),
       configMap: f
         .bounded(253)
         .meta({ description: 'The ConfigMap that holds all of them, when there are more.' })
@@ -215,7 +221,13 @@ const orgImportStatus = z.object({
     .meta({ description: 'What the template asks of the environment.' })
     .exactOptional(),
   warnings: f.atomic(warning, 50, 'What is odd in the template, the first fifty.').exactOptional(),
-  nodes: f.atomic(node, 512, 'What became of each node.').exactOptional(),
+  nodes: f
+    .atomic(
+      node,
+      512,
+      'What became of each node, or of the first 512, those in trouble before others. All of them: kubectl get ws -l molecule.dev/org-import=UID',
+    )
+    .exactOptional(),
 })
 
 export type OrgImportSpec = f.Frozen<z.output<typeof orgImportSpec>>

@@ -35,7 +35,7 @@ export const owner = (spec: Partial<OrgImportSpec> = {}, status?: OrgImport['sta
   ...(status && { status }),
 })
 
-const nothing: Environment = {
+export const nothing: Environment = {
   of: () => new Map(),
   secretsOf: () => [],
   find: () => undefined,
@@ -57,6 +57,7 @@ export function matchWith(
     above: undefined,
     owned,
     renames: {},
+    exclude: undefined,
     present: (name) => there.find(({ metadata }) => metadata.name === name),
     siblings: (parent, displayName) =>
       there.filter(({ spec }) => spec.displayName === displayName && spec.parentRef?.name === parent),
@@ -91,21 +92,23 @@ export interface Policies extends Partial<World['policy']> {
   readonly renames?: Readonly<Record<string, string>>
   readonly filesChange?: World['filesChange']
   readonly whose?: World['whose']
+  readonly spent?: World['spent']
 }
 
 /** The plan of an import of `workspaces` where `there` is what there is. */
 export function planFor(
   workspaces: readonly object[],
   there: readonly Workspace[],
-  { renames = {}, filesChange = () => false, whose = () => undefined, ...policy }: Policies = {},
+  { renames = {}, filesChange = () => false, whose = () => undefined, spent, ...policy }: Policies = {},
 ): Plan {
-  const matched = matchWith(nodesOf(...workspaces), there, { renames })
+  const matched = matchWith(nodesOf(...workspaces), there, { renames, exclude: policy.exclude })
   return planOf(childrenIn(matched), {
     policy: { existing: 'Fail', update: 'Converge', prune: 'Orphan', ...policy },
     leavers: matched.leavers,
     installs: { declared: 0, actions: [] },
     whose,
     filesChange,
+    spent,
   })
 }
 

@@ -1,12 +1,14 @@
 /** Whether a Workspace still is what was applied. Pure. */
 import type { Workspace } from '../../api/workspace.ts'
 import type { Child } from './children.ts'
-import { digestAnnotation, importLabel, othersAnnotation } from './marks.ts'
+import { digestAnnotation, idAnnotation, importLabel, nodeAnnotation, othersAnnotation } from './marks.ts'
 
 /** What was applied last is what is wanted now, and nobody has changed it since. */
 export function isAsApplied(live: Workspace, { digest, manifest }: Child): boolean {
   const { annotations, labels, ownerReferences } = live.metadata
   if (annotations?.[digestAnnotation] !== digest) return false
+  const marks = manifest.metadata.annotations
+  if ([nodeAnnotation, idAnnotation].some((mark) => annotations[mark] !== marks?.[mark])) return false
   if (labels?.[importLabel] !== manifest.metadata.labels?.[importLabel]) return false
   const owner = manifest.metadata.ownerReferences?.[0]?.uid
   return ownerReferences?.some(({ uid }) => uid === owner) === true && differing(live, manifest.spec).length === 0

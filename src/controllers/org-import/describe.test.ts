@@ -1,7 +1,11 @@
 import { expect, it } from 'vitest'
+import { importUid, nothing, owner, planFor } from '../../../test/support/org-plan.ts'
 import type { OrgImport } from '../../api/org-import.ts'
-import { describeObstacle } from './describe.ts'
+import { renderOrg } from '../../orgs/tree.ts'
+import type { Done } from './apply.ts'
+import { describe, describeObstacle } from './describe.ts'
 import { sourceObstacle } from './source-read.ts'
+import { Tallies } from './tally.ts'
 
 const org = (observedGeneration: number) =>
   ({
@@ -43,4 +47,40 @@ it('says so when the spec is another', () => {
 it('says so when the source cannot be read', () => {
   const { status } = describeObstacle({ org: org(2) }, sourceObstacle('AuthFailed', 'no'))
   expect(status.conditions).toContainEqual(expect.objectContaining({ type: 'SourceReady', reason: 'AuthFailed' }))
+})
+
+/** Of a pass that did so much. */
+function nodesAfter(done: readonly Done[]) {
+  const org = owner()
+  const { status } = describe({
+    org,
+    source: { source: { kind: 'inline', template: {} }, revision: '1', identity: '1', skipped: [] },
+    rendered: renderOrg({ kind: 'inline', template: { workspaces: [] } }, { importUid }),
+    environment: nothing,
+    plan: planFor([], []),
+    done,
+    tally: new Tallies().add(org, done, 0),
+    approved: false,
+    live: () => undefined,
+  })
+  return status.nodes ?? []
+}
+const doneWith = (path: (i: number) => string, count: number): Done[] =>
+  Array.from({ length: count }, (_, i) => {
+    const name = `node-${i}`
+    return i === 700 ? { path: path(i), name, deed: 'Failed', message: 'no' } : { path: path(i), name, deed: 'Created' }
+  })
+
+it('shows as many nodes as there is room for, those in trouble before others', () => {
+  const short = nodesAfter(doneWith((i) => `Node ${i}`, 1000))
+  expect(short.length).toBe(512)
+  expect(short.slice(0, 3).map(({ path }) => path)).toEqual(['Node 700', 'Node 0', 'Node 1'])
+  expect(nodesAfter(doneWith((i) => `Node ${i}`, 3)).map(({ path }) => path)).toEqual(['Node 0', 'Node 1', 'Node 2'])
+})
+
+it('shows fewer nodes when their paths are long: a status that is too large says nothing at all', () => {
+  const long = nodesAfter(doneWith((i) => `${'ü'.repeat(2000)}/${i}`, 1000))
+  expect(long[0]?.message).toBe('no')
+  expect(long.length).toBeGreaterThan(50)
+  expect(Buffer.byteLength(JSON.stringify(long))).toBeLessThan(410 * 1024)
 })

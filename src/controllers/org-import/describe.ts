@@ -166,18 +166,20 @@ function outcomeOf({ org, tally }: Facts, ready: boolean, unapplied: readonly Do
 /** An approved plan that is not done stays as it was shown, by which its remainder is known. */
 function planAfter({ org, plan, approved }: Facts, unfinished: boolean): NonNullable<Draft['plan']> {
   const shown = org.status?.plan
-  if (!unfinished) return plannedStatus(nothingBut(orphansOf(plan), plan), false)
+  if (!unfinished)
+    return plannedStatus(nothingBut(orphansOf(plan), plan, approved ? org.spec.approvedPlan : plan.spent), false)
   if (!approved) return plannedStatus(plan, false)
   return shown?.digest === org.spec.approvedPlan && shown !== undefined ? shown : plannedStatus(plan, true)
 }
 
 /** So that the next pass, which finds nothing to do, says the same. */
-const nothingBut = (departures: Plan['departures'], plan: Plan): Plan => ({
+const nothingBut = (departures: Plan['departures'], plan: Plan, spent: string | undefined): Plan => ({
   ...plan,
   actions: [],
   departures,
   steps: [],
-  digest: digestOfSteps([]),
+  digest: digestOfSteps([], spent),
+  spent,
 })
 
 const orphansOf = ({ departures }: Plan) => departures.filter(({ kind }) => kind === 'orphan')
@@ -224,17 +226,30 @@ function judgeProvisioned(done: readonly Done[], stands: readonly Standing[], li
   return condition('Provisioned', false, 'Provisioning', `${plural(waiting.length, 'workspace')} coming up`)
 }
 
-function nodesOf({ done, tally, live }: Facts, stands: readonly Standing[]) {
-  return done.slice(0, 512).map(({ path, name, deed, message }, i) => {
-    const workspace = live(name)
-    const stand = stands[i]
-    const phase = workspace?.status?.phase
-    const reason = workspace?.status?.conditions?.find(({ type }) => type === 'Ready')?.reason
-    const why = message ?? stand?.message ?? ''
-    const node = { path: cut(path, 2048), workspaceRef: { name }, action: tally.deeds.get(path) ?? deed }
-    const doubt = stand?.state !== 'ready' && { reason: cut(reason ?? 'Progressing', 128), message: line(why) }
-    return Object.assign(node, phase !== undefined && { phase }, doubt)
-  })
+const mostNodes = 512
+/** The API server takes one and a half mebibytes, and there is more to say. */
+const mostNodeBytes = 400 * 1024
+
+/** As many as a status holds; what is in trouble may not be among those that are left out. */
+function nodesOf(facts: Facts, stands: readonly Standing[]) {
+  const { done } = facts
+  const calm = (i: number) => done[i]?.deed !== 'Failed' && stands[i]?.state !== 'failed'
+  const all = done.map((each, i) => ({ each, i }))
+  const ordered = all.length <= mostNodes ? all : all.toSorted((a, b) => Number(calm(a.i)) - Number(calm(b.i)))
+  const nodes = ordered.slice(0, mostNodes).map(({ each, i }) => nodeOf(facts, each, stands[i]))
+  let room = mostNodeBytes
+  const over = nodes.findIndex((node) => (room -= Buffer.byteLength(JSON.stringify(node))) < 0)
+  return over < 0 ? nodes : nodes.slice(0, over)
+}
+
+function nodeOf({ tally, live }: Facts, { path, name, deed, message }: Done, stand: Standing | undefined) {
+  const workspace = live(name)
+  const phase = workspace?.status?.phase
+  const reason = workspace?.status?.conditions?.find(({ type }) => type === 'Ready')?.reason
+  const why = message ?? stand?.message ?? ''
+  const node = { path: cut(path, 2048), workspaceRef: { name }, action: tally.deeds.get(path) ?? deed }
+  const doubt = stand?.state !== 'ready' && { reason: cut(reason ?? 'Progressing', 128), message: line(why) }
+  return Object.assign(node, phase !== undefined && { phase }, doubt)
 }
 
 /** Where the tree is not what the template says, and will not be. */

@@ -7,7 +7,7 @@ import { plannedStatus } from './plan-text.ts'
 const nodes = (...names: string[]) => names.map((name) => ({ name }))
 const there = tree(...nodes('A', 'B', 'C', 'D', 'E'))
 const kind = (spec: Partial<OrgImportSpec>, names: string[], size = there.length) =>
-  gateOf(owner(spec), planFor(nodes(...names), there.slice(0, size), { prune: spec.prune ?? 'Orphan' }), size).kind
+  gateOf(owner(spec), planFor(nodes(...names), there.slice(0, size), { prune: spec.prune ?? 'Orphan' })).kind
 
 describe('a plan', () => {
   it('goes ahead, unless somebody wants to see it first', () => {
@@ -29,13 +29,41 @@ describe('a plan', () => {
   })
 })
 
+it('counts who is there to stay: who is being deleted makes no share smaller', () => {
+  const leaving = there.map((live, i) =>
+    i < 2 ? { ...live, metadata: { ...live.metadata, deletionTimestamp: 'now' } } : live,
+  )
+  const gate = gateOf(owner({ prune: 'Delete' }), planFor(nodes('C'), leaving, { prune: 'Delete' }))
+  expect(gate).toMatchObject({ kind: 'open' })
+  const gone = tree(...nodes('A', 'B', 'C', 'D', 'E', 'F', 'G', 'H')).map((live, i) =>
+    i < 4 ? { ...live, metadata: { ...live.metadata, deletionTimestamp: 'now' } } : live,
+  )
+  expect(gateOf(owner({ prune: 'Delete' }), planFor(nodes('E'), gone, { prune: 'Delete' }))).toMatchObject({
+    kind: 'deletes',
+    message: expect.stringContaining('deletes 3 of 4 workspaces') as string,
+  })
+})
+
 describe('an approval', () => {
   const whole = planFor(nodes('A', 'X', 'Y'), there)
   const spec = { approval: 'Manual', approvedPlan: whole.digest } as const
 
   it('opens its plan and no other', () => {
-    expect(gateOf(owner(spec), whole, 5).kind).toBe('open')
-    expect(gateOf(owner(spec), planFor(nodes('A', 'X', 'Z'), there), 5).kind).toBe('approval')
+    expect(gateOf(owner(spec), whole).kind).toBe('open')
+    expect(gateOf(owner(spec), planFor(nodes('A', 'X', 'Z'), there)).kind).toBe('approval')
+  })
+
+  it('is good for once: the same plan in the same world, later, is another one', () => {
+    const spent = whole.digest
+    const again = planFor(nodes('A', 'X', 'Y'), there, { spent })
+    expect(again.steps).toEqual(whole.steps)
+    const status = { observedGeneration: 1, plan: plannedStatus(planFor(nodes('A'), there, { spent }), false) }
+    expect(status.plan.spent).toBe(spent)
+    expect(gateOf(owner(spec, status), again)).toMatchObject({
+      kind: 'approval',
+      message: expect.stringContaining(`set spec.approvedPlan: ${again.digest}, for the approved plan`) as string,
+    })
+    expect(gateOf(owner({ ...spec, approvedPlan: again.digest }, status), again).kind).toBe('open')
   })
 
   it('opens what is left of its plan, as long as the status can prove it', () => {
@@ -44,11 +72,11 @@ describe('an approval', () => {
     const half = [...there, applied(x)]
     const begun = planFor(nodes('A', 'X', 'Y'), half)
     const shown = { observedGeneration: 1, plan: plannedStatus(whole, true) }
-    expect(gateOf(owner(spec, shown), begun, 6).kind).toBe('open')
-    expect(gateOf(owner(spec), begun, 6).kind).toBe('approval')
+    expect(gateOf(owner(spec, shown), begun).kind).toBe('open')
+    expect(gateOf(owner(spec), begun).kind).toBe('approval')
     const forged = { ...shown, plan: { ...shown.plan, steps: begun.steps.join('') } }
-    expect(gateOf(owner(spec, forged), begun, 6).kind).toBe('approval')
+    expect(gateOf(owner(spec, forged), begun).kind).toBe('approval')
     const more = planFor(nodes('A', 'X', 'Y', 'Z'), half)
-    expect(gateOf(owner(spec, shown), more, 6).kind).toBe('approval')
+    expect(gateOf(owner(spec, shown), more).kind).toBe('approval')
   })
 })

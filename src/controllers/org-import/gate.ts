@@ -9,14 +9,13 @@ export type Gate =
 /** A tree this small is no tree yet: half of it may go. */
 const smallest = 4
 
-/** `size`: Workspaces of this import that are there. */
-export function gateOf(org: OrgImport, plan: Plan, size: number): Gate {
+export function gateOf(org: OrgImport, plan: Plan): Gate {
   const { spec } = org
   if (spec.dryRun) return { kind: 'dryRun', message: `Dry run: ${counted(plan)}; no workspace was changed` }
   if (plan.steps.length === 0 || isApproved(org, plan)) return { kind: 'open' }
   const refused = spec.approvedPlan === undefined ? '' : ', for the approved plan is another one'
   const how = `set spec.approvedPlan: ${plan.digest}`
-  const much = tooMany(org, plan, size)
+  const much = tooMany(org, plan)
   if (much !== undefined)
     return {
       kind: 'deletes',
@@ -34,19 +33,23 @@ export function isApproved({ spec, status }: OrgImport, plan: Plan): boolean {
   if (spec.approvedPlan === undefined) return false
   if (spec.approvedPlan === plan.digest) return true
   const steps = splitSteps(status?.plan?.steps ?? '')
-  if (steps.length === 0 || digestOfSteps(steps) !== spec.approvedPlan) return false
+  if (steps.length === 0 || digestOfSteps(steps, plan.spent) !== spec.approvedPlan) return false
   const approved = new Set(steps)
   return plan.steps.every((step) => approved.has(step))
 }
 
-function tooMany({ spec }: OrgImport, { departures }: Plan, size: number): string | undefined {
+function tooMany({ spec }: OrgImport, { actions, departures }: Plan): string | undefined {
   const deletes = departures.filter(({ kind }) => kind === 'prune').length
   if (deletes === 0) return undefined
+  const size = actions.filter(isOwned).length + departures.length
   const what = `the plan deletes ${deletes} of ${size} workspaces`
   if (spec.maxDeletes !== undefined)
     return deletes > spec.maxDeletes ? `${what}, more than spec.maxDeletes: ${spec.maxDeletes}` : undefined
   return size >= smallest && deletes > size / 2 ? `${what}, more than half` : undefined
 }
+
+/** Of this import, and not on its way out. */
+const isOwned = ({ kind }: Plan['actions'][number]): boolean => ['keep', 'update', 'rename', 'move'].includes(kind)
 
 /** `create 3, update 1` */
 export function counted(plan: Plan): string {

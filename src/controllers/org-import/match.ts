@@ -34,6 +34,8 @@ export interface Surroundings {
   readonly owned: readonly Workspace[]
   /** Old paths to new ones. */
   readonly renames: Readonly<Record<string, string>>
+  /** Paths that are left out with all below them. */
+  readonly exclude: readonly string[] | undefined
   /** Any Workspace of the namespace, by metadata.name. */
   readonly present: (name: string) => Workspace | undefined
   /** Workspaces of a display name under a parent, whosever they are. */
@@ -57,7 +59,8 @@ class Matcher {
   readonly #free: Set<Workspace>
   readonly #byPath = new Map<string, Workspace>()
   readonly #byId = new Map<string, Workspace>()
-  readonly #byName = new Map<string, Workspace>()
+  /** Those that do not say what they stand for. */
+  readonly #byPlace = new Map<string, Workspace>()
   readonly #oldPaths: ReadonlyMap<string, string>
   readonly #owned: ReadonlySet<Workspace>
   /** By the last part of their path. */
@@ -74,8 +77,9 @@ class Matcher {
       const [path, id] = [pathOf(live), idOf(live)]
       if (path !== undefined && !this.#byPath.has(path)) this.#byPath.set(path, live)
       if (id !== undefined && !this.#byId.has(id)) this.#byId.set(id, live)
-      this.#byName.set(live.metadata.name, live)
-      this.#left.add(lastOf(path ?? ''), live)
+      if (path === undefined) this.#byPlace.set(placeOf(live.spec.parentRef?.name, live.spec.displayName), live)
+      // Who is only left out has not gone elsewhere.
+      if (!isExcluded(live, around.exclude)) this.#left.add(lastOf(path ?? ''), live)
     }
     for (const node of nodes) this.#came.add(lastOf(node.path), node)
     this.#oldPaths = new Map(Object.entries(around.renames).map(([from, to]) => [to, from]))
@@ -131,8 +135,9 @@ class Matcher {
     ]
     for (const path of candidates) if (path !== undefined) this.#take(node, this.#byPath.get(path))
     // Somebody took its annotations off.
-    const named = this.#byName.get(node.name)
-    if (named !== undefined && pathOf(named) === undefined) this.#take(node, named)
+    const above = node.parentPath === undefined ? this.#around.above : parent?.metadata.name
+    if (above !== undefined || node.parentPath === undefined)
+      this.#take(node, this.#byPlace.get(placeOf(above, node.spec.displayName)))
   }
 
   /** The only one of its name that left, for the only node of that name that came. */
@@ -174,5 +179,13 @@ class Groups<T> {
   }
 }
 
+/** Whether its path is one of those that are left out, or below one. */
+export function isExcluded(live: Workspace, exclude: readonly string[] | undefined): boolean {
+  const path = pathOf(live) ?? ''
+  return exclude?.some((each) => path === each || path.startsWith(`${each}/`)) === true
+}
+
+const placeOf = (parentName: string | undefined, displayName: string | undefined) =>
+  `${parentName ?? ''}/${displayName ?? ''}`
 const age = ({ metadata }: Workspace) => `${metadata.creationTimestamp} ${metadata.uid}`
 const lastOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)

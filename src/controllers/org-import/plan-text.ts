@@ -2,6 +2,7 @@
 import type { OrgImportStatus } from '../../api/org-import.ts'
 import { counted, countsOf } from './gate.ts'
 import { pathOf } from './match.ts'
+import { mostBytes } from './packing.ts'
 import type { Action, Departure, Plan } from './plan.ts'
 import { cut } from './words.ts'
 
@@ -10,16 +11,21 @@ type Row = NonNullable<Planned['actions']>[number]
 
 /** As many rows as the status shows. */
 export const shownRows = 20
+/** Characters of `steps` that a status takes. */
+const mostSteps = 200_000
 
 /** Of `status.plan`. `steps` where the plan waits, so that what is left of it can be told from another. */
 export function plannedStatus(plan: Plan, waits: boolean, configMap?: string): Planned {
   const rows = waits ? rowsOf(plan).slice(0, shownRows) : []
+  const steps = waits ? plan.steps.join('') : ''
   return {
     ...countsOf(plan),
     digest: plan.digest,
+    ...(plan.spent !== undefined && { spent: plan.spent }),
     ...(rows.length > 0 && { actions: rows }),
     ...(configMap !== undefined && { configMap }),
-    ...(waits && plan.steps.length > 0 && { steps: plan.steps.join('') }),
+    // Of a plan beyond all measure the rest is asked about again after a crash.
+    ...(steps !== '' && steps.length <= mostSteps && { steps }),
   }
 }
 
@@ -57,10 +63,13 @@ const departureRow = ({ kind, live }: Departure): Row => ({
   name: live.metadata.name,
 })
 
-/** The whole of it, a line each. */
+/** The whole of it, a line each, or as much of it as a ConfigMap takes. */
 export function planText(plan: Plan): string {
   const lines = rowsOf(plan).map(({ action, path, name = '', changes = '' }) =>
     [action.padEnd(9), path, `(${name})`, changes].join(' ').trimEnd(),
   )
-  return `${counted(plan)}\ndigest: ${plan.digest}\n\n${lines.join('\n')}\n`
+  let room = mostBytes
+  const fitting = lines.findIndex((line) => (room -= Buffer.byteLength(line) + 1) < 0)
+  const shown = fitting < 0 ? lines : [...lines.slice(0, fitting), `… and ${lines.length - fitting} more`]
+  return `${counted(plan)}\ndigest: ${plan.digest}\n\n${shown.join('\n')}\n`
 }

@@ -26,6 +26,34 @@ describe('a plan', () => {
     expect(texts).toMatchObject({ kind: 'update', apply: false, changes: ['texts of files'] })
   })
 
+  it('says what the template no longer says', () => {
+    const node = (...schedules: string[]) => ({
+      name: 'A',
+      schedules: schedules.map((name) => ({ name, cron_expr: '0 9 * * *', prompt: 'Look.' })),
+    })
+    const changes = (before: object, after: object) => {
+      const [update] = planFor([after], tree(before)).actions
+      return update !== undefined && 'changes' in update ? update.changes : []
+    }
+    expect(changes(node('one', 'two'), node('one'))).toEqual(['schedules'])
+    expect(changes({ name: 'A', role: 'Works.' }, { name: 'A' })).toEqual(['fields that the template no longer names'])
+  })
+
+  it('puts back the marks by which it knows what is its own', () => {
+    const without = (mark: string) => {
+      const annotations = { ...a.metadata.annotations, [mark]: '' }
+      return planFor([team(2)], [{ ...a, metadata: { ...a.metadata, annotations } }, b]).actions[0]
+    }
+    const restored = { kind: 'update', changes: ['marks of this import'] }
+    expect(without('molecule.dev/org-node-id')).toMatchObject(restored)
+    const [marked] = tree({ name: 'A', id: 'a' })
+    if (marked === undefined) throw new Error('one node makes one')
+    const annotations = { ...marked.metadata.annotations }
+    delete annotations['molecule.dev/org-node']
+    const bare = { ...marked, metadata: { ...marked.metadata, annotations } }
+    expect(planFor([{ name: 'A', id: 'a' }], [bare]).actions).toMatchObject([restored])
+  })
+
   it('puts back what somebody changed, and leaves alone what the template does not name', () => {
     const child = childrenIn(matchWith(nodesOf(team(2)), []))[0]
     if (child === undefined) throw new Error('there is a child')

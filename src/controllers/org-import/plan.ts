@@ -4,7 +4,8 @@ import type { Workspace } from '../../api/workspace.ts'
 import type { Child } from './children.ts'
 import { differing, isAsApplied } from './covers.ts'
 import type { InstallPlan } from './installs.ts'
-import { pathOf } from './match.ts'
+import { digestAnnotation } from './marks.ts'
+import { isExcluded, pathOf } from './match.ts'
 import { digestOfSteps, stepOf } from './steps.ts'
 
 /** `step` names what would be done, to which version of which object; it is another one when either is. */
@@ -46,6 +47,8 @@ export interface Plan {
   readonly steps: readonly string[]
   /** Names this plan: the same world gives the same digest. */
   readonly digest: string
+  /** As in World. */
+  readonly spent: string | undefined
 }
 
 export interface World {
@@ -56,6 +59,8 @@ export interface World {
   readonly whose: (live: Workspace) => string | undefined
   /** Whether the texts of the node's files differ from those that are there. */
   readonly filesChange: (child: Child) => boolean
+  /** Digest of the last plan that was carried out because a person approved it. */
+  readonly spent?: string | undefined
 }
 
 export function planOf(children: readonly Child[], world: World): Plan {
@@ -67,7 +72,8 @@ export function planOf(children: readonly Child[], world: World): Plan {
   const steps = [...actions, ...departures, ...world.installs.actions].flatMap((each) =>
     'step' in each && each.step !== undefined ? [each.step] : [],
   )
-  return { actions, departures, installs: world.installs, steps, digest: digestOfSteps(steps) }
+  const { installs, spent } = world
+  return { actions, departures, installs, steps, digest: digestOfSteps(steps, spent), spent }
 }
 
 function actionOf(child: Child, world: World): Action {
@@ -113,7 +119,8 @@ function kindOf({ path, parentName, manifest }: Child, live: Workspace): Change[
   return live.spec.displayName === manifest.spec['displayName'] ? 'update' : 'rename'
 }
 
-function changesOf({ manifest, path }: Child, live: Workspace, files: boolean): string[] {
+function changesOf(child: Child, live: Workspace, files: boolean): string[] {
+  const { manifest, path } = child
   const before = new Map<string, unknown>(Object.entries(live.spec))
   const changes = differing(live, manifest.spec).map((field) => {
     const [was, is] = [before.get(field), manifest.spec[field]]
@@ -122,7 +129,17 @@ function changesOf({ manifest, path }: Child, live: Workspace, files: boolean): 
   const was = pathOf(live)
   if (was !== undefined && was !== path) changes.unshift(`was ${was}`)
   if (files) changes.push('texts of files')
-  return changes
+  return changes.length > 0 ? changes : withdrawn(child, live)
+}
+
+/** All that the template says is there, and yet it is not what was applied: it says less than before. */
+function withdrawn({ manifest, digest }: Child, live: Workspace): string[] {
+  if (live.metadata.annotations?.[digestAnnotation] === digest) return ['marks of this import']
+  const shorter = Object.entries(live.spec).flatMap(([field, was]) => {
+    const is = manifest.spec[field]
+    return Array.isArray(was) && Array.isArray(is) && is.length < was.length ? [field] : []
+  })
+  return shorter.length > 0 ? shorter : ['fields that the template no longer names']
 }
 
 const isShort = (value: unknown) =>
@@ -130,10 +147,8 @@ const isShort = (value: unknown) =>
 const show = (value: unknown) => (value === undefined ? 'nothing' : JSON.stringify(value))
 
 function departureOf(live: Workspace, { policy }: World): Departure {
-  const path = pathOf(live) ?? ''
   // Left out is not gone: who excludes a node takes it out of the import's hands, not out of the world.
-  const excluded = policy.exclude?.some((each) => path === each || path.startsWith(`${each}/`)) === true
-  if (policy.prune === 'Orphan' || excluded) return { kind: 'orphan', live, step: undefined }
+  if (policy.prune === 'Orphan' || isExcluded(live, policy.exclude)) return { kind: 'orphan', live, step: undefined }
   return { kind: 'prune', live, step: stepOf('prune', live.metadata) }
 }
 

@@ -17,7 +17,9 @@ interface Version {
 export const stepOf = (verb: string, { name, uid, generation }: Version, content = ''): string =>
   digestOf([verb, name, uid, generation, content]).slice(0, stepLength)
 
-export const digestOfSteps = (steps: readonly string[]): string => digestOf(steps.join(''))
+/** `spent`: the approval that was used last. What it stood for has another name from then on. */
+export const digestOfSteps = (steps: readonly string[], spent?: string): string =>
+  digestOf(spent === undefined ? steps.join('') : [spent, steps.join('')])
 
 /** The steps of a joined text. */
 export const splitSteps = (text: string): string[] =>
