@@ -1,5 +1,6 @@
 /** The rows that a Workspace becomes. Ports and types alone; `postgres/` holds the SQL. */
 import type { Fence } from '../fence.ts'
+import type { Haste } from './haste.ts'
 
 declare const idBrand: unique symbol
 /** `workspaces.id`: a UUID, `spec.adopt.workspaceID` or else the resource's UID. */
@@ -176,8 +177,8 @@ export interface Leak {
  * whether or not it changed.
  */
 export interface WorkspaceStore {
-  /** `urgent`: somebody waits for this one, so it is not held back (a few milliseconds) for company. */
-  record(intent: WorkspaceIntent, fence: Fence, urgent?: boolean): Promise<Recorded>
+  /** `haste` is `soon` unless given. */
+  record(intent: WorkspaceIntent, fence: Fence, haste?: Haste): Promise<Recorded>
   /**
    * Begins an incarnation: `provisioning`, url emptied, registeredAt and wakeRequestedAt cleared, attempts and restarts
    * counted, token replaced. An external agent keeps its url and its tokens: the given one is not issued.

@@ -61,8 +61,9 @@ export async function applyFiles({ apply, remove }: FilePlan, client: Client, si
 }
 
 /**
- * Workspaces, all of them, parents before children: one that is refused does not keep the others waiting. Throws only
- * what concerns the pass as a whole: no longer the leader, out of time, or an API server that answers nobody.
+ * Workspaces, all of them, level by level: none is sent before the answer for its parent is there, and one that is refused
+ * does not keep the others waiting. Throws only what concerns the pass as a whole: no longer the leader, out of time, or
+ * an API server that answers nobody. In the order of the actions.
  */
 export async function applyChildren(
   actions: readonly Action[],
@@ -71,13 +72,15 @@ export async function applyChildren(
   turn?: Turn,
 ): Promise<Done[]> {
   const unreachable: unknown[] = []
+  const answered = new Map<string, Promise<Done>>()
   let left = Math.min(turn?.given ?? mostAtOnce, mostAtOnce)
-  const done = await each(actions, async (action): Promise<Done> => {
-    const { path, name } = action.child
+  const carryOut = async (action: Action): Promise<Done> => {
+    const { path, name, parentName } = action.child
     if (!isWrite(action)) return { path, name, ...withoutWrite(action) }
     if (left <= 0) return { path, name, deed: 'Waiting', message: 'waits for its turn to start' }
     left--
     try {
+      await answered.get(parentName ?? '')
       await applyChild(action.child, action.kind === 'create' ? undefined : action.live, client, signal)
       failpoint('applied')
       return { path, name, deed: deedOf[action.kind] }
@@ -88,10 +91,23 @@ export async function applyChildren(
     } finally {
       turn?.landed()
     }
+  }
+  await each(byLevel(actions), (action) => {
+    const answer = carryOut(action)
+    answered.set(action.child.name, answer)
+    return answer
   })
   const tried = actions.filter(isWrite).length
   if (tried > 0 && unreachable.length === tried) throw unreachable[0]
-  return done
+  return await Promise.all(actions.flatMap(({ child }) => answered.get(child.name) ?? []))
+}
+
+function byLevel(actions: readonly Action[]): Action[] {
+  const levels = new Map<string, number>()
+  const levelOf = (action: Action) => levels.get(action.child.name) ?? 0
+  // Parents stand before their children, so theirs is known.
+  for (const { child } of actions) levels.set(child.name, (levels.get(child.parentName ?? '') ?? -1) + 1)
+  return actions.toSorted((a, b) => levelOf(a) - levelOf(b))
 }
 
 type Write = Extract<Action, { kind: 'create' }> | Change

@@ -4,7 +4,7 @@ import type { PluginInstall } from '../../api/plugin-install.ts'
 import type { Runtime } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { Backend } from '../../backends/backend.ts'
-import { seconds } from '../../duration.ts'
+import { milliseconds } from '../../duration.ts'
 import type { Cache, Change } from '../../kube/client.ts'
 import type { Controller } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
@@ -52,7 +52,7 @@ interface Sources {
 
 type Views = Pick<
   WorkspaceCollaborators,
-  'surroundings' | 'children' | 'onRecorded' | 'descendants' | 'rollout' | 'peers' | 'canaries' | 'installs'
+  'surroundings' | 'children' | 'onRecord' | 'descendants' | 'rollout' | 'peers' | 'canaries' | 'installs'
 >
 
 /** The reconciler's view of caches. `wake` is called for those that may be waiting for what another has just done. */
@@ -62,6 +62,9 @@ export function workspaceViews(
 ): Views {
   const { cache } = workspaces
   const childrenOf = (ws: Workspace) => cache.byIndex('parent', keyOf(ws))
+  /** Whose parent had no row when last asked. Most children of a new parent come with it, and need no second pass. */
+  const orphaned = new Set<Key>()
+  workspaces.onChange(({ key, after }) => void (after ?? orphaned.delete(key)))
   return {
     surroundings: (ws): Surroundings => ({
       runtimes: new Map([...runtimes.cache.values()].map((runtime) => [runtime.metadata.name, runtime])),
@@ -72,8 +75,13 @@ export function workspaceViews(
       const children = childrenOf(ws)
       return { total: children.length, ready: children.filter(isReady).length }
     },
-    onRecorded: (ws) => {
-      for (const child of childrenOf(ws)) wake(keyOf(child))
+    onRecord: (ws, recorded) => {
+      if (recorded.kind === 'parentMissing') orphaned.add(keyOf(ws))
+      else orphaned.delete(keyOf(ws))
+      if (recorded.kind !== 'recorded' || !recorded.changed) return
+      const known = ws.status?.workspaceID
+      const moved = known !== undefined && known !== recorded.row.id
+      for (const child of childrenOf(ws)) if (moved || orphaned.has(keyOf(child))) wake(keyOf(child))
     },
     descendants: (ws) => below(cache, ws),
     rollout: new Rollout(wake),
@@ -135,7 +143,7 @@ export function watchAround(
     return concerned
   })
   workspaces.onChange((change) => {
-    for (const parent of parentsToRecount(change)) controller.enqueueAfter(parent, seconds(1))
+    for (const parent of parentsToRecount(change)) controller.enqueueAfter(parent, untilTheSecond())
   })
   controller.watch(runtimes, ({ key, before, after }) => {
     if (before !== undefined && after !== undefined && before.metadata.generation === after.metadata.generation)
@@ -172,7 +180,10 @@ const down = (ws: Workspace | undefined) => ws !== undefined && isDown(ws)
 const asked = (ws: Workspace | undefined) =>
   ws && `${ws.spec.power} ${JSON.stringify(ws.spec.lifetime ?? {})} ${ws.spec.parentRef?.name ?? ''}`
 
-/** A parent shows how many of its children are ready: it is told a second later, once for many. */
+/** All parents in the same moment, whose rows are then one statement. */
+const untilTheSecond = () => milliseconds(1000 - (performance.now() % 1000))
+
+/** A parent shows how many of its children are ready: it is told once a second, for many of them. */
 function parentsToRecount({ before, after }: Change<Workspace>): Set<Key> {
   const counted = (ws: Workspace | undefined) =>
     ws?.spec.parentRef && { parent: `${namespaceOf(ws)}/${ws.spec.parentRef.name}`, ready: isReady(ws) }

@@ -6,6 +6,8 @@ import { minutes, seconds } from '../../duration.ts'
 import { Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
+import type { Haste } from '../../store/haste.ts'
+import type { Recorded } from '../../store/workspace-store.ts'
 import { Deeds } from './deeds.ts'
 import { describe, describeObstacle, describeSuspended } from './describe.ts'
 import { equip, type EquipCollaborators } from './equip.ts'
@@ -27,8 +29,8 @@ export interface WorkspaceCollaborators
   readonly backends: ReadonlyMap<string, Backend>
   readonly settings: Settings
   readonly surroundings: (workspace: Workspace) => Surroundings
-  /** Told when a row was written: children may be waiting for it. */
-  readonly onRecorded: (workspace: Workspace) => void
+  /** Told what became of an intent: children may be waiting for the row. */
+  readonly onRecord: (workspace: Workspace, recorded: Recorded) => void
   readonly children: (workspace: Workspace) => { readonly total: number; readonly ready: number }
 }
 
@@ -52,7 +54,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
   async reconcile(workspace: Workspace, ctx: Context): Promise<Verdict<WorkspaceStatus>> {
     if (workspace.metadata.deletionTimestamp !== undefined) return await this.#finish(workspace, ctx)
     if (workspace.spec.suspend) return describeSuspended(workspace)
-    const { rows, settings, surroundings, children, onRecorded } = this.#with
+    const { rows, settings, surroundings, children, onRecord } = this.#with
     const around = surroundings(workspace)
     const power = powerOf(workspace, around.sibling, ctx.now())
     if (power.end?.over === true && power.end.action === 'Delete') return await this.#expire(workspace, ctx)
@@ -65,14 +67,10 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
 
     await ctx.claim() // 1
     failpoint('claimed')
-    // Somebody waits for an edit; what is new or was only looked at again comes with company, and one statement for many
-    // of them is worth a moment.
-    const { status } = workspace
-    const edited = status?.workspaceID !== undefined && status.observedGeneration !== workspace.metadata.generation
-    const recorded = await rows.record(desired.intent, ctx.fence, edited) // 2
+    const recorded = await rows.record(desired.intent, ctx.fence, hasteOf(workspace)) // 2
     failpoint('recorded')
+    onRecord(workspace, recorded)
     if (recorded.kind !== 'recorded') return unrecorded(workspace, desired, recorded)
-    if (recorded.changed) onRecorded(workspace)
 
     const parts = await equip(workspace, recorded.row, around.look, this.#with, ctx)
     const look = await this.#senses.observe(workspace, desired, recorded.row, ctx) // 3
@@ -122,6 +120,13 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       `the instance lives on backend "${name}", which is not turned on in this operator: add it to BACKENDS`,
     )
   }
+}
+
+/** Somebody waits for an edit. What is new or only looked at again may come with company, what an import makes in numbers. */
+function hasteOf({ metadata, status }: Workspace): Haste {
+  if (status?.workspaceID === undefined)
+    return metadata.ownerReferences?.some(({ controller }) => controller === true) === true ? 'calm' : 'soon'
+  return status.observedGeneration === metadata.generation ? 'soon' : 'now'
 }
 
 const outcomeOf = ({ waits, reason, message }: Obstacle): Outcome =>

@@ -81,7 +81,7 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
     updateCard: (id, agentCard) => cards.add({ id, agentCard }),
     logMessage: (message) => traces.add({ activityId: message.id ?? randomUUID(), turn: turn++, message }),
     address: (id) => addresses.add(id),
-    beginMessage: (id) => begun.add(id, true),
+    beginMessage: (id) => begun.add(id, 'now'),
     async mayTalk(from, to) {
       const [row] = await ask<{ allowed: boolean }>('may_talk', mayTalk, [from, to])
       return row?.allowed === true

@@ -37,7 +37,7 @@ test('a lone write leaves at once; what follows closely waits for company', asyn
 test('an urgent write is not held back, and takes along what waits', async () => {
   const { written, batcher } = recorder()
   await batcher.add('a')
-  const both = [batcher.add('b'), batcher.add('c', true)]
+  const both = [batcher.add('b'), batcher.add('c', 'now')]
   await turns(10)
   expect(written).toEqual([['a'], ['b', 'c']])
   await Promise.all(both)
@@ -47,4 +47,44 @@ test('an urgent write is not held back, and takes along what waits', async () =>
   expect(written).toHaveLength(2)
   await vi.advanceTimersByTimeAsync(40)
   await patient
+})
+
+test('hurry comes late, too: whoever waits for company leaves with it at once', async () => {
+  const { written, batcher } = recorder()
+  await batcher.add('a')
+  const first = batcher.add('b')
+  await turns(10)
+  const both = [first, batcher.add('c', 'now')]
+  await turns(10)
+  expect(written).toEqual([['a'], ['b', 'c']])
+  await Promise.all(both)
+})
+
+test('calm writes wait longer for company: until nobody comes, or there is company enough', async () => {
+  const { written, batcher } = recorder()
+  await batcher.add('a', 'calm')
+  const waiting: Promise<string>[] = []
+  const come = async (milliseconds: number, name: string) => {
+    waiting.push(batcher.add(name, 'calm'))
+    await vi.advanceTimersByTimeAsync(milliseconds)
+  }
+  for (let i = 0; i < 8; i++) await come(40, `b${i}`)
+  expect(written).toEqual([['a']])
+  await vi.advanceTimersByTimeAsync(120)
+  expect(written.map((rows) => rows.length)).toEqual([1, 8])
+  for (let i = 0; i < 100; i++) await come(2, `c${i}`)
+  await vi.advanceTimersByTimeAsync(400)
+  expect(written.map((rows) => rows.length).slice(2)).toSatisfy(
+    (sizes: number[]) => sizes.length >= 2 && sizes.slice(0, -1).every((size) => size >= 50),
+  )
+  await Promise.all(waiting)
+})
+
+test('a calm write leaves with one that is less so', async () => {
+  const { written, batcher } = recorder()
+  await batcher.add('a', 'calm')
+  const both = [batcher.add('b', 'calm'), batcher.add('c')]
+  await vi.advanceTimersByTimeAsync(40)
+  expect(written).toEqual([['a'], ['b', 'c']])
+  await Promise.all(both)
 })

@@ -1,11 +1,12 @@
 /**
- * Many small writes become few statements. A lone write leaves at once; writes that come fast wait a little for company,
- * unless somebody waits for one of them: then they leave as soon as the statement under way is through.
+ * Many small writes become few statements. A lone write leaves at once; writes that come fast wait for company, as long as
+ * the hastiest of them allows: not at all where somebody waits for it, but for the statement under way.
  *
  *   add ──► pending ──(full, or quiet, or the pause since the last flush is over)──► one statement ──► every caller answered
  *                                                  refused as a whole ──► parts, until the culprit stands alone
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Haste } from '../haste.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { SpanLink } from '../../telemetry/span.ts'
 import { here, traced } from '../../telemetry/trace.ts'
@@ -32,8 +33,8 @@ export interface BatcherOptions<Item, Result> {
 }
 
 export interface Batcher<Item, Result> {
-  /** `urgent`: not held back for company. What is pending with it leaves too. */
-  add(item: Item, urgent?: boolean): Promise<Result>
+  /** What is pending with an item leaves with it. */
+  add(item: Item, haste?: Haste): Promise<Result>
   /** Writes what waits and ends. Later adds are refused. */
   close(): Promise<void>
 }
@@ -46,10 +47,25 @@ interface Entry<Item, Result> {
   readonly waiters: Waiter<Result>[]
 }
 
-/** Milliseconds between two flushes while more keeps coming: in a burst of 500 a second that makes some 50 rows each. */
-const longestPause = 100
-/** Milliseconds without a newcomer after which nobody is waited for any longer. */
-const quiet = 25
+/** How items wait for company. */
+interface Pace {
+  /** Milliseconds between two flushes while more keeps coming. */
+  readonly pause: number
+  /** Milliseconds without a newcomer after which nobody is waited for any longer; and in the middle of a long burst. */
+  readonly lull: number
+  readonly longLull: number
+  /** Rows that are company enough; and a burst is long when it had more of them. */
+  readonly enough: number
+}
+
+/** In a burst of 500 a second the first makes some 50 rows a statement; the second does in a burst of 100, or waits less. */
+const paces: Readonly<Record<Exclude<Haste, 'now'>, Pace>> = {
+  soon: { pause: 100, lull: 25, longLull: 25, enough: Infinity },
+  calm: { pause: 500, lull: 60, longLull: 200, enough: 50 },
+}
+/** Milliseconds without a statement after which a burst is over. */
+const burstEnds = 1000
+const ranks: Readonly<Record<Haste, number>> = { calm: 0, soon: 1, now: 2 }
 /** Waits before the second, third … try of a statement that met a fault. */
 const retryWaits = [50, 150, 400, 700, 700]
 /** No try begins later than this after the first: the caller has a queue of its own to wait in. */
@@ -61,13 +77,15 @@ const patience = 3000
 const parts = 16
 
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
-  const { name, key, write, metrics, maxRows = 200, concurrency = 1, pause = longestPause } = options
-  const lull = options.pause ?? quiet
+  const { name, key, write, metrics, maxRows = 200, concurrency = 1, pause } = options
   type Row = Entry<Item, Result>
   const pending = new Map<string, Row>()
   let lastFlush = -Infinity
+  /** Rows since writes last came one by one. */
+  let burst = 0
   let sizeBefore = 0
-  let hurry = false
+  /** Of the hastiest item that waits. */
+  let haste: Haste = 'calm'
   let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
   const underWay = new Set<Promise<void>>()
   let closed = false
@@ -76,13 +94,14 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   function schedule(): void {
     if (pending.size === 0 || underWay.size >= concurrency) return
     if (pending.size >= maxRows || closed) return flush()
-    if (timer && !hurry) return
-    if (hurry) {
-      clear()
+    if (timer) return
+    if (haste === 'now') {
       timer = setImmediate(flush)
       return
     }
-    const wait = lastFlush + pause - performance.now()
+    const pace = pause === undefined ? paces[haste] : { pause, lull: pause, longLull: pause, enough: maxRows }
+    const lull = burst > pace.enough ? pace.longLull : pace.lull
+    const wait = pending.size >= pace.enough ? 0 : lastFlush + pace.pause - performance.now()
     sizeBefore = pending.size
     // Even a lone write waits for the end of this turn of the event loop: a caller's loop may be adding its siblings.
     timer = wait > 0 ? setTimeout(lookAgain, Math.min(wait, lull)) : setImmediate(flush)
@@ -100,9 +119,11 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     const oldest = [...pending.entries().take(maxRows)]
     if (oldest.length === 0) return
     for (const [at] of oldest) pending.delete(at)
-    if (pending.size === 0) hurry = false
+    if (pending.size === 0) haste = 'calm'
     const batch = oldest.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
-    lastFlush = performance.now()
+    const now = performance.now()
+    burst = now - lastFlush > burstEnds ? batch.length : burst + batch.length
+    lastFlush = now
     metrics.sqlRows.inc({ name }, batch.length)
     const work = settle(batch).finally(() => {
       underWay.delete(work)
@@ -168,9 +189,12 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   }
 
   return {
-    add(item, urgent = false) {
+    add(item, wanted = 'soon') {
       if (closed) return Promise.reject(new Error(`${name}: the store is closed`))
-      hurry ||= urgent
+      if (ranks[wanted] > ranks[haste]) {
+        haste = wanted
+        clear()
+      }
       const waiter: Waiter<Result> = Promise.withResolvers<Result>()
       const link = here()
       if (link) waiter.link = link
@@ -180,7 +204,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
         entry.item = item
         entry.waiters.push(waiter)
       } else pending.set(at, { item, waiters: [waiter] })
-      if (pending.size === 1 || pending.size >= maxRows) schedule()
+      if (!timer || pending.size >= maxRows) schedule()
       return waiter.promise
     },
     async close() {

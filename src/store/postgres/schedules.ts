@@ -180,8 +180,8 @@ export function openSchedules(
     },
     open: (limit) => ask<OpenRun>('schedule_runs_open', openNow, limit),
     advance: (item, fence) => advances.add({ item, fence }),
-    begin: (item, fence) => begins.add({ item, fence }, true),
-    finish: (item, fence) => ends.add({ item, fence }, true),
+    begin: (item, fence) => begins.add({ item, fence }, 'now'),
+    finish: (item, fence) => ends.add({ item, fence }, 'now'),
     async close() {
       await Promise.all([advances, begins, ends].map((batcher) => batcher.close()))
     },

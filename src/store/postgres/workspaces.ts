@@ -28,14 +28,14 @@ export function openWorkspaces(
   const leaks = open(leak)
   const batchers = [records, claims, launches, observations, changes, sleeps, adoptions, removals, leaks]
   return {
-    async record(item, fence, urgent): Promise<Recorded> {
+    async record(item, fence, haste): Promise<Recorded> {
       const batcher = item.claim === 'create' ? records : claims
-      const { ownerUid, recorded } = await batcher.add({ item, fence }, urgent)
+      const { ownerUid, recorded } = await batcher.add({ item, fence }, haste)
       return ownerUid === item.ownerUid ? recorded : { kind: 'stale' }
     },
     launch: (item, fence) => launches.add({ item, fence }),
     observed: (item, fence) => observations.add({ item, fence }),
-    change: (item, fence) => changes.add({ item, fence }, true),
+    change: (item, fence) => changes.add({ item, fence }, 'now'),
     hibernate: (id, idleSince, fence) => sleeps.add({ item: { id, idleSince }, fence }),
     adopted: (item, fence) => adoptions.add({ item, fence }),
     async leak(item, fence) {
@@ -43,7 +43,7 @@ export function openWorkspaces(
       metrics.stopRetryExhausted.inc({ backend: item.backend })
     },
     remove: (id, ownerUid, fence, deletionPolicy) =>
-      removals.add({ item: { id, ownerUid, deletionPolicy }, fence }, true),
+      removals.add({ item: { id, ownerUid, deletionPolicy }, fence }, 'now'),
     changes: (signal) => listener.changes(signal),
     async close() {
       await Promise.all(batchers.map((batcher) => batcher.close()))
