@@ -16,6 +16,8 @@ export interface KubeClientOptions {
   readonly remember?: <T extends KubeObject>(type: ResourceType<T>, object: T) => void
 }
 
+const isObject = (answer: unknown): answer is { kind?: unknown } => typeof answer === 'object' && answer !== null
+
 /** The Client of client.ts over one transport. */
 export class KubeClient implements Client {
   readonly #options: KubeClientOptions
@@ -80,9 +82,12 @@ export class KubeClient implements Client {
     signal?: AbortSignal,
   ): Promise<void> {
     const body = { kind: 'DeleteOptions', apiVersion: 'v1', preconditions: { uid }, propagationPolicy: 'Background' }
-    const { transport, fence } = this.#options
+    const { transport, fence, remember } = this.#options
     try {
-      await transport.send({ method: 'DELETE', path: objectPath(type, key), verb: 'delete', body, signal, fence })
+      const path = objectPath(type, key)
+      const answer = await transport.send({ method: 'DELETE', path, verb: 'delete', body, signal, fence })
+      // What has finalizers stays for now and is the answer; of what is gone there is only a Status.
+      if (isObject(answer) && answer.kind === type.kind) remember?.(type, this.#parse(type, answer))
     } catch (error) {
       // 404: it is gone. 409: the name belongs to another uid, so ours is gone.
       if (!(error instanceof KubeError && (error.isNotFound || error.isConflict))) throw error

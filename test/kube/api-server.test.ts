@@ -90,6 +90,22 @@ test('what we wrote is in the cache before the call returns', async () => {
   }
 })
 
+test('what we deleted and what still waits for its finalizers is so in the cache before the call returns', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  const informer = await follow(kube, namespace)
+  const client = kube.client()
+  for (let n = 0; n < 20; n++) {
+    const key = `${namespace}/held-${n}`
+    const { metadata } = await client.create(configMaps, configMap(namespace, `held-${n}`))
+    await client.mergePatch(configMaps, key, { metadata: { finalizers: ['molecule.dev/test'] } })
+    await client.delete(configMaps, key, metadata.uid)
+    expect(informer.cache.get(key)?.metadata.deletionTimestamp).toBeDefined()
+    await client.mergePatch(configMaps, key, { metadata: { finalizers: null } })
+    expect(informer.cache.get(key)).toBeUndefined()
+  }
+})
+
 test('server-side apply makes and changes; delete spares another object of that name', async () => {
   const { kube } = await connect()
   const namespace = await freshNamespace(kube)

@@ -24,30 +24,14 @@ export async function specsOf(cluster: Cluster, ns: string, workspaces: readonly
 }
 
 /** Ids, times, versions, digests of texts in which ids are, and what only the agents say. */
-const own = [
-  ...['id', 'workspace_id', 'parent_id', 'owner_uid', 'namespace', 'resource_name', 'leader_epoch'],
-  ...['created_at', 'updated_at', 'status_since', 'wanted_since', 'launched_at', 'registered_at', 'signalled_at'],
-  ...[
-    'last_heartbeat_at',
-    'last_task_at',
-    'next_run_at',
-    'reckoned_from',
-    'observed_generation',
-    'spec_hash',
-    'launched_hash',
-  ],
-  ...[
-    'instance_id',
-    'url',
-    'agent_card',
-    'uptime_seconds',
-    'restarts',
-    'phase_reason',
-    'parts_hash',
-    'credentials',
-    'credentials_digest',
-  ],
-]
+const own = new Set(
+  [
+    'id workspace_id parent_id owner_uid namespace resource_name leader_epoch observed_generation instance_id url',
+    'created_at updated_at status_since wanted_since launched_at registered_at signalled_at last_heartbeat_at',
+    'last_task_at next_run_at reckoned_from spec_hash launched_hash parts_hash credentials credentials_digest',
+    'agent_card uptime_seconds restarts phase_reason',
+  ].flatMap((line) => line.split(' ')),
+)
 const parts = [
   'canvas_layouts',
   'workspace_schedules',
@@ -66,7 +50,8 @@ export async function rowsOf(db: Client, workspaces: readonly Workspace[]) {
   }
   const found = new Map<string, { row: unknown; parent: string | undefined; parts: string[] }>()
   for (const { id, row } of await read('workspaces', 'id')) {
-    const parent = row['parent_id'] === null ? undefined : paths.get(String(row['parent_id']))
+    const { parent_id: above } = row
+    const parent = typeof above === 'string' ? paths.get(above) : undefined
     found.set(paths.get(id) ?? id, { row: common(row), parent, parts: [] })
   }
   for (const table of parts)
@@ -77,7 +62,7 @@ export async function rowsOf(db: Client, workspaces: readonly Workspace[]) {
 }
 
 const common = (row: Readonly<Record<string, unknown>>) =>
-  Object.fromEntries(Object.entries(row).filter(([column]) => !own.includes(column)))
+  Object.fromEntries(Object.entries(row).filter(([column]) => !own.has(column)))
 
 const sorted = <T>(entries: readonly (readonly [string, T])[]) =>
   new Map(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)))
