@@ -231,6 +231,18 @@ describe('a template is refused', () => {
       'workspaces[0].url: 127.0.0.1 is no place for an agent',
     ],
     [
+      'an address of this machine in other words',
+      node('external: true, url: "http://[::ffff:127.0.0.1]"'),
+      'InvalidField',
+      'workspaces[0].url: [::ffff:7f00:1] is no place for an agent',
+    ],
+    [
+      'a name of this machine',
+      node('external: true, url: "http://localhost.:8080"'),
+      'InvalidField',
+      'workspaces[0].url: localhost. is no place for an agent',
+    ],
+    [
       'an address of another kind',
       node('external: true, url: "file:///x"'),
       'InvalidField',
@@ -343,6 +355,12 @@ describe('a template is taken, with a warning', () => {
       'url: "https://a.example"',
       'IneffectiveField',
       'url is of external agents only',
+    ],
+    [
+      'an address of an external agent',
+      'external: true, url: "https://a.example"',
+      'IneffectiveField',
+      'an agent says its address when it registers',
     ],
     [
       'a bad cron',

@@ -18,7 +18,6 @@ export const promptPaths = {
 
 /** What a role folder may hold and no agent gets: secrets in clear, and what the operator writes itself. */
 const kept: Readonly<Record<string, string>> = {
-  '.env': 'variables come from spec.env.from, never from files',
   '.auth_token': 'the operator writes this file',
   '.platform_inbound_secret': 'the operator writes this file',
   'config.yaml': 'the operator writes this file',
@@ -27,9 +26,15 @@ const kept: Readonly<Record<string, string>> = {
   'CLAUDE.md': 'the agent writes this file',
 }
 
+/** `.env` and `.env.local`, in any folder; not what only shows how one is written. */
+const variables = /(^|\/)\.env(\.(?!example$|sample$|template$)[^/]*)?$/
+
 /** A Workspace refuses what its agent writes itself: a delivery would overwrite what the agent has learned. */
-const whyKept = (name: string): string | undefined =>
-  name.startsWith('.claude/') ? 'the agent writes this folder' : Object.hasOwn(kept, name) ? kept[name] : undefined
+function whyKept(name: string): string | undefined {
+  if (variables.test(name)) return 'variables come from spec.env.from, never from files'
+  if (name.startsWith('.claude/')) return 'the agent writes this folder'
+  return Object.hasOwn(kept, name) ? kept[name] : undefined
+}
 
 const mostFiles = 512
 /** In bytes: what every archive and file system can hold. */

@@ -47,7 +47,7 @@ describe('a node', () => {
   })
 
   it('carries its parts as a Workspace has them', () => {
-    const { spec, plugins, channels, url } = one(
+    const { spec, plugins, channels } = one(
       `
       name: A
       external: true
@@ -76,7 +76,7 @@ describe('a node', () => {
         { name: 'uber-nacht-2', cron: '1 3 * * *', timezone: 'UTC', prompt: 'Again.', enabled: true },
       ],
     })
-    expect([plugins, url]).toEqual([['b', 'a'], 'https://a.example/x'])
+    expect(plugins).toEqual(['b', 'a'])
     expect(channels).toEqual([
       {
         name: 'telegram',
@@ -123,6 +123,9 @@ describe('files', () => {
     'a/system-prompt.md': 'from the folder\r\n',
     'a/skills/x.md': 'x',
     'a/.env': 'KEY=value',
+    'a/skills/.env': 'KEY=value',
+    'a/.env.local': 'KEY=value',
+    'a/.env.example': 'KEY=',
     'a/config.yaml': 'model: x',
     'a/hello.md': 'hello',
     'b/other.md': 'other',
@@ -130,12 +133,13 @@ describe('files', () => {
 
   it('are those of the role folder, without secrets and what the operator writes', () => {
     expect([...one('{ name: A, files_dir: a }', role).files]).toEqual([
+      ['.env.example', 'KEY='],
       ['hello.md', 'hello'],
       ['skills/x.md', 'x'],
       ['system-prompt.md', 'from the folder\n'],
     ])
     const { warnings } = render({ 'org.yaml': 'workspaces: [{ name: A, files_dir: ./a/ }]', ...role })
-    expect(warnings.map(({ code }) => code)).toEqual(['FileSkipped', 'FileSkipped'])
+    expect(warnings.map(({ code }) => code)).toEqual(Array(4).fill('FileSkipped'))
   })
 
   it('have the prompts in front: a given text wins over the folder', () => {

@@ -30,8 +30,7 @@ export interface RenderOptions {
  * A node of the template with the defaults applied. `path` is the names from the root, joined by `/` (names.ts); `id`
  * what the template calls it for good, whatever its name and place; `name` the metadata.name of a new Workspace;
  * `files` paths below /configs to text, sorted; `plugins` the union without opt-outs. What is not in `spec` (channels
- * with their variables, plugins, `url` of an external agent) is for others than
- * the Workspace itself, or needs what only the import knows.
+ * with their variables, plugins) is for others than the Workspace itself, or needs what only the import knows.
  */
 export interface OrgNode extends Omit<Draft, 'spec'> {
   readonly spec: NodeSpec

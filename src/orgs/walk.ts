@@ -25,7 +25,6 @@ export interface Draft {
   readonly files: ReadonlyMap<string, string>
   readonly plugins: readonly string[]
   readonly channels: readonly NodeChannel[]
-  readonly url: string | undefined
 }
 
 /** A node that was not left out, and where it stands. */
@@ -113,8 +112,8 @@ export class Walk {
       files: filesOf(scope),
       plugins: this.#plugins(scope),
       channels: channelsOf(scope),
-      url: urlOf(scope),
     }
+    judgeUrl(scope)
     this.#weigh(draft, at)
     if (parentPath !== undefined && node.canvas !== undefined)
       warnings.add('IgnoredCanvas', path, 'canvas is of roots only: below them there is a grid', [...at, 'canvas'])
@@ -182,20 +181,19 @@ export class Walk {
 }
 
 /** What no agent of somebody else is at. Addresses behind names are judged when they are connected to. */
-const ownHost = /^(localhost|.*\.localhost|127\..*|0\..*|169\.254\..*|\[::1?\]|metadata\..*)$/
+const ownHost =
+  /^(localhost|.*\.localhost|127\..*|0\..*|169\.254\..*|\[::1?\]|\[::ffff:.*\]|\[fe[89ab].*\]|metadata\..*)$/
 
-function urlOf({ node, at, path, refuse, warnings }: Scope): string | undefined {
+/** Nothing follows from it, but what it says may still be a mistake. */
+function judgeUrl({ node, at, path, refuse, warnings }: Scope): void {
   const given = node.url?.trim() ?? ''
-  if (given === '') return undefined
+  if (given === '') return
   const here = [...at, 'url']
-  if (node.external !== true) {
-    warnings.add('IneffectiveField', path, 'url is of external agents only (external: true)', here)
-    return undefined
-  }
   const url = URL.parse(given)
-  if (url === null || !/^https?:$/.test(url.protocol))
-    return refuse('InvalidField', here, 'is no http or https address')
-  if (url.username !== '' || url.password !== '') return refuse('InvalidField', here, 'must not carry credentials')
-  if (ownHost.test(url.hostname)) return refuse('InvalidField', here, `${url.hostname} is no place for an agent`)
-  return url.href
+  if (node.external !== true) warnings.add('IneffectiveField', path, 'url is of external agents only', here)
+  else if (url === null || !/^https?:$/.test(url.protocol)) refuse('InvalidField', here, 'is no http or https address')
+  else if (url.username !== '' || url.password !== '') refuse('InvalidField', here, 'must not carry credentials')
+  else if (ownHost.test(url.hostname.replace(/\.$/, '')))
+    refuse('InvalidField', here, `${url.hostname} is no place for an agent`)
+  else warnings.add('IneffectiveField', path, 'url is not used: an agent says its address when it registers', here)
 }

@@ -170,7 +170,7 @@ describe('the keeper of sources', () => {
 
   it('takes texts and names the rest', async () => {
     const files = new Map<string, Uint8Array>([
-      ['a.md', Buffer.from('ä')],
+      ['a.md', Buffer.from('\ufeffä')],
       ['b.png', Buffer.from([0x89, 0x50, 0xff])],
       ['c.bin', Buffer.from('a\0b')],
     ])
@@ -179,7 +179,7 @@ describe('the keeper of sources', () => {
     await settle()
     const sight = keeper.look(git('x'), 'a')
     expect(sight).toMatchObject({ state: 'fetched', folder: { skipped: ['b.png', 'c.bin'] } })
-    expect(sight.state === 'fetched' && [...sight.folder.texts]).toEqual([['a.md', 'ä']])
+    expect(sight.state === 'fetched' && [...sight.folder.texts]).toEqual([['a.md', '\ufeffä']])
     expect(files.size).toBe(0)
   })
 })

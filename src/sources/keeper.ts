@@ -147,7 +147,7 @@ export class Keeper implements Sources {
       // says so: it decides, or its one wake would be for nothing.
       const due = () => {
         entry.dueAt = 0
-        for (const each of [...entry.followers]) wake(each)
+        for (const each of entry.followers) wake(each)
       }
       entry.timer = setTimeout(due, Math.min(wait + 1, longestTimer)).unref()
     }

@@ -5,7 +5,8 @@ import type { Fetched, TextFolder } from './source.ts'
  * or holds a NUL, is a picture or the like: skipped, and named.
  */
 export function asTexts({ revision, files }: Fetched, identity: string): TextFolder {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
+  // With its byte order mark, as a ConfigMap would hold it: from every source a file is the same.
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const texts = new Map<string, string>()
   const skipped: string[] = []
   for (const [path, bytes] of files) {
