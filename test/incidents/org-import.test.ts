@@ -1,12 +1,29 @@
-/** Incidents of imports, by their number in the list of org-import. Each was a bug of the system before. */
+/** Incidents of imports, by their number in the list of org-import: what a tree becomes when it is applied again. */
 import { expect, test } from 'vitest'
+import { registerAt } from '../../src/backends/fake/agent.ts'
+import { FakeBackend } from '../../src/backends/fake/backend.ts'
+import { ownedName } from '../../src/orgs/names.ts'
 import { identities, orgScene, patch } from '../support/org-scene.ts'
-import { fromConfigMap, readTree, template } from '../support/orgs.ts'
+import { readOrg, readTree } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { workspace } from '../support/workspaces.ts'
 
-const scene = await orgScene()
-const { cluster, settles, backend } = scene
+/** The agents of one incident take a moment to come up, so that it can be seen how many do so at once. */
+let starting = 0
+let mostStarting = 0
+const backend = new FakeBackend({
+  onRunning: (spec, ended) => {
+    const slow = spec.ref.name.startsWith('slow-')
+    if (slow) mostStarting = Math.max(mostStarting, ++starting)
+    const come = () => {
+      if (slow) starting--
+      registerAt(spec, ended)
+    }
+    setTimeout(come, slow ? 150 : 0)
+  },
+})
+const scene = await orgScene(backend)
+const { cluster, settles } = scene
 
 const inline = (...workspaces: object[]) => ({ source: { inline: { name: 'Team', workspaces } } })
 const crew = (count: number) => Array.from({ length: count }, (_, i) => ({ name: `Agent ${i}` }))
@@ -14,12 +31,21 @@ const tree = { name: 'Lead', children: crew(6) }
 
 const rowsOf = async (ns: string) =>
   (
-    await scene.db.query<{ id: string; name: string; status: string; tier: number; model: string }>(
-      `SELECT id, name, status, tier, model FROM workspaces WHERE namespace = $1 AND status <> 'removed' ORDER BY name`,
+    await scene.db.query<{ id: string; name: string; tier: number; model: string; template: string }>(
+      `SELECT id, name, tier, model, template FROM workspaces
+       WHERE namespace = $1 AND status <> 'removed' ORDER BY name`,
       [ns],
     )
   ).rows
 const made = async (ns: string) => [(await scene.workspaces(ns)).length, (await rowsOf(ns)).length]
+const schedulesOf = async (id: string | undefined) =>
+  (
+    await scene.db.query<{ name: string; prompt: string; source: string }>(
+      'SELECT name, prompt, source FROM workspace_schedules WHERE workspace_id = $1 ORDER BY name',
+      [id],
+    )
+  ).rows
+const configOf = (uid: string) => backend.volumes.get(uid)?.get('config.yaml') ?? ''
 
 test('org-import-01, org-import-05: applied over and over, a tree is one tree', async () => {
   const ns = await scene.opened()
@@ -32,6 +58,12 @@ test('org-import-01, org-import-05: applied over and over, a tree is one tree', 
   }
   expect(await made(ns)).toEqual([7, 7])
   expect(identities(await scene.workspaces(ns))).toEqual(before)
+  // Whoever plans it, and whatever was seen: the same import gives the same node the same name.
+  const { uid } = (await readOrg(cluster, ns, 'team')).metadata
+  for (const { metadata, spec } of await scene.workspaces(ns))
+    expect(metadata.name).toBe(
+      ownedName(uid, metadata.annotations?.['molecule.dev/org-node'] ?? '', spec.displayName ?? ''),
+    )
   expect([...before.values()].map((uid) => backend.creates.get(uid))).toEqual(Array(7).fill(1))
 })
 
@@ -66,6 +98,12 @@ test('org-import-08, org-import-09, org-import-19: tier and model are those of t
   expect(says).toMatchObject({ tier: 2, model: 'opus' })
   expect(silent?.model).not.toBe('')
   expect([silent?.tier, silent?.model]).toEqual([plain?.tier, plain?.model])
+  // And at every start after the first one.
+  const uid = says?.id ?? ''
+  const { name = '' } = (await readTree(cluster, ns)).get('Says')?.metadata ?? {}
+  await patch(cluster, ns, 'ws', name, { metadata: { annotations: { 'molecule.dev/restarted-at': 'now' } } })
+  await until(() => backend.creates.get(uid) === 2)
+  expect(configOf(uid)).toContain('model: "opus"')
 })
 
 test('org-import-10: a node that has no backend is failed at once, and the import says so', async () => {
@@ -77,40 +115,6 @@ test('org-import-10: a node that has no backend is failed at once, and the impor
   expect(org.status?.conditions?.find(({ type }) => type === 'Provisioned')?.message).toContain(
     'spec.backend "ec2" is not turned on',
   )
-})
-
-test('org-import-11: nothing gets past the preflight', async () => {
-  const ns = await scene.opened()
-  const needs = { source: { inline: { name: 'Team', required_env: ['KEY'], workspaces: [{ name: 'A' }] } } }
-  await expect(scene.org(ns, 'team', { ...needs, force: true })).rejects.toThrow(/force/)
-  await scene.org(ns, 'team', needs)
-  await settles(ns, 'team', 'EnvironmentReady', 'False RequiredEnvMissing')
-  expect(await scene.events(ns, 'team')).toContain('PreflightFailed')
-  expect(await made(ns)).toEqual([0, 0])
-})
-
-test('org-import-12: what cannot be read counts as missing', async () => {
-  const ns = await scene.opened()
-  await cluster.kubectl(['delete', 'rolebinding', 'molecule-references', '-n', ns])
-  const needs = { source: { inline: { name: 'Team', required_env: ['KEY'], workspaces: [{ name: 'A' }] } } }
-  await scene.org(ns, 'team', { ...needs, env: { from: [{ secretRef: { name: 'keys' } }] } })
-  await settles(ns, 'team', 'EnvironmentReady', 'False SecretForbidden')
-  expect(await made(ns)).toEqual([0, 0])
-})
-
-test('org-import-13: an empty value is no value', async () => {
-  const ns = await scene.opened()
-  const secret = {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name: 'keys', namespace: ns },
-    stringData: { KEY: '' },
-  }
-  await cluster.apply([secret])
-  const needs = { source: { inline: { name: 'Team', required_env: ['KEY'], workspaces: [{ name: 'A' }] } } }
-  await scene.org(ns, 'team', { ...needs, env: { from: [{ secretRef: { name: 'keys' } }] } })
-  await settles(ns, 'team', 'EnvironmentReady', 'False RequiredEnvMissing')
-  expect(await made(ns)).toEqual([0, 0])
 })
 
 test('org-import-14: what left is deleted by its UID, never by its name', async () => {
@@ -146,80 +150,54 @@ test('org-import-15: what is healed, renamed or moved keeps its row, and with it
   await scene.org(ns, 'team', inline({ name: 'Lead', children: [{ name: 'Writer', id: 'writer' }] }, { name: 'Desk' }))
   await settles(ns, 'team', 'Ready', 'True Settled')
   const id = (await rowsOf(ns)).find(({ name }) => name === 'Writer')?.id
+  const own = `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt) VALUES ($1, 'own', '0 0 1 1 *', 'Mine.')`
+  await scene.db.query(own, [id])
   await scene.org(ns, 'team', inline({ name: 'Lead' }, { name: 'Desk', children: [{ name: 'Author', id: 'writer' }] }))
   await settles(ns, 'team', 'Ready', '3 of 3 existed, 0 created')
   await until(async () => (await rowsOf(ns)).find(({ name }) => name === 'Author')?.id === id)
   expect((await rowsOf(ns)).length).toBe(3)
   expect(backend.creates.get(id ?? '')).toBe(1)
+  expect(await schedulesOf(id)).toMatchObject([{ name: 'own', source: 'runtime' }])
 })
 
-test('org-import-16: everything is looked at before anything is written', async () => {
+test('org-import-20: the template of a node is in its spec and its row, at every start', async () => {
   const ns = await scene.opened()
-  const bad = { name: 'Last', workspace_dir: '/etc/secrets', workspace_access: 'read_write' }
-  await scene.org(ns, 'team', inline(...crew(20), bad))
-  await settles(ns, 'team', 'TemplateParsed', 'False InvalidField')
-  expect(await made(ns)).toEqual([0, 0])
-  expect((await cluster.kubectl(['get', 'configmaps', '-n', ns, '-o', 'name'])).trim()).not.toContain('team-files')
-})
-
-test('org-import-21: a key that nothing reads is told of, or refused', async () => {
-  const ns = await scene.opened()
-  await scene.org(ns, 'team', inline({ name: 'A', parent: 'B' }))
-  const org = await settles(ns, 'team', 'Ready', 'True Settled')
-  expect(org.status?.warnings?.map(({ code }) => code)).toEqual(['UnknownKey'])
-  await scene.org(ns, 'team', { ...inline({ name: 'A', parent: 'B' }), strict: true })
-  await settles(ns, 'team', 'TemplateParsed', 'False')
-})
-
-test('org-import-22, org-import-23: a schedule that cannot run is told of, and the others are there', async () => {
-  const ns = await scene.opened()
-  const schedules = [
-    { name: 'Good Morning', cron_expr: '0 9 * * *', prompt: 'Rise.' },
-    { name: 'never', cron_expr: '0 25 * * *', prompt: 'Rise.' },
-  ]
-  await scene.org(ns, 'team', inline({ name: 'A', schedules }))
-  const org = await settles(ns, 'team', 'Ready', 'True Settled')
-  expect(org.status?.warnings?.map(({ code, path }) => `${code} ${path ?? ''}`)).toContain('ScheduleSkipped A')
-  expect((await readTree(cluster, ns)).get('A')?.spec.schedules?.map(({ name }) => name)).toEqual(['good-morning'])
+  await scene.org(ns, 'team', inline({ name: 'A', template: 'leads/design' }))
+  await settles(ns, 'team', 'Ready', 'True Settled')
+  const known = async () => {
+    const { spec, status } = (await readTree(cluster, ns)).get('A') ?? {}
+    return [spec?.template?.ref, status?.template?.identity, (await rowsOf(ns))[0]?.template]
+  }
+  expect(await known()).toEqual(['leads/design', 'leads/design', 'leads/design'])
+  const { name = '', uid = '' } = (await readTree(cluster, ns)).get('A')?.metadata ?? {}
+  await patch(cluster, ns, 'ws', name, { metadata: { annotations: { 'molecule.dev/restarted-at': 'now' } } })
+  await until(() => backend.creates.get(uid) === 2)
+  await settles(ns, 'team', 'Ready', 'True Settled')
+  expect(await known()).toEqual(['leads/design', 'leads/design', 'leads/design'])
 })
 
 test('org-import-24: what changes in the template reaches who exists', async () => {
   const ns = await scene.opened()
   await scene.org(ns, 'team', inline({ name: 'A', model: 'sonnet' }))
   await settles(ns, 'team', 'Ready', 'True Settled')
-  const daily = { name: 'daily', cron_expr: '0 9 * * *', prompt: 'Report.' }
-  await scene.org(ns, 'team', inline({ name: 'A', model: 'opus', schedules: [daily] }))
-  await until(async () => (await rowsOf(ns))[0]?.model === 'opus')
-  expect((await readTree(cluster, ns)).get('A')?.spec.schedules).toMatchObject([{ name: 'daily' }])
-  await scene.org(ns, 'team', inline({ name: 'A', model: 'opus' }))
-  await until(async () => (await readTree(cluster, ns)).get('A')?.spec.schedules === undefined)
-})
-
-test('org-import-25: a source that is broken is there to be seen, and what it made before lives on', async () => {
-  const ns = await scene.opened()
-  await cluster.apply([template(ns, 'team', { 'org.yaml': 'workspaces: [{ name: A }]\n' })])
-  await scene.org(ns, 'team', { ...fromConfigMap('team'), prune: 'Delete' })
-  await settles(ns, 'team', 'Ready', 'True Settled')
-  await cluster.apply([template(ns, 'team', { 'org.yaml': 'workspaces:\n  - !include gone.yaml\n' })])
-  const org = await settles(ns, 'team', 'TemplateParsed', 'False IncludeMissing')
-  expect(org.status?.conditions?.find(({ type }) => type === 'Ready')?.status).toBe('False')
-  await cluster.kubectl(['delete', 'configmap', 'team', '-n', ns])
-  await settles(ns, 'team', 'SourceReady', 'False SourceMissing')
-  expect(await made(ns)).toEqual([1, 1])
-})
-
-test('org-import-27: every end of a pass is a condition of the generation it was made for', async () => {
-  const ns = await scene.opened()
-  await scene.org(ns, 'team', inline({ name: 'A' }))
-  await settles(ns, 'team', 'Ready', 'True Settled')
-  for (const [spec, verdict] of [
-    [{ dryRun: true }, 'False DryRun'],
-    [{ dryRun: false, suspend: true }, 'Unknown Suspended'],
-    [{ suspend: false }, 'True Settled'],
-  ] as const) {
-    await patch(cluster, ns, 'org', 'team', { spec })
-    const { status, metadata } = await settles(ns, 'team', 'Ready', verdict)
-    expect(status?.observedGeneration).toBe(metadata.generation)
-    expect(status?.history?.at(-1)?.to).not.toBe('')
+  const id = (await rowsOf(ns))[0]?.id
+  const daily = (prompt: string) => ({ name: 'daily', cron_expr: '0 9 * * *', prompt })
+  for (const prompt of ['Report.', 'Report more.']) {
+    await scene.org(ns, 'team', inline({ name: 'A', model: 'opus', schedules: [daily(prompt)] }))
+    await until(async () => (await schedulesOf(id))[0]?.prompt === prompt, { what: `the schedule: ${prompt}` })
   }
+  expect((await rowsOf(ns))[0]?.model).toBe('opus')
+  await until(() => configOf(id ?? '').includes('model: "opus"'))
+  await scene.org(ns, 'team', inline({ name: 'A', model: 'opus' }))
+  await until(async () => (await schedulesOf(id)).length === 0)
+})
+
+test('org-import-26: imports at the same moment start no more together than one may alone', async () => {
+  const ns = await scene.opened()
+  const slow = (prefix: string) => inline(...Array.from({ length: 6 }, (_, i) => ({ name: `Slow ${prefix}${i}` })))
+  const names = ['one', 'two']
+  await Promise.all(names.map((name) => scene.org(ns, name, { ...slow(name), rollout: { maxInFlight: 2 } })))
+  for (const name of names) await settles(ns, name, 'Ready', '6 created / True Settled')
+  expect(mostStarting).toBeGreaterThan(0)
+  expect(mostStarting).toBeLessThanOrEqual(2)
 })

@@ -19,8 +19,51 @@ const sources = (folder: string) =>
 const holding = (folder: string, pattern: RegExp, except: RegExp = /\.test\.ts$/) =>
   sources(folder).flatMap(({ file, text }) => (!except.test(file) && pattern.test(text) ? [file] : []))
 
-test('incident-09: one file makes rows of workspaces', () => {
-  expect(holding('src', /INSERT INTO workspaces\b/)).toEqual(['src/store/postgres/record.ts'])
+/** Whatever makes a row of a workspace, however it is written. */
+const rowMaker =
+  /\b(insert\s+into|merge\s+into|copy)\s+(only\s+)?(\w+\.)?"?workspaces"?(?!\w)|\(['"`]workspaces['"`]\)\s*\.insert/i
+
+test('incident-09, org-import-07: one file makes rows of workspaces', () => {
+  expect(holding('src', rowMaker)).toEqual(['src/store/postgres/record.ts'])
+})
+
+test('org-import-06: that rule finds what it is for, and nothing that only looks like it', () => {
+  const bad = [
+    'INSERT INTO workspaces AS w (id)',
+    'insert into\n  public.workspaces (id)',
+    'INSERT INTO "workspaces" (id)',
+    "knex('workspaces').insert({})",
+    'COPY workspaces FROM STDIN',
+  ]
+  expect(bad.filter((text) => !rowMaker.test(text))).toEqual([])
+  const good = ['INSERT INTO workspaces_audit (id)', 'INSERT INTO workspace_schedules (id)', 'UPDATE workspaces w SET']
+  expect(good.filter((text) => rowMaker.test(text))).toEqual([])
+})
+
+test('org-import-02: one file makes Workspaces, and only for an import', () => {
+  const maker = /\.(apply|create)\(\s*(workspaceType|workspaceKind)|kind: 'Workspace',/
+  expect(holding('src', maker, /\.test\.ts$|^src\/(api|dev|operator)/)).toEqual([
+    'src/controllers/org-import/apply-child.ts',
+    'src/controllers/org-import/children.ts',
+  ])
+})
+
+test('org-import-03: to collapse is a matter of drawing', async () => {
+  await make('folded')
+  await make('under', { parentRef: { name: 'folded' } })
+  const { uid } = (await settles('folded', 'Ready', 'True Settled')).metadata
+  const below = await settles('under', 'Ready', 'True Settled')
+  await edit('folded', { spec: { canvas: { x: 0, y: 0, collapsed: true } } })
+  await until(async () => {
+    const [drawn] = await scene.query('SELECT collapsed FROM canvas_layouts WHERE workspace_id = $1', [uid])
+    return drawn?.['collapsed'] === true
+  })
+  for (const name of ['folded', 'under'])
+    expect((await scene.looked(name)).status?.effectivePower?.state).toBe('Running')
+  for (const id of [uid, below.metadata.uid]) {
+    expect([backend.has(id), backend.creates.get(id)]).toEqual([true, 1])
+    expect((await row(id))?.['status']).toBe('online')
+  }
 })
 
 test('incident-30: a cascade takes the whole subtree, from its leaves', async () => {
@@ -110,4 +153,12 @@ test('incident-50: no runtime gets the model of another', async () => {
 test('incident-53: no test takes a module’s place', () => {
   expect(holding('test', /\bvi\.(mock|doMock|hoisted)\(/, /^$/)).toEqual([])
   expect(holding('src', /\bvi\.(mock|doMock|hoisted)\(/, /^$/)).toEqual([])
+})
+
+test('org-import-28: what is skipped is skipped for want of a Docker engine, and says so', () => {
+  const skips = sources('test').flatMap(({ text }) =>
+    [...text.matchAll(/\b(?:describe|test|it)\.(?:skip|skipIf|runIf|only|todo|fails)\(.*/g)].map(([line]) => line),
+  )
+  expect(skips.length).toBeGreaterThan(0)
+  expect(skips.filter((line) => !/engineAnswers|dockerAvailable|available|an engine of our own/.test(line))).toEqual([])
 })
