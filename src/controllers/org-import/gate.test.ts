@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { OrgImportSpec } from '../../api/org-import.ts'
+import type { Workspace } from '../../api/workspace.ts'
 import { applied, owner, planFor, tree } from '../../../test/support/org-plan.ts'
 import { gateOf } from './gate.ts'
 import { plannedStatus } from './plan-text.ts'
@@ -30,15 +31,13 @@ describe('a plan', () => {
 })
 
 it('counts who is there to stay: who is being deleted makes no share smaller', () => {
-  const leaving = there.map((live, i) =>
-    i < 2 ? { ...live, metadata: { ...live.metadata, deletionTimestamp: 'now' } } : live,
-  )
-  const gate = gateOf(owner({ prune: 'Delete' }), planFor(nodes('C'), leaving, { prune: 'Delete' }))
-  expect(gate).toMatchObject({ kind: 'open' })
-  const gone = tree(...nodes('A', 'B', 'C', 'D', 'E', 'F', 'G', 'H')).map((live, i) =>
-    i < 4 ? { ...live, metadata: { ...live.metadata, deletionTimestamp: 'now' } } : live,
-  )
-  expect(gateOf(owner({ prune: 'Delete' }), planFor(nodes('E'), gone, { prune: 'Delete' }))).toMatchObject({
+  const leaving = (there: readonly Workspace[], count: number) =>
+    there.map((live, i) => (i < count ? dying(live) : live))
+  const dying = (live: Workspace) => ({ ...live, metadata: { ...live.metadata, deletionTimestamp: 'now' } })
+  const gate = (there: readonly Workspace[], left: string) =>
+    gateOf(owner({ prune: 'Delete' }), planFor(nodes(left), there, { prune: 'Delete' }))
+  expect(gate(leaving(there, 2), 'C')).toMatchObject({ kind: 'open' })
+  expect(gate(leaving(tree(...nodes('A', 'B', 'C', 'D', 'E', 'F', 'G', 'H')), 4), 'E')).toMatchObject({
     kind: 'deletes',
     message: expect.stringContaining('deletes 3 of 4 workspaces') as string,
   })
