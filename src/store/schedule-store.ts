@@ -43,7 +43,6 @@ export interface OpenRun {
   readonly id: string
   readonly workspaceId: WorkspaceId
   readonly schedule: string
-  readonly prompt: string
   readonly enabled: boolean
   readonly dueAt: Date
   /** Since it could have begun. */
@@ -51,6 +50,8 @@ export interface OpenRun {
   /** Deliveries begun so far. */
   readonly attempts: number
   readonly phase: Phase
+  /** It was asked to wake, and no launch has followed yet. */
+  readonly waking: boolean
   readonly deliveryMode: 'push' | 'poll'
   readonly activeTasks: number
   readonly maxConcurrentTasks: number
@@ -67,12 +68,12 @@ export interface RunEnd {
 export interface ScheduleStore {
   /** Schedules to be advanced, the longest due first. Reads no others. */
   due(limit: number): Promise<readonly DueSchedule[]>
-  /** Moves a schedule to its next time and claims the run, in one statement. */
-  advance(advance: Advance, fence: Fence): Promise<void>
+  /** Moves a schedule to its next time and claims the run, in one statement. True: the run was skipped at once. */
+  advance(advance: Advance, fence: Fence): Promise<boolean>
   /** Runs that could begin, of whichever leader, the longest waiting first. */
   open(limit: number): Promise<readonly OpenRun[]>
-  /** Counts a delivery that is about to be made. False: the run has ended. */
-  begin(runId: string, fence: Fence): Promise<boolean>
+  /** Counts a delivery that is about to be made, and gives the prompt as it is now; undefined: the run has ended. */
+  begin(runId: string, fence: Fence): Promise<string | undefined>
   /** Ends a run, with its event (CRON_EXECUTED, CRON_SKIPPED) and activity row. Once: a second end changes nothing. */
   finish(end: RunEnd, fence: Fence): Promise<void>
 }

@@ -8,12 +8,12 @@ const run = (more: Partial<OpenRun> = {}): OpenRun => ({
   id: 'run',
   workspaceId: workspaceId('ws'),
   schedule: 'daily',
-  prompt: 'Go on.',
   enabled: true,
   dueAt: new Date(0),
   waited: seconds(0),
   attempts: 0,
   phase: 'online',
+  waking: false,
   deliveryMode: 'push',
   activeTasks: 0,
   maxConcurrentTasks: 1,
@@ -52,6 +52,13 @@ test('a busy agent is waited for, and not for ever', () => {
   expect(told({ activeTasks: 1, waited: milliseconds(minutes(2) - 1) })).toBe('wait')
   expect(told({ activeTasks: 1, waited: minutes(2) })).toBe('skip: the agent was busy for 2m')
   expect(told({ activeTasks: 1, maxConcurrentTasks: 2 })).toBe('deliver')
+})
+
+test('who was asked to wake is not asked again', () => {
+  for (const phase of ['hibernating', 'hibernated'] as const) {
+    expect(told({ phase, waking: true })).toBe('await')
+    expect(told({ phase, waking: true, waited: minutes(10) })).toBe('skip: the agent did not wake for 10m')
+  }
 })
 
 test('what is on its way to an agent counts before the agent says so', () => {

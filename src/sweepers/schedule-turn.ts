@@ -6,7 +6,7 @@ export type Turn =
   | { readonly act: 'deliver' }
   /** Asks a sleeping agent to wake, then waits. */
   | { readonly act: 'wake' }
-  /** It is coming up. */
+  /** It is coming up, or was asked to. */
   | { readonly act: 'await' }
   | { readonly act: 'wait' }
   | { readonly act: 'skip'; readonly why: string }
@@ -34,7 +34,7 @@ export function turnOf(run: OpenRun, here: number): Turn {
     }
     case 'hibernating':
     case 'hibernated':
-      return bounded(startingFor, 'wake', 'the agent did not wake')
+      return bounded(startingFor, run.waking ? 'await' : 'wake', 'the agent did not wake')
     case 'provisioning':
       return bounded(startingFor, 'await', 'the agent did not start')
     case 'offline':

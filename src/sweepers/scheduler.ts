@@ -46,10 +46,10 @@ export interface SchedulerOptions {
 const limits = {
   /** Due schedules taken in a tick; the rest in the next one, which then follows at once. */
   dueAtOnce: 50,
-  /** Open runs looked at in a tick. */
-  openAtOnce: 500,
-  /** Prompts on their way at once. */
-  deliveries: 10,
+  /** Open runs looked at in a tick: a whole organisation that sleeps must not stand before those who are awake. */
+  openAtOnce: 5000,
+  /** Prompts on their way at once: some agents answer only when they are done. */
+  deliveries: 50,
   /** For one delivery. */
   delivery: minutes(5),
   /** For one question to the database, whatever its own bounds: a tick must come to an end. */
@@ -119,7 +119,7 @@ class Scheduler {
   }
 
   async #advance({ id, cron, timezone, seen, due, from }: DueSchedule): Promise<void> {
-    const { schedules, fence, log } = this.#options
+    const { schedules, fence, log, metrics } = this.#options
     let next: Date | undefined
     let fault: string | undefined
     try {
@@ -129,13 +129,18 @@ class Scheduler {
       fault = error.message
       log.warn({ schedule: id, err: fault }, 'schedule cannot be read')
     }
+    if (next === undefined) fault ??= `cron "${cron}" never comes`
     // Somebody changed it without a new time: what is due is of no meaning any more.
     const runAfter = due && fault === undefined ? jitterOf(id, this.#limits.spread) : undefined
-    await schedules.advance({ scheduleId: id, seen, next: next ?? 'never', runAfter, fault }, fence)
+    const skipped = await schedules.advance({ scheduleId: id, seen, next: next ?? 'never', runAfter, fault }, fence)
+    if (skipped) metrics.scheduleRuns.inc({ outcome: 'skipped' })
   }
 
   async #take(run: OpenRun): Promise<void> {
     if (this.#signal.aborted || this.#underWay.has(run.id)) return
+    const { attempts } = this.#limits
+    if (run.attempts >= attempts)
+      return await this.#finish({ runId: run.id, outcome: 'error', detail: `not delivered in ${attempts} tries` })
     const here = [...this.#underWay.values()].filter((id) => id === run.workspaceId).length
     const turn = turnOf(run, here)
     switch (turn.act) {
@@ -172,9 +177,9 @@ class Scheduler {
 
   async #deliver(run: OpenRun): Promise<void> {
     const { schedules, fence, deliver } = this.#options
-    if (!(await this.#bounded(schedules.begin(run.id, fence)))) return
+    const text = await this.#bounded(schedules.begin(run.id, fence))
+    if (text === undefined) return
     fence.check()
-    const text = run.prompt
     const metadata = { schedule: run.schedule, due_at: run.dueAt.toISOString() }
     const deadline = AbortSignal.any([this.#signal, AbortSignal.timeout(this.#limits.delivery)])
     const delivery = await deliver({ id: run.id, to: run.workspaceId, text, metadata }, deadline)

@@ -69,7 +69,7 @@ test('what is due is claimed once: the same claim again, and one made beside it,
   await advance(due, new Date(0))
   expect(await nextOf(id)).toEqual(tomorrow)
   expect(await runsOf(id)).toMatchObject([{ status: 'waiting', attempts: 0 }])
-  expect(await openOf(ws)).toMatchObject([{ schedule: 'daily', prompt: 'Go.', phase: 'provisioning', attempts: 0 }])
+  expect(await openOf(ws)).toMatchObject([{ schedule: 'daily', phase: 'provisioning', waking: false, attempts: 0 }])
 })
 
 test('a due time that was run is not run again, whatever the clock says', async () => {
@@ -103,7 +103,7 @@ test('what comes due while a run is open is skipped, with its event', async () =
   await sql(`UPDATE workspace_schedules SET next_run_at = now() - interval '1 minute' WHERE id = $1`, id)
   const second = await dueOf(id)
   if (second === undefined) throw new Error('not due')
-  await advance(second)
+  expect(await advance(second)).toBe(true)
   expect(await runsOf(id)).toMatchObject([
     { status: 'waiting' },
     { status: 'skipped', detail: 'the run before it has not ended' },
@@ -116,12 +116,13 @@ test('what comes due while a run is open is skipped, with its event', async () =
 
 test('a run ends once, with one event, one activity row, and the schedule’s own account', async () => {
   const { id, ws, run } = await claimed()
-  expect(await schedules.begin(run.id, fence)).toBe(true)
-  expect(await schedules.begin(run.id, fence)).toBe(true)
+  expect(await schedules.begin(run.id, fence)).toBe('Go.')
+  await sql(`UPDATE workspace_schedules SET prompt = 'Go on.' WHERE id = $1`, id)
+  expect(await schedules.begin(run.id, fence)).toBe('Go on.')
   expect(await runsOf(id)).toMatchObject([{ status: 'delivering', attempts: 2 }])
   const end = { runId: run.id, outcome: 'error' as const, detail: 'no word' }
   for (let twice = 0; twice < 2; twice++) await schedules.finish(end, fence)
-  expect(await schedules.begin(run.id, fence)).toBe(false)
+  expect(await schedules.begin(run.id, fence)).toBeUndefined()
   expect((await eventsOf(sql, ws.id)).filter((event) => event === 'CRON_EXECUTED')).toHaveLength(1)
   expect(await sql('SELECT status, error_detail, summary FROM activity_logs WHERE workspace_id = $1', ws.id)).toEqual([
     { status: 'error', error_detail: 'no word', summary: 'schedule daily' },
@@ -158,6 +159,15 @@ test('a schedule that cannot be read says why, and is asked no more', async () =
   expect(await dueOf(id)).toBeUndefined()
   expect(await sql('SELECT last_status, last_error, next_run_at FROM workspace_schedules WHERE id = $1', id)).toEqual([
     { last_status: 'invalid', last_error: fault, next_run_at: Number.POSITIVE_INFINITY },
+  ])
+  // Somebody mends it.
+  await sql(`UPDATE workspace_schedules SET cron_expr = '0 9 * * *', next_run_at = NULL WHERE id = $1`, id)
+  await schedules.advance(
+    { scheduleId: id, seen: undefined, next: tomorrow, runAfter: undefined, fault: undefined },
+    fence,
+  )
+  expect(await sql('SELECT last_status, last_error, next_run_at FROM workspace_schedules WHERE id = $1', id)).toEqual([
+    { last_status: null, last_error: null, next_run_at: tomorrow },
   ])
 })
 

@@ -17,9 +17,9 @@ export const dueNow = `
   ORDER BY s.next_run_at NULLS FIRST, s.id LIMIT $1`
 
 const openNow = `
-  SELECT r.id, r.workspace_id AS "workspaceId", s.name AS schedule, s.prompt, s.enabled, r.attempts,
+  SELECT r.id, r.workspace_id AS "workspaceId", s.name AS schedule, s.enabled, r.attempts,
     r.due_at AS "dueAt", ${milliseconds('(now() - r.fire_at)')} AS waited, w.status AS phase,
-    w.delivery_mode AS "deliveryMode", w.active_tasks AS "activeTasks", w.max_concurrent_tasks AS "maxConcurrentTasks"
+    w.wake_requested_at IS NOT NULL AS waking, w.delivery_mode AS "deliveryMode", w.active_tasks AS "activeTasks", w.max_concurrent_tasks AS "maxConcurrentTasks"
   FROM workspace_schedule_runs r
     JOIN workspace_schedules s ON s.id = r.schedule_id JOIN workspaces w ON w.id = s.workspace_id
   WHERE r.finished_at IS NULL AND r.fire_at <= now()
@@ -47,7 +47,7 @@ const chronicled = `
 const runIdOf = `md5(l.schedule_id::text || ' ' || ${milliseconds('l.seen')}::bigint)::uuid`
 
 /** A schedule of a workspace that is gone is turned off on its last run, which the scheduler skips. */
-const advance: Statement<Advance, Answer, void> = {
+const advance: Statement<Advance, Answer & { skipped: boolean }, boolean> = {
   name: 'schedule_advance',
   key: ({ scheduleId }) => scheduleId,
   columns: [
@@ -68,8 +68,8 @@ const advance: Statement<Advance, Answer, void> = {
   advanced AS (
     UPDATE workspace_schedules s SET
       next_run_at = l.next, reckoned_from = now(), enabled = l.live, updated_at = now(),
-      last_status = CASE WHEN l.fault IS NULL THEN s.last_status ELSE 'invalid' END,
-      last_error = COALESCE(l.fault, s.last_error)
+      last_status = CASE WHEN l.fault IS NOT NULL THEN 'invalid' ELSE NULLIF(s.last_status, 'invalid') END,
+      last_error = CASE WHEN l.fault IS NOT NULL OR s.last_status = 'invalid' THEN l.fault ELSE s.last_error END
     FROM locked l WHERE s.id = l.schedule_id
   ),
   -- What comes due while the run before it is open is skipped: that one goes on.
@@ -87,17 +87,18 @@ const advance: Statement<Advance, Answer, void> = {
     SELECT c.*, s.name FROM claimed c JOIN workspace_schedules s ON s.id = c.schedule_id
     WHERE c.outcome = 'skipped'
   ),${chronicled}
-  SELECT i.ord::int AS ord FROM input i`,
-  result: () => {},
+  SELECT i.ord::int AS ord, e.id IS NOT NULL AS skipped FROM input i LEFT JOIN ended e ON e.schedule_id = i.schedule_id`,
+  result: (row) => row?.skipped === true,
 }
 
-const begin: Statement<string, Answer & { begun: boolean }, boolean> = {
+const begin: Statement<string, Answer & { prompt: string | null }, string | undefined> = {
   name: 'schedule_begin',
   key: (runId) => runId,
   columns: [['run_id', 'uuid', (runId) => runId]],
   sql: `,
   locked AS MATERIALIZED (
-    SELECT i.* FROM workspace_schedule_runs r JOIN input i ON i.run_id = r.id
+    SELECT i.*, s.prompt FROM workspace_schedule_runs r JOIN input i ON i.run_id = r.id
+      JOIN workspace_schedules s ON s.id = r.schedule_id
     WHERE r.finished_at IS NULL ORDER BY r.id FOR NO KEY UPDATE OF r
   ),
   begun AS (
@@ -106,8 +107,8 @@ const begin: Statement<string, Answer & { begun: boolean }, boolean> = {
       leader_epoch = l.epoch
     FROM locked l WHERE r.id = l.run_id
   )
-  SELECT i.ord::int AS ord, l.run_id IS NOT NULL AS begun FROM input i LEFT JOIN locked l ON l.run_id = i.run_id`,
-  result: (row) => row?.begun === true,
+  SELECT i.ord::int AS ord, l.prompt FROM input i LEFT JOIN locked l ON l.run_id = i.run_id`,
+  result: (row) => row?.prompt ?? undefined,
 }
 
 /** Runs are kept for so long; their traces in history and activity have a life of their own. */
