@@ -2,6 +2,7 @@
 import { pluginInstallType } from '../../api/plugin-install.ts'
 import { keyOf } from '../../api/meta.ts'
 import { workspaceType } from '../../api/workspace.ts'
+import { seconds } from '../../duration.ts'
 import { Fenced, reasonOf } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Client } from '../../kube/client.ts'
@@ -37,8 +38,9 @@ export interface Done {
 /** Writes on their way at once. */
 const abreast = 32
 
-/** Workspaces written in one pass: it ends in time, and others come in between. */
+/** Workspaces written in one pass, and how long it begins new ones: it ends in time and says what it did. */
 const mostAtOnce = 1000
+const beginsFor = seconds(20)
 
 /** Runs `work` over all items, a few at a time, in order; the results in the order of the items. */
 export async function each<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
@@ -70,15 +72,19 @@ export async function applyChildren(
   client: Client,
   signal: AbortSignal,
   turn?: Turn,
+  now = () => performance.now(),
 ): Promise<Done[]> {
+  const over = now() + beginsFor
+  let tried = 0
   const unreachable: unknown[] = []
   const answered = new Map<string, Promise<Done>>()
   let left = Math.min(turn?.given ?? mostAtOnce, mostAtOnce)
   const carryOut = async (action: Action): Promise<Done> => {
     const { path, name, parentName } = action.child
     if (!isWrite(action)) return { path, name, ...withoutWrite(action) }
-    if (left <= 0) return { path, name, deed: 'Waiting', message: 'waits for its turn to start' }
+    if (left <= 0 || now() > over) return { path, name, deed: 'Waiting', message: 'waits for its turn to start' }
     left--
+    tried++
     try {
       await answered.get(parentName ?? '')
       await applyChild(action.child, action.kind === 'create' ? undefined : action.live, client, signal)
@@ -97,7 +103,6 @@ export async function applyChildren(
     answered.set(action.child.name, answer)
     return answer
   })
-  const tried = actions.filter(isWrite).length
   if (tried > 0 && unreachable.length === tried) throw unreachable[0]
   return await Promise.all(actions.flatMap(({ child }) => answered.get(child.name) ?? []))
 }
