@@ -1,5 +1,6 @@
 /** What happens to a small organisation while the operator is killed: each act ends in a state that can be named. */
 import { until } from '../support/until.ts'
+import { approve, staff } from './approval.ts'
 import { gone, knows, liveOf, nameOf, notAtRest, sameAs, unready, unremoved, unsettled } from './ends.ts'
 import type { Seen, World } from './world.ts'
 
@@ -19,6 +20,8 @@ export const actNames = [
   'import',
   'reimport',
   'release',
+  'staff',
+  'approve',
 ] as const
 export type ActName = (typeof actNames)[number]
 
@@ -212,6 +215,8 @@ export const acts: Readonly<Record<ActName, Act>> = {
     },
     clean: (world) => world.ask('DELETE', `/api/v1/namespaces/${world.namespace}/configmaps`),
   },
+  staff,
+  approve,
 }
 
 const edit = (world: World, name: string, spec: object): Promise<unknown> =>

@@ -30,7 +30,20 @@ export function unremoved({ rows, workspaces }: Seen): string | undefined {
  */
 export function endState(seen: Seen, names: readonly string[], before: Seen): Record<string, string> {
   const over = new Set(before.rows.filter(({ status }) => status === 'removed').map(({ id }) => id))
-  const state: Record<string, string> = {}
+  const known = new Set(before.rows.map(({ id }) => id))
+  const state: Record<string, string> = {
+    Workspaces: String(seen.workspaces.length),
+    'rows made': String(seen.rows.filter(({ id }) => !known.has(id)).length),
+  }
+  for (const { metadata, status } of seen.orgs) {
+    const judged = (status?.conditions ?? []).map(({ type, status, reason }) => `${type}=${status}/${reason}`)
+    state[`OrgImport ${metadata.name}`] = judged.sort().join(' ')
+  }
+  const displayed = new Map(seen.workspaces.map((item) => [item.metadata.name, nameOf(item)]))
+  for (const { spec } of seen.installs) {
+    const targets = (spec.targets.names ?? []).map((name) => displayed.get(name) ?? name)
+    state[`PluginInstall ${spec.source}`] = targets.join(', ')
+  }
   for (const item of seen.workspaces.filter((one) => names.includes(nameOf(one)))) {
     const { generation, finalizers, uid } = item.metadata
     const judged = (item.status?.conditions ?? []).map(({ type, status, reason }) => `${type}=${status}/${reason}`)

@@ -120,14 +120,16 @@ async function asked({ world, plane, load }: Scene) {
 /** Two operators with a token each, by which the audit tells them apart. Agents talk to the second all the time. */
 export async function two(
   world: World,
-  plane: ControlPlane,
+  plane: Pick<ControlPlane, 'identity' | 'dir'>,
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ first: OperatorProcess; second: OperatorProcess; token: string }> {
   const elected = { LEADER_ELECT: 'true' }
-  const path = join(plane.dir, 'first')
+  const path = join(plane.dir, `first-${world.namespace}`)
+  // One that was there before left its own.
+  const epoch = await epochOf(world).catch(() => 0n)
   await plane.identity('molecule-system', 'molecule-operator', path)
   const first = await world.start({ ...elected, ...env, KUBECONFIG: path, PLATFORM_PORT: String(await freePort()) })
-  await until(() => epochOf(world).then((epoch) => epoch > 0n), { what: 'the first to lead', within: 40_000 })
+  await until(async () => (await epochOf(world)) > epoch, { what: 'the first to lead', within: 40_000 })
   const second = await world.start(elected)
   await second.ready()
   return { first, second, token: await tokenId(path) }

@@ -1,7 +1,7 @@
 /** Outages and changes of leader, one after the other, each on a control plane of its own. */
 import { reasonOf } from '../../src/errors.ts'
 import { accident, accidents } from './accidents.ts'
-import { freeze, freezes } from './frozen-acts.ts'
+import { changeInAct, changes } from './act-changes.ts'
 import { handover, handovers } from './leaders.ts'
 import type { Options } from './options.ts'
 import { outage, outages } from './outages.ts'
@@ -25,7 +25,7 @@ export async function outageLane(stage: Stage, options: Options, announce: (line
   }
   for (const one of outages.filter(wanted)) keep(await orWhyNot(one.fault, outage(stage, one, options)))
   for (const one of handovers.filter(wanted)) keep(await orWhyNot(one.fault, handover(stage, one, options)))
-  for (const one of freezes.filter(wanted)) keep(await orWhyNot(one.fault, freeze(stage, one)))
+  for (const one of changes.filter(wanted)) keep(await orWhyNot(one.fault, changeInAct(stage, one)))
   for (const one of accidents.filter(wanted)) keep(await orWhyNot(one.fault, accident(stage, one)))
   return lines
 }

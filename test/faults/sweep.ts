@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Failpoint } from '../../src/failpoint.ts'
 import { reasonOf } from '../../src/errors.ts'
 import { acts, course, type ActName } from './acts.ts'
+import { approvedSteps } from './approval.ts'
 import { endState, gone, liveOf, nameOf, removeAll } from './ends.ts'
 import type { OperatorProcess } from './operator-process.ts'
 import { judged, type Line } from './table.ts'
@@ -69,6 +70,16 @@ export const kills: readonly Kill[] = [
   { point: 'pruned', act: 'reimport', only: 'process' },
   { point: 'released', act: 'release', only: 'process' },
   { point: 'released', act: 'release', nth: 2, only: 'process' },
+  // The plan is shown and told of, and nobody has approved it yet.
+  { point: 'reported', act: 'approve', only: 'process' },
+  ...Object.entries(approvedSteps).flatMap(([point, times]) =>
+    Array.from({ length: times }, (_, i): Kill => ({
+      point: point as Failpoint,
+      act: 'approve',
+      nth: i + 1,
+      only: 'process',
+    })),
+  ),
 ]
 
 export const labelOf = ({ point, act, nth = 1 }: Kill): string =>
@@ -152,7 +163,7 @@ export async function killAt(world: World, kill: Kill, expected: Undisturbed): P
 }
 
 /** Plays, undisturbed, what has to have been before the act. */
-async function prepare(world: World, act: ActName): Promise<void> {
+export async function prepare(world: World, act: ActName): Promise<void> {
   if (acts[act].after.length === 0) return
   const operator = await world.start()
   await operator.ready()
@@ -197,7 +208,10 @@ async function leave(world: World, operator: OperatorProcess): Promise<void> {
   await operator.end('SIGTERM')
 }
 
-function differences(state: Readonly<Record<string, string>>, expected: Readonly<Record<string, string>>): string[] {
+export function differences(
+  state: Readonly<Record<string, string>>,
+  expected: Readonly<Record<string, string>>,
+): string[] {
   if (isDeepStrictEqual(state, expected)) return []
   const keys = [...new Set([...Object.keys(state), ...Object.keys(expected)])].filter(
     (key) => state[key] !== expected[key],
@@ -210,7 +224,9 @@ function strangers(atDeath: Seen, before: Seen, seen: Seen, act: ActName): strin
   const lost = atDeath.workspaces.flatMap((item) => {
     const name = nameOf(item)
     const mayGo = acts[act].replaces.includes(name) ? liveOf(before, name) : []
-    return liveOf(atDeath, name).filter((id) => !mayGo.includes(id) && !liveOf(seen, name).includes(id))
+    // By uid: it may have another name by now.
+    const now = seen.live.get(item.metadata.uid) ?? []
+    return liveOf(atDeath, name).filter((id) => !mayGo.includes(id) && !now.includes(id))
   })
   return lost.map((id) => `instance ${id.slice(0, 12)} was replaced, which nobody asked for`)
 }

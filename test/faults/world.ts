@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Pool } from 'pg'
 import type { OrgImport } from '../../src/api/org-import.ts'
+import type { PluginInstall } from '../../src/api/plugin-install.ts'
 import type { Workspace } from '../../src/api/workspace.ts'
 import type { Cluster } from '../../src/dev/cluster.ts'
 import { freePort } from '../../src/dev/server-process.ts'
@@ -39,6 +40,7 @@ export interface Row {
 export interface Seen {
   readonly workspaces: readonly Workspace[]
   readonly orgs: readonly OrgImport[]
+  readonly installs: readonly PluginInstall[]
   readonly rows: readonly Row[]
   readonly live: ReadonlyMap<string, readonly string[]>
 }
@@ -130,15 +132,16 @@ export class World {
 
   async look(): Promise<Seen> {
     const list = async <T>(plural: string) => ((await this.ask('GET', this.pathOf(plural))) as { items: T[] }).items
-    const [workspaces, orgs, rows, live] = await Promise.all([
+    const [workspaces, orgs, installs, rows, live] = await Promise.all([
       list<Workspace>('workspaces'),
       list<OrgImport>('orgimports'),
+      list<PluginInstall>('plugininstalls'),
       // Before the first start there are no tables.
       this.query<Row>(rowsOf, [this.namespace]),
       this.instances.live(),
     ])
     for (const [uid, ids] of live) if (ids.length > 1) this.doubled.add(uid)
-    return { workspaces, orgs, rows, live }
+    return { workspaces, orgs, installs, rows, live }
   }
 
   /**
@@ -174,7 +177,7 @@ export class World {
     for (const operator of this.#operators) await operator.end('SIGKILL')
     const instance = await this.query<{ instance: string }>('SELECT instance FROM operator_meta').catch(() => [])
     await this.instances.close(instance[0]?.instance ?? '')
-    for (const plural of ['orgimports', 'workspaces']) {
+    for (const plural of ['orgimports', 'plugininstalls', 'workspaces']) {
       const { items } = (await this.ask('GET', this.pathOf(plural))) as { items: Workspace[] }
       for (const { metadata } of items) {
         const path = this.pathOf(plural, metadata.name)
@@ -187,9 +190,9 @@ export class World {
   }
 }
 
-const fingerprint = ({ workspaces, orgs, rows, live }: Seen): string =>
+const fingerprint = ({ workspaces, orgs, installs, rows, live }: Seen): string =>
   JSON.stringify([
-    [...workspaces, ...orgs].map(({ metadata }) => `${metadata.uid} ${metadata.resourceVersion}`),
+    [...workspaces, ...orgs, ...installs].map(({ metadata }) => `${metadata.uid} ${metadata.resourceVersion}`),
     rows,
     [...live].sort(([a], [b]) => (a < b ? -1 : 1)),
   ])
