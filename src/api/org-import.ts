@@ -162,6 +162,11 @@ const tally = {
   plugins: 'Plugins of the template, a PluginInstall each.',
 }
 
+const delivered = {
+  declared: 'In the template.',
+  delivered: 'In a Workspace, and there as it asks: the warnings and the Workspaces say why others are not.',
+}
+
 const planned = {
   create: 'To create.',
   update: 'To change in place.',
@@ -182,6 +187,8 @@ const step = z.object({
 const orgImportStatus = z.object({
   ...commonStatus,
   counts: counts(tally, 'The tree in numbers.').exactOptional(),
+  schedules: counts(delivered, 'The schedules of the tree.').exactOptional(),
+  channels: counts(delivered, 'The channels of the tree.').exactOptional(),
   source: z
     .object({
       revision: f
@@ -225,7 +232,7 @@ const orgImportStatus = z.object({
     .atomic(
       node,
       512,
-      'What became of each node, or of the first 512, those in trouble before others. All of them: kubectl get ws -l molecule.dev/org-import=UID',
+      'What became of each node, or of the first 512, those in trouble before others; kubectl get ws -l molecule.dev/org-import=UID lists all of them.',
     )
     .exactOptional(),
 })

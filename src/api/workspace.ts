@@ -246,6 +246,10 @@ const workspaceStatus = z.object({
   lastFailure: lastFailure
     .meta({ description: 'The last time the instance failed, and its last words.' })
     .exactOptional(),
+  parts: counts(
+    { schedules: 'Schedules that run.', channels: 'Channels that have their row.' },
+    'What of the spec is there.',
+  ).exactOptional(),
   children: counts({ total: 'Children.', ready: 'Children that are Ready.' }, 'Its direct children.').exactOptional(),
 })
 

@@ -74,6 +74,7 @@ test('all parts have their rows; one that leaves the spec goes; no restart follo
 
   await apply('whole', {})
   await until(async () => (await rows('workspace_schedules', id)).length === 0)
+  await until(async () => (await readWorkspace(cluster, ns, 'whole')).status?.parts?.schedules === undefined)
 })
 
 test('a new token in the Secret reaches the row, without a touch of the Workspace', async () => {
@@ -116,7 +117,8 @@ test('a name that the agent uses for its own is said, and taken once it is free'
   const own = `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt) VALUES ($1, 'daily', '0 0 1 1 *', 'Mine.')`
   await client.query(own, [metadata.uid])
   await apply('taken', { schedules: [daily, { ...daily, name: 'other' }] })
-  await settles('taken', 'False ScheduleNameTaken', 'spec.schedules[daily]')
+  const { status } = await settles('taken', 'False ScheduleNameTaken', 'spec.schedules[daily]')
+  expect(status?.parts).toEqual({ schedules: 1, channels: 0 })
   expect(await rows('workspace_schedules', metadata.uid)).toMatchObject([{ prompt: 'Mine.' }, { name: 'other' }])
   // All of them leave the spec: what was declared goes, although not all of it ever was there.
   await apply('taken', {})

@@ -105,14 +105,17 @@ test('org-import-21: a key that nothing reads is told of, or refused', async () 
   await settles(ns, 'team', 'TemplateParsed', 'False')
 })
 
-test('org-import-22, org-import-23: a schedule that cannot run is told of, and the others are there', async () => {
+test('org-import-22, org-import-23: a schedule that cannot run is told of and counted, and the others are there', async () => {
   const ns = await scene.opened()
   const schedules = [
     { name: 'Good Morning', cron_expr: '0 9 * * *', prompt: 'Rise.' },
     { name: 'never', cron_expr: '0 25 * * *', prompt: 'Rise.' },
   ]
-  await scene.org(ns, 'team', inline({ name: 'A', schedules }))
+  const channels = [{ type: 'telegram', config: { bot_token: '${NOBODY_GIVES_IT}', chat_id: '5' } }]
+  await scene.org(ns, 'team', inline({ name: 'A', schedules, channels }))
   const org = await settles(ns, 'team', 'Ready', 'True Settled')
+  expect(org.status?.schedules).toEqual({ declared: 2, delivered: 1 })
+  expect(org.status?.channels).toEqual({ declared: 1, delivered: 0 })
   expect(org.status?.warnings?.map(({ code, path }) => `${code} ${path ?? ''}`)).toContain('ScheduleSkipped A')
   expect((await readTree(cluster, ns)).get('A')?.spec.schedules?.map(({ name }) => name)).toEqual(['good-morning'])
   // It has a time, and will run.

@@ -152,6 +152,8 @@ function sameMeaning(before: Workspace, after: Workspace): boolean {
     was.labels?.[importLabel] === is.labels?.[importLabel] &&
     was.ownerReferences?.length === is.ownerReferences?.length &&
     before.status?.phase === after.status?.phase &&
+    before.status?.parts?.schedules === after.status?.parts?.schedules &&
+    before.status?.parts?.channels === after.status?.parts?.channels &&
     stood.state === stands.state &&
     stood.message === stands.message
   )

@@ -138,6 +138,7 @@ export function describe(facts: Facts): Verdict<OrgImportStatus> {
   const status: Draft = {
     ...told(facts, [...missingChannels(facts.rendered.nodes, facts.environment), ...odditiesOf(facts)]),
     counts,
+    ...partsOf(facts),
     plan: planAfter(facts, unapplied.length > 0),
     nodes: nodesOf(facts, stands),
     summary: line(
@@ -151,6 +152,21 @@ export function describe(facts: Facts): Verdict<OrgImportStatus> {
     },
   }
   return { status, outcome: outcomeOf(facts, ready, unapplied, counts.desired - counts.ready) }
+}
+
+/** Schedules and channels that the template declares, and how many of them are there: what never ran went unnoticed once. */
+function partsOf({ rendered: { declared }, plan, live }: Facts): Pick<OrgImportStatus, 'schedules' | 'channels'> {
+  const count = (part: keyof typeof declared) => ({
+    declared: declared[part],
+    delivered: plan.actions.reduce((sum, { kind, child: { name, manifest } }) => {
+      const asked = kind === 'ignore' ? undefined : manifest.spec[part]
+      return sum + (Array.isArray(asked) ? Math.min(asked.length, live(name)?.status?.parts?.[part] ?? 0) : 0)
+    }, 0),
+  })
+  return {
+    ...(declared.schedules > 0 && { schedules: count('schedules') }),
+    ...(declared.channels > 0 && { channels: count('channels') }),
+  }
 }
 
 function outcomeOf({ org, tally }: Facts, ready: boolean, unapplied: readonly Done[], unready: number): Outcome {

@@ -63,9 +63,11 @@ export function told({ source, rendered, environment }: Learned, more: readonly 
 
 /** What earlier passes applied is still true when this one could not begin. */
 export function kept({ status }: OrgImport): Partial<Draft> {
-  const { counts, nodes, plan, source, warnings } = status ?? {}
+  const { counts, schedules, channels, nodes, plan, source, warnings } = status ?? {}
   return {
     ...(counts && { counts }),
+    ...(schedules && { schedules }),
+    ...(channels && { channels }),
     ...(nodes && { nodes }),
     ...(plan && { plan }),
     ...(source && { source }),

@@ -58,6 +58,7 @@ export function describe(facts: Facts, outcome: Outcome, now: Date): Verdict<Wor
     ...(row.backend !== 'external' && { limits: limitsShown(desired.instance.limits) }),
     ...agentOf(workspace, row),
     ...failureOf(row),
+    ...partsOf(facts),
     ...(facts.children.total > 0 && { children: facts.children }),
     summary: outcome.kind === 'blocked' ? `Stalled: ${outcome.message}` : ready.message,
     conditions,
@@ -121,6 +122,13 @@ export function describeDeleting(workspace: Workspace, waitingFor: string, outco
     transition: { to: 'removed', reason: 'Deleting', actor: 'user' },
   }
   return { status, outcome }
+}
+
+/** What is not known now stays what it was. */
+function partsOf({ workspace, parts }: Facts): Pick<WorkspaceStatus, 'parts'> {
+  if (parts === undefined) return {}
+  const known = parts.delivered ?? workspace.status?.parts
+  return known === undefined ? {} : { parts: known }
 }
 
 function parentCondition({ workspace, desired }: Facts): ConditionDraft[] {

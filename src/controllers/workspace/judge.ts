@@ -39,6 +39,8 @@ interface Judgement {
 /** The condition PartsRecorded. */
 export interface PartsVerdict extends Judgement {
   readonly holds: boolean
+  /** Parts that are there as the spec asks; undefined: not known now. */
+  readonly delivered?: { readonly schedules: number; readonly channels: number }
 }
 
 export function judgeLaunched({

@@ -69,6 +69,7 @@ test('all of it, defaults applied and secrets apart', () => {
     holds: true,
     reason: 'Recorded',
     message: 'rows carry 1 schedules, 1 channels, 1 memories, 1 routes',
+    delivered: { schedules: 1, channels: 1 },
   })
 })
 
@@ -171,7 +172,11 @@ test('a schedule that cannot be read, or never comes, has its row and its fault'
   expect(reasons(wrong)).toEqual(['ScheduleInvalid', 'ScheduleInvalid', 'ScheduleInvalid'])
   expect(wrong.faults.at(-1)?.message).toBe('spec.schedules[never]: cron "0 0 30 2 *" never comes')
   expect(wrong.rows.schedules).toHaveLength(3)
-  expect(judgeParts(wrong.rows, wrong.faults)).toMatchObject({ holds: false, reason: 'ScheduleInvalid' })
+  expect(judgeParts(wrong.rows, wrong.faults)).toMatchObject({
+    holds: false,
+    reason: 'ScheduleInvalid',
+    delivered: { schedules: 0, channels: 0 },
+  })
 })
 
 test('a name that the agent uses for its own is a fault once it shows', () => {

@@ -8,6 +8,7 @@ import type { DeclaredChannel, DeclaredPlugin, PartsRecorded, WorkspaceParts } f
 import type { WorkspaceId } from '../../store/workspace-store.ts'
 import { isLack, settingsOf, type ChannelSpec, type SettingLack } from './channel-settings.ts'
 import type { Look } from './environment.ts'
+import type { PartsVerdict } from './judge.ts'
 import { memoryText } from './memory-text.ts'
 
 /** Why a part is not there as the spec asks. */
@@ -83,10 +84,12 @@ export function recordedFaults(recorded: PartsRecorded): readonly PartFault[] {
 export function judgeParts(
   { schedules, channels, keptChannels, memories, routing }: WorkspaceParts,
   faults: readonly PartFault[],
-): { readonly holds: boolean; readonly reason: WorkspaceReason; readonly message: string } | undefined {
+): PartsVerdict | undefined {
+  const idle = faults.filter(({ reason }) => reason === 'ScheduleInvalid' || reason === 'ScheduleNameTaken').length
+  const delivered = { schedules: schedules.length - idle, channels: channels.length }
   const [first] = faults
   if (first !== undefined)
-    return { holds: false, reason: first.reason, message: faults.map(({ message }) => message).join('; ') }
+    return { holds: false, reason: first.reason, message: faults.map(({ message }) => message).join('; '), delivered }
   const counted = [
     [schedules.length, 'schedules'],
     [channels.length + keptChannels.length, 'channels'],
@@ -95,7 +98,8 @@ export function judgeParts(
   ] as const
   const some = counted.filter(([count]) => count > 0)
   if (some.length === 0) return undefined
-  return { holds: true, reason: 'Recorded', message: `rows carry ${some.map((each) => each.join(' ')).join(', ')}` }
+  const message = `rows carry ${some.map((each) => each.join(' ')).join(', ')}`
+  return { holds: true, reason: 'Recorded', message, delivered }
 }
 
 /** Objects with their keys in order: the same parts have the same digest. */
