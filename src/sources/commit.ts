@@ -1,0 +1,117 @@
+/** The files of one commit, out of the objects that a server sent; every name goes through intake.ts. */
+import { Intake, refuse } from './intake.ts'
+import type { SourceLimits } from './limits.ts'
+import type { GitObject, GitObjects } from './pack.ts'
+import { SourceError } from './source.ts'
+
+/** An object of the type that it must have. Throws a SourceError when the server left it out. */
+function objectOf(objects: GitObjects, id: string, type: GitObject['type']): Buffer {
+  const found = objects.get(id)
+  if (found?.type === type) return found.content
+  throw new SourceError('SourceInvalid', `the server did not send the ${type} ${id}, which is part of the commit`)
+}
+
+export interface Commit {
+  readonly id: string
+  /** As Git stores it. */
+  readonly content: Buffer
+  readonly tree: string
+}
+
+/** The commit of that id, or the one that the tag of that id points at. */
+export function commitOf(objects: GitObjects, wanted: string): Commit {
+  let id = wanted
+  // Ids are digests, so no tag leads back to itself.
+  for (let found = objects.get(id); found?.type === 'tag'; found = objects.get(id)) id = idIn(found.content, 'object')
+  const content = objectOf(objects, id, 'commit')
+  return { id, content, tree: idIn(content, 'tree') }
+}
+
+/** What the first line of a tag or commit names. */
+function idIn(content: Buffer, key: 'object' | 'tree'): string {
+  const [, found, id] = /^(object|tree) ([0-9a-f]{40})\n/.exec(content.toString('latin1', 0, 64)) ?? []
+  if (found !== key || id === undefined)
+    throw new SourceError('SourceInvalid', 'the server sent a commit or tag that cannot be read')
+  return id
+}
+
+/** Files below the folder `path` of a tree ("" is the top) by their paths from there. Throws a SourceError. */
+export function filesOf(objects: GitObjects, tree: string, path: string, limits: SourceLimits) {
+  return new Checkout(objects, limits).read(tree, path)
+}
+
+class Checkout {
+  readonly #objects: GitObjects
+  readonly #limits: SourceLimits
+  readonly #intake: Intake
+  readonly #files = new Map<string, Uint8Array>()
+
+  constructor(objects: GitObjects, limits: SourceLimits) {
+    this.#objects = objects
+    this.#limits = limits
+    this.#intake = new Intake(limits)
+  }
+
+  read(top: string, path: string): Map<string, Uint8Array> {
+    let tree = top
+    for (const part of path.split('/').filter((each) => each !== '' && each !== '.')) {
+      const next = this.#entries(tree).find(({ name, mode }) => name === part && isFolder(mode))
+      if (next === undefined) throw new SourceError('SourceMissing', `the commit has no folder "${path}"`)
+      tree = next.id
+    }
+    this.#folder(tree, '')
+    return this.#files
+  }
+
+  /** A tree that holds another twice, which holds another twice, ends at the limit of entries. */
+  #folder(tree: string, at: string): void {
+    for (const { name, mode, id } of this.#entries(tree)) {
+      const path = at === '' ? name : `${at}/${name}`
+      // A tree names one thing at a time: a slash would lead past the rules of intake.
+      if (unsafe.test(name)) refuse(path, 'nothing in a commit may have such a name')
+      if (isFolder(mode)) {
+        this.#intake.folder(path)
+        this.#folder(id, path)
+      } else if (mode === '120000') refuse(path, 'it is a symbolic link')
+      else if (mode === '160000') refuse(path, 'it is a submodule')
+      else if (!/^100[0-7]{3}$/.test(mode)) refuse(path, 'it is neither a file nor a folder')
+      else {
+        const clean = this.#intake.file(path)
+        const content = objectOf(this.#objects, id, 'blob')
+        this.#intake.keep(path, content.length)
+        // A copy lets go of what the objects hold.
+        this.#files.set(clean, Uint8Array.from(content))
+      }
+    }
+  }
+
+  #entries(id: string): Entry[] {
+    const entries = entriesOf(objectOf(this.#objects, id, 'tree'))
+    if (entries.length > this.#limits.entries)
+      throw new SourceError('SourceTooLarge', `a folder of the commit has more than ${this.#limits.entries} entries`)
+    return entries
+  }
+}
+
+/** Git's own rules: nothing that some file system takes for a way out, or for ".git". */
+const unsafe = /^\.{0,2}$|[/\\]|^\.git$/i
+const isFolder = (mode: string) => /^0?40000$/.test(mode)
+
+interface Entry {
+  readonly mode: string
+  readonly name: string
+  readonly id: string
+}
+
+function entriesOf(tree: Buffer): Entry[] {
+  const entries: Entry[] = []
+  for (let at = 0; at < tree.length;) {
+    const [space, end] = [tree.indexOf(0x20, at), tree.indexOf(0, at)]
+    if (space < at || end < space || end + 21 > tree.length)
+      throw new SourceError('SourceInvalid', 'the server sent a folder that cannot be read')
+    const mode = tree.toString('latin1', at, space)
+    entries.push({ mode, name: tree.toString('utf8', space + 1, end), id: tree.toString('hex', end + 1, end + 21) })
+    at = end + 21
+  }
+  return entries
+}
