@@ -1,5 +1,5 @@
 /** Incidents that a second place, a silent default or an outside agent caused. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { adminToken } from '../support/operator.ts'
@@ -161,4 +161,20 @@ test('org-import-28: what is skipped is skipped for want of a Docker engine, and
   )
   expect(skips.length).toBeGreaterThan(0)
   expect(skips.filter((line) => !/engineAnswers|dockerAvailable|available|an engine of our own/.test(line))).toEqual([])
+})
+
+test('every incident of the two lists has a test, where the list says and by the name it says', () => {
+  const list = readFileSync(join(root, 'docs', 'incidents.md'), 'utf8')
+  const rows = [...list.matchAll(/^\| (\d+|org-import-\d+) \|.*\| ([^|]+) \|$/gm)]
+  expect(rows.length).toBe(54 + 28)
+  const missing = rows.flatMap(([, number = '', tests = '']) => {
+    const id = number.startsWith('org') ? number : `incident-${number.padStart(2, '0')}`
+    const named = [...tests.matchAll(/`(test\/[\w./-]+)`(?: \(([^)]+)\))?/g)]
+    return named.flatMap(([, file = '', words = file.startsWith('test/incidents/') ? id : undefined]) => {
+      const path = join(root, file)
+      const there = words === undefined ? existsSync(path) : readFileSync(path, 'utf8').includes(words)
+      return there ? [] : [`${id}: ${file} ${words ?? ''}`]
+    })
+  })
+  expect(missing).toEqual([])
 })
