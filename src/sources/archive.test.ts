@@ -107,6 +107,20 @@ describe('an archive is refused whole', () => {
       expect(await refusal(each)).toMatch(/^SourceError SourceInvalid: it is not a whole tar.gz archive/)
   })
 
+  it('with a size that cannot be read', async () => {
+    const tar = await tarOf(file('a', 'x'))
+    // Neither digits, nor one of the two marks of a binary number.
+    tar[124] = 0x9f
+    tar.write(
+      `${tar
+        .subarray(0, 512)
+        .reduce((sum, byte, at) => sum + (at < 148 || at > 155 ? byte : 32), 0)
+        .toString(8)}\0 `,
+      148,
+    )
+    expect(await refusal(gzipSync(tar))).toMatch(/SourceInvalid: "a" is refused: its size cannot be read/)
+  })
+
   it('when time is over', async () => {
     const tar = gzipSync(await tarOf(file('a')))
     await expect(readArchive(tar, '', limits, AbortSignal.abort())).rejects.toThrow('in time')

@@ -59,6 +59,8 @@ async function takeEntries(unpacking: Extract, folder: string, limits: SourceLim
   const files = new Map<string, Uint8Array>()
   for await (const entry of unpacking) {
     const { name, type, size } = entry.header
+    // Of a size that cannot be read the library makes a null, and waits for ever.
+    if (!Number.isSafeInteger(size)) refuse(name, 'its size cannot be read')
     if (type === 'directory') intake.folder(name)
     else if (type === 'file' || type === 'contiguous-file') {
       const inside = below(intake.file(name), folder)
