@@ -61,6 +61,16 @@ it('keeps a root without a canvas off those that come after it, too', () => {
   ])
 })
 
+it.each([
+  ['five thousand roots', leaves(5000)],
+  ['what a person has put at the far end', [{ children: leaves(2), at: { x: 999_990, y: 20 } }, ...leaves(3)]],
+])('puts %s where they can be drawn, and none upon another', (_what, roots) => {
+  const places = layOut(roots)
+  const drawn = roots.map((root) => ({ children: root.children, at: places.get(root) }))
+  for (const { at } of drawn) expect(Math.max(at?.x ?? Infinity, at?.y ?? Infinity)).toBeLessThanOrEqual(1e6)
+  expect(overlapping(drawn)).toEqual([])
+})
+
 it('finds roots that were placed upon each other, and none that only touch', () => {
   const at = (x: number, y: number) => ({ children: [], at: { x, y } })
   const [a, b, c, d] = [at(0, 0), at(299, 175), at(300, 0), at(0, 176)]

@@ -33,21 +33,32 @@ interface Grid {
 
 export type Root = Box & { readonly at?: Point | undefined }
 
+/** How far from the origin a Workspace may be drawn, in both directions. */
+export const furthest = 1e6
+
 /**
  * Lays out a forest. `at` is where a root wants to be; those that say nothing go beside all others, whatever their
- * order: nothing is ever drawn upon what a person has placed.
+ * order, and below them where there is no room left: nothing is ever drawn upon what a person has placed.
  */
 export function layOut(roots: readonly Root[], leaf: Card = card): ReadonlyMap<Box, Point> {
   const places = new Map<Box, Point>()
   const grids = new Map<Box, Grid>()
-  const widths = new Map(roots.map((root) => [root, measure(root, leaf, grids).size.width]))
-  let free = 0
-  for (const root of roots)
-    if (root.at !== undefined) free = Math.max(free, root.at.x + (widths.get(root) ?? 0) + gutter)
-  for (const root of roots) {
-    const corner = root.at ?? { x: free, y: 0 }
-    if (root.at === undefined) free += (widths.get(root) ?? 0) + gutter
-    settle(root, corner, grids, places)
+  const sizes = new Map(roots.map((root) => [root, measure(root, leaf, grids).size]))
+  let [x, y, below] = [0, 0, 0]
+  for (const [{ at }, { width, height }] of sizes) {
+    if (at === undefined) continue
+    x = Math.max(x, at.x + width + gutter)
+    below = Math.max(below, at.y + height + gutter)
+  }
+  for (const [root, { width, height }] of sizes) {
+    if (root.at !== undefined) {
+      settle(root, root.at, grids, places)
+      continue
+    }
+    if (x > 0 && x + width > furthest) [x, y] = [0, below]
+    settle(root, { x, y }, grids, places)
+    x += width + gutter
+    below = Math.max(below, y + height + gutter)
   }
   return places
 }

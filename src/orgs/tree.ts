@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { warnOfSharedBots } from './channels.ts'
 import { checkTemplate, refuseBy } from './check.ts'
 import { collectEnv, type EnvNeeds } from './env.ts'
-import { card, layOut, overlapping, type Card, type Point } from './layout.ts'
+import { card, furthest, layOut, overlapping, type Card, type Point } from './layout.ts'
 import type { NodeSpec } from './node-spec.ts'
 import { OrgError, type OrgWarning } from './org-error.ts'
 import { warnOfDanglingRoutes } from './routing.ts'
@@ -81,8 +81,7 @@ function place(visited: readonly Visited[], roots: readonly Visited[], leaf: Car
   })
 }
 
-/** What a Workspace takes: a tree can be wider than that, for each level may double it. */
-const furthest = 1e6
+/** A tree can be wider than that, for each level may double it. */
 const within = ({ x, y }: Point): Point => ({ x: clamp(x), y: clamp(y) })
 const clamp = (value: number) => Math.max(-furthest, Math.min(furthest, value))
 
