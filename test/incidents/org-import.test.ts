@@ -4,7 +4,7 @@ import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { ownedName } from '../../src/orgs/names.ts'
 import { identities, orgScene, patch } from '../support/org-scene.ts'
-import { readOrg, readTree } from '../support/orgs.ts'
+import { fromConfigMap, readOrg, readTree, template } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { workspace } from '../support/workspaces.ts'
 
@@ -69,7 +69,10 @@ test('org-import-01, org-import-05: applied over and over, a tree is one tree', 
 
 test('org-import-04: two imports of one tree at the same moment make one, and the second says whose it is', async () => {
   const ns = await scene.opened()
-  await Promise.all(['one', 'two'].map((name) => scene.org(ns, name, inline(tree))))
+  for (const name of ['one', 'two']) await scene.org(ns, name, fromConfigMap('team'))
+  for (const name of ['one', 'two']) await settles(ns, name, 'SourceReady', 'False SourceMissing')
+  // What both wait for lets both begin in the same moment.
+  await cluster.apply([template(ns, 'team', { 'org.yaml': JSON.stringify({ workspaces: [tree] }) })])
   const [winner, loser] = await until(async () => {
     const of = async (name: string) => (await settles(ns, name, 'Applied', '')).status?.conditions
     const applied = async (name: string) => (await of(name))?.find(({ type }) => type === 'Applied')?.status === 'True'
@@ -77,6 +80,7 @@ test('org-import-04: two imports of one tree at the same moment make one, and th
     return one === two ? undefined : one ? ['one', 'two'] : ['two', 'one']
   })
   await settles(ns, winner ?? '', 'Ready', 'True Settled')
+  await scene.onePass(ns, loser ?? '')
   await settles(ns, loser ?? '', 'Applied', `of OrgImport "${winner}"`)
   expect(await made(ns)).toEqual([7, 7])
   const { rows } = await scene.db.query(
