@@ -129,6 +129,34 @@ test('org-import-22, org-import-23: a schedule that cannot run is told of and co
   expect((await next()).rows).toEqual([{ name: 'good-morning', soon: true }])
 })
 
+test('org-import-23: what a Workspace cannot run is counted, and counted again when it can', async () => {
+  const ns = await scene.opened()
+  await scene.org(ns, 'team', inline({ name: 'A' }))
+  await settles(ns, 'team', 'Ready', 'True Settled')
+  const id = (await rowsOf(ns))[0]?.id
+  // The agent has one of that name already.
+  const own = `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt) VALUES ($1, 'daily', '0 0 1 1 *', 'Mine.')`
+  await scene.db.query(own, [id])
+  const schedules = [{ name: 'daily', cron_expr: '0 9 * * *', prompt: 'Rise.' }]
+  await scene.org(ns, 'team', inline({ name: 'A', schedules }))
+  const counted = (delivered: number) =>
+    until(
+      async () => {
+        const { status } = await settles(ns, 'team', 'Ready', 'True Settled')
+        expect(status?.schedules).toEqual({ declared: 1, delivered })
+        return true
+      },
+      { within: 45_000 },
+    )
+  const known = async () => (await readTree(cluster, ns)).get('A')?.status?.parts
+  await until(async () => (await known())?.schedules === 0, { what: 'the name to be found taken' })
+  await counted(0)
+  await scene.db.query('DELETE FROM workspace_schedules WHERE workspace_id = $1', [id])
+  const { name = '' } = (await readTree(cluster, ns)).get('A')?.metadata ?? {}
+  await patch(cluster, ns, 'ws', name, { metadata: { annotations: { 'molecule.dev/reconcile-requested-at': 'now' } } })
+  await counted(1)
+})
+
 test('org-import-25: a source that is broken is there to be seen, and what it made before lives on', async () => {
   const ns = await scene.opened()
   await cluster.apply([template(ns, 'team', { 'org.yaml': 'workspaces: [{ name: A }]\n' })])
