@@ -70,8 +70,6 @@ export const kills: readonly Kill[] = [
   { point: 'pruned', act: 'reimport', only: 'process' },
   { point: 'released', act: 'release', only: 'process' },
   { point: 'released', act: 'release', nth: 2, only: 'process' },
-  // The plan is shown and told of, and nobody has approved it yet.
-  { point: 'reported', act: 'approve', only: 'process' },
   ...Object.entries(approvedSteps).flatMap(([point, times]) =>
     Array.from({ length: times }, (_, i): Kill => ({
       point: point as Failpoint,

@@ -3,14 +3,21 @@
  * Flux) holds it: it is left alone, and the Workspace says so in an annotation. What was changed in passing (kubectl edit
  * and patch) is drift, and put back.
  */
+import { keyOf } from '../../api/meta.ts'
 import { workspaceType, type Workspace } from '../../api/workspace.ts'
 import type { Client, Manifest } from '../../kube/client.ts'
 import { KubeError, type Cause } from '../../kube/kube-error.ts'
 import type { Child } from './children.ts'
 import { covers, heldByOthers, showHolders } from './covers.ts'
-import { othersAnnotation } from './marks.ts'
+import { digestAnnotation, othersAnnotation } from './marks.ts'
+import type { Write } from './plan.ts'
 
-export async function applyChild(
+export async function applyChild(action: Write, client: Client, signal: AbortSignal): Promise<void> {
+  if (action.kind === 'create') return await put(action.child, undefined, client, signal)
+  return await (action.asIs === true ? tie : put)(action.child, action.live, client, signal)
+}
+
+async function put(
   { manifest }: Child,
   live: Workspace | undefined,
   client: Client,
@@ -25,6 +32,25 @@ export async function applyChild(
     for (const [field, who] of declared(error.causes)) held.set(field, who)
     await client.apply(workspaceType, without(manifest, held, uid), signal, 'take')
   }
+}
+
+/**
+ * Writes what ties a Workspace to this import, against the very version that was looked at, and nothing else. No apply:
+ * that would take away whatever an import before this one applied.
+ */
+async function tie({ manifest }: Child, live: Workspace, client: Client, signal: AbortSignal): Promise<void> {
+  const { labels, annotations, ownerReferences = [] } = manifest.metadata
+  const { uid, resourceVersion } = live.metadata
+  const others = live.metadata.ownerReferences?.filter(({ controller }) => controller !== true) ?? []
+  const marks = { ...annotations, [digestAnnotation]: null }
+  const metadata = {
+    uid,
+    resourceVersion,
+    labels,
+    annotations: marks,
+    ownerReferences: [...others, ...ownerReferences],
+  }
+  await client.mergePatch(workspaceType, keyOf(live), { metadata }, signal)
 }
 
 /** Fields known to be others', as long as these say something else. */

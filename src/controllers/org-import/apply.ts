@@ -11,7 +11,7 @@ import { dataTypes } from '../references.ts'
 import { applyChild } from './apply-child.ts'
 import type { FilePlan } from './file-plan.ts'
 import type { InstallPlan } from './installs.ts'
-import type { Action, Change, Departure } from './plan.ts'
+import type { Action, Departure, Write } from './plan.ts'
 import type { Turn } from './turns.ts'
 
 export type Deed =
@@ -87,7 +87,7 @@ export async function applyChildren(
     tried++
     try {
       await answered.get(parentName ?? '')
-      await applyChild(action.child, action.kind === 'create' ? undefined : action.live, client, signal)
+      await applyChild(action, client, signal)
       failpoint('applied')
       return { path, name, deed: deedOf[action.kind] }
     } catch (error) {
@@ -114,8 +114,6 @@ function byLevel(actions: readonly Action[]): Action[] {
   for (const { child } of actions) levels.set(child.name, (levels.get(child.parentName ?? '') ?? -1) + 1)
   return actions.toSorted((a, b) => levelOf(a) - levelOf(b))
 }
-
-type Write = Extract<Action, { kind: 'create' }> | Change
 
 /** Whether the Workspace itself is written. */
 export const isWrite = (action: Action): action is Write =>

@@ -1,4 +1,5 @@
 /** What makes a pass of an OrgImport: its own changes, its Workspaces, and what it reads. */
+import { isDeepStrictEqual } from 'node:util'
 import { keyOf, type Key, type KubeObject } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { PluginInstall } from '../../api/plugin-install.ts'
@@ -10,7 +11,7 @@ import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
 import { fluxKinds, type FluxKind, type FluxSource } from '../flux-sources.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
-import { importLabel } from './marks.ts'
+import { digestAnnotation, idAnnotation, importLabel, nodeAnnotation } from './marks.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
 import { isStarting, standing } from './standing.ts'
 import { Turns } from './turns.ts'
@@ -141,6 +142,10 @@ export function watchAroundOrgImports(
 /** Many children come up at once: their import looks at them together, the more of them the less often. */
 const calm = (children: number) => milliseconds(Math.min(1000, 100 + children))
 
+const marks = [digestAnnotation, nodeAnnotation, idAnnotation]
+const sameOwners = (before: Workspace, after: Workspace) =>
+  isDeepStrictEqual(before.metadata.ownerReferences, after.metadata.ownerReferences)
+
 /** Heartbeats and the like change nothing that an import shows. */
 function sameMeaning(before: Workspace, after: Workspace): boolean {
   const [was, is] = [before.metadata, after.metadata]
@@ -150,7 +155,8 @@ function sameMeaning(before: Workspace, after: Workspace): boolean {
     was.generation === is.generation &&
     was.deletionTimestamp === is.deletionTimestamp &&
     was.labels?.[importLabel] === is.labels?.[importLabel] &&
-    was.ownerReferences?.length === is.ownerReferences?.length &&
+    sameOwners(before, after) &&
+    marks.every((mark) => was.annotations?.[mark] === is.annotations?.[mark]) &&
     before.status?.phase === after.status?.phase &&
     before.status?.parts?.schedules === after.status?.parts?.schedules &&
     before.status?.parts?.channels === after.status?.parts?.channels &&

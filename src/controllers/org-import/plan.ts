@@ -28,8 +28,13 @@ export interface Change {
   readonly changes: readonly string[]
   /** False when only texts of files change: the Workspace itself needs no write. */
   readonly apply: boolean
+  /** True: it becomes one of this import, and its spec stays what it is. */
+  readonly asIs?: boolean
   readonly step: string
 }
+
+/** What a Workspace is written for. */
+export type Write = Extract<Action, { kind: 'create' }> | Change
 
 /** A Workspace of this import whose node left the template. */
 export interface Departure {
@@ -107,8 +112,9 @@ function meet(child: Child, live: Workspace, { policy, whose }: World): Action {
       return { kind: 'clash', child, live, whose: owner ?? 'nobody: spec.existing: Adopt would take it over' }
     case 'Adopt': {
       if (owner !== undefined) return { kind: 'clash', child, live, whose: owner }
-      const step = stepOf('adopt', live.metadata, `${child.digest} ${child.filesDigest}`)
-      return { kind: 'adopt', child, live, apply: true, changes: changesOf(child, live, false), step }
+      const asIs = policy.update === 'CreateOnly'
+      const step = stepOf('adopt', live.metadata, asIs ? 'as it is' : `${child.digest} ${child.filesDigest}`)
+      return { kind: 'adopt', child, live, apply: true, asIs, changes: asIs ? [] : changesOf(child, live, false), step }
     }
   }
 }
