@@ -112,8 +112,15 @@ test('every key of a node is in its Workspace, its rows, its files and its plugi
   const rows = async (text: string) => (await db.query<Record<string, unknown>>(text, [id])).rows
   expect(await rows('SELECT * FROM workspaces WHERE id = $1')).toMatchObject([
     {
-      ...{ name: 'Lead', role: 'Leads the team.', tier: 2, model: 'opus', template: 'leads/design', parent_id: null },
-      ...{ workspace_dir: '/srv/lead', workspace_access: 'read_only', max_concurrent_tasks: 3 },
+      name: 'Lead',
+      parent_id: null,
+      role: 'Leads the team.',
+      tier: 2,
+      model: 'opus',
+      template: 'leads/design',
+      workspace_dir: '/srv/lead',
+      workspace_access: 'read_only',
+      max_concurrent_tasks: 3,
       category_routing: { design: ['Lead'] },
     },
   ])
