@@ -95,7 +95,7 @@ test('every key of a node is in its Workspace, its rows, its files and its plugi
   const { items } = (await cluster.getJson('plugininstalls', '-n', ns)) as { items: PluginInstall[] }
   expect(new Map(items.map(({ spec }) => [spec.source, spec.targets.names]))).toEqual(
     new Map([
-      ['code-review', [lead?.metadata.name, guest?.metadata.name]],
+      ['code-review', [guest?.metadata.name, lead?.metadata.name]],
       ['browser', [lead?.metadata.name]],
     ]),
   )

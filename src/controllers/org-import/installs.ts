@@ -72,8 +72,9 @@ export function planInstalls(
 }
 
 function installsOf(owner: OrgImport, source: string, names: readonly string[]): Wanted[] {
+  const sorted = names.toSorted()
   const parts = Array.from({ length: Math.ceil(names.length / mostTargets) }, (_, i) =>
-    names.slice(i * mostTargets, (i + 1) * mostTargets),
+    sorted.slice(i * mostTargets, (i + 1) * mostTargets),
   )
   return parts.map((targets, i) => {
     const spec = { source, targets: { names: targets } }

@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest'
+import { orgImportType } from '../../api/org-import.ts'
+import { pluginInstallType, type PluginInstall } from '../../api/plugin-install.ts'
+import { planInstalls, type InstallPlan } from './installs.ts'
+
+const metadata = { resourceVersion: '1', generation: 1, creationTimestamp: '2026-01-01T00:00:00Z', namespace: 'ns' }
+const owner = orgImportType.parse({
+  apiVersion: 'molecule.dev/v1alpha1',
+  kind: 'OrgImport',
+  metadata: { ...metadata, name: 'team', uid: 'u-1' },
+  spec: { source: { inline: { name: 'Team', workspaces: [] } } },
+})
+const wanted = (plugins: Record<string, readonly string[]>) => new Map(Object.entries(plugins))
+
+/** The world after a plan was carried out. */
+const after = ({ actions }: InstallPlan): PluginInstall[] =>
+  actions.flatMap((action) =>
+    action.kind === 'install'
+      ? [
+          pluginInstallType.parse({
+            ...action.manifest,
+            metadata: { ...metadata, ...action.manifest.metadata, uid: action.name },
+          }),
+        ]
+      : [],
+  )
+const told = ({ actions }: InstallPlan) => actions.map(({ kind, source }) => `${kind} ${source}`)
+
+test('one for each plugin, with its targets; the same again is nothing to do', () => {
+  const first = planInstalls(owner, wanted({ audit: ['a', 'b'], 'github://acme/zeal/': ['b'] }), [])
+  expect(first.declared).toBe(2)
+  const live = after(first)
+  expect(live.map(({ metadata: { name } }) => name.slice(0, -8))).toEqual(['audit-', 'zeal-'])
+  expect(live.map(({ spec }) => spec.targets.names)).toEqual([['a', 'b'], ['b']])
+  expect(told(planInstalls(owner, wanted({ audit: ['a', 'b'], 'github://acme/zeal/': ['b'] }), live))).toEqual([])
+  // The order of the template is of no meaning.
+  expect(told(planInstalls(owner, wanted({ 'github://acme/zeal/': ['b'], audit: ['b', 'a'] }), live))).toEqual([])
+})
+
+test('a changed target is a write, a plugin of nobody goes, and one on its way out is not asked again', () => {
+  const live = after(planInstalls(owner, wanted({ audit: ['a'], zeal: ['a'] }), []))
+  const next = wanted({ audit: ['a', 'b'] })
+  expect(told(planInstalls(owner, next, live))).toEqual(['install audit', 'uninstall zeal'])
+  const deletionTimestamp = '2026-01-02T00:00:00Z'
+  const going = live.map(({ metadata: own, ...rest }) =>
+    Object.assign(rest, { metadata: { ...own, deletionTimestamp } }),
+  )
+  expect(told(planInstalls(owner, wanted({}), going))).toEqual([])
+})
+
+test('what somebody adds to one is left alone, what the template decides is put back', () => {
+  const [live] = after(planInstalls(owner, wanted({ audit: ['a'] }), []))
+  if (live === undefined) throw new Error('none')
+  const edited = (spec: object): PluginInstall => ({ ...live, spec: { ...live.spec, ...spec } })
+  expect(told(planInstalls(owner, wanted({ audit: ['a'] }), [edited({ ref: 'v2' })]))).toEqual([])
+  expect(told(planInstalls(owner, wanted({ audit: ['a'] }), [edited({ targets: { names: ['x'] } })]))).toEqual([
+    'install audit',
+  ])
+})
+
+test('more targets than one may name are several, under names that stay', () => {
+  const names = Array.from({ length: 1100 }, (_, i) => `ws-${i}`)
+  const plan = planInstalls(owner, wanted({ audit: names }), [])
+  expect(plan.declared).toBe(1)
+  const live = after(plan)
+  expect(live.map(({ spec }) => spec.targets.names?.length)).toEqual([512, 512, 76])
+  expect(live.flatMap(({ spec }) => spec.targets.names ?? []).toSorted()).toEqual(names.toSorted())
+  expect(told(planInstalls(owner, wanted({ audit: names }), live))).toEqual([])
+})
