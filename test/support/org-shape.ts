@@ -19,7 +19,9 @@ export async function specsOf(cluster: Cluster, ns: string, workspaces: readonly
   })
   return {
     tree: sorted(tree),
-    plugins: sorted(installs.map(({ spec }) => [spec.source, spec.targets.names.map((name) => paths.get(name))])),
+    plugins: installs
+      .flatMap(({ spec }) => spec.targets.names.map((name) => `${spec.source} on ${paths.get(name) ?? name}`))
+      .toSorted(),
   }
 }
 

@@ -31,6 +31,8 @@ export interface Done {
   readonly path: string
   readonly name: string
   readonly deed: Deed
+  /** Its Workspace was there before. */
+  readonly existed: boolean
   /** Why it failed, or waits. */
   readonly message?: string
 }
@@ -81,19 +83,20 @@ export async function applyChildren(
   let left = Math.min(turn?.given ?? mostAtOnce, mostAtOnce)
   const carryOut = async (action: Action): Promise<Done> => {
     const { path, name, parentName } = action.child
-    if (!isWrite(action)) return { path, name, ...withoutWrite(action) }
-    if (left <= 0 || now() > over) return { path, name, deed: 'Waiting', message: 'waits for its turn to start' }
+    const node = { path, name, existed: action.kind !== 'create' && action.kind !== 'leaving' }
+    if (!isWrite(action)) return { ...node, ...withoutWrite(action) }
+    if (left <= 0 || now() > over) return { ...node, deed: 'Waiting', message: 'waits for its turn to start' }
     left--
     tried++
     try {
       await answered.get(parentName ?? '')
       await applyChild(action, client, signal)
       failpoint('applied')
-      return { path, name, deed: deedOf[action.kind] }
+      return { ...node, deed: deedOf[action.kind] }
     } catch (error) {
       if (error instanceof Fenced || signal.aborted) throw error
       if (error instanceof KubeError && error.code === 0) unreachable.push(error)
-      return { path, name, deed: 'Failed', message: reasonOf(error) }
+      return { ...node, deed: 'Failed', message: reasonOf(error) }
     } finally {
       turn?.landed()
     }

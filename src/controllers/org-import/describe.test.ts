@@ -68,7 +68,8 @@ function nodesAfter(done: readonly Done[]) {
 const doneWith = (path: (i: number) => string, count: number): Done[] =>
   Array.from({ length: count }, (_, i) => {
     const name = `node-${i}`
-    return i === 700 ? { path: path(i), name, deed: 'Failed', message: 'no' } : { path: path(i), name, deed: 'Created' }
+    const node = { path: path(i), name, existed: false }
+    return i === 700 ? { ...node, deed: 'Failed', message: 'no' } : { ...node, deed: 'Created' }
   })
 
 it('shows as many nodes as there is room for, those in trouble before others', () => {

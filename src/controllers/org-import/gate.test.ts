@@ -34,12 +34,17 @@ it('counts who is there to stay: who is being deleted makes no share smaller', (
   const leaving = (there: readonly Workspace[], count: number) =>
     there.map((live, i) => (i < count ? dying(live) : live))
   const dying = (live: Workspace) => ({ ...live, metadata: { ...live.metadata, deletionTimestamp: 'now' } })
-  const gate = (there: readonly Workspace[], left: string) =>
-    gateOf(owner({ prune: 'Delete' }), planFor(nodes(left), there, { prune: 'Delete' }))
+  const gate = (there: readonly Workspace[], ...left: string[]) =>
+    gateOf(owner({ prune: 'Delete' }), planFor(nodes(...left), there, { prune: 'Delete' }))
   expect(gate(leaving(there, 2), 'C')).toMatchObject({ kind: 'open' })
   expect(gate(leaving(tree(...nodes('A', 'B', 'C', 'D', 'E', 'F', 'G', 'H')), 4), 'E')).toMatchObject({
     kind: 'deletes',
     message: expect.stringContaining('deletes 3 of 4 workspaces') as string,
+  })
+  // Nor does who is only about to come, or to come again, make it larger.
+  expect(gate(tree(...nodes('A', 'B', 'C', 'D')), 'D', 'X', 'Y', 'Z')).toMatchObject({ kind: 'deletes' })
+  expect(gate(leaving(tree(...nodes('A', 'B', 'C', 'D', 'E', 'F')), 2), 'A', 'B', 'C')).toMatchObject({
+    kind: 'deletes',
   })
 })
 

@@ -5,19 +5,34 @@ import type { Deed, Done } from './apply.ts'
 import { backoff, Tallies } from './tally.ts'
 
 const org = (status?: object) => ({ metadata: { uid: 'u' }, status }) as unknown as OrgImport
-const done = (...deeds: Deed[]): Done[] => deeds.map((deed, i) => ({ path: `${i}`, name: `n-${i}`, deed }))
+/** Those of whom it is not said with a `!` were there before, unless they were made. */
+const done = (...deeds: (Deed | `!${Deed}`)[]): Done[] =>
+  deeds.map((word, i) => {
+    const deed = word.replace('!', '') as Deed
+    return { path: `${i}`, name: `n-${i}`, deed, existed: deed === word && deed !== 'Created' }
+  })
 const add = (tallies: Tallies, nodes: readonly Done[], of = org()) => tallies.add(of, nodes, 0)
 const shown = ({ existing, created, updated }: ReturnType<Tallies['add']>) => [existing, created, updated]
 
 it('keeps the count of the last pass that did anything', () => {
   const tallies = new Tallies()
-  expect(shown(add(tallies, done('Created', 'Created', 'Failed')))).toEqual([0, 2, 0])
+  expect(shown(add(tallies, done('Created', 'Created', '!Failed')))).toEqual([0, 2, 0])
   // One run: the third was only late.
   expect(shown(add(tallies, done('Unchanged', 'Unchanged', 'Created')))).toEqual([0, 3, 0])
   const quiet = add(tallies, done('Unchanged', 'Unchanged', 'Unchanged'))
   expect(shown(quiet)).toEqual([0, 3, 0])
   expect([...quiet.deeds.values()]).toEqual(['Created', 'Created', 'Created'])
   expect(shown(add(tallies, done('Updated', 'Unchanged', 'Unchanged')))).toEqual([3, 0, 1])
+})
+
+it('counts who was there when a run takes several passes', () => {
+  const tallies = new Tallies()
+  expect(shown(add(tallies, done('Updated', 'Unchanged', 'Waiting', '!Waiting')))).toEqual([3, 0, 1])
+  expect(shown(add(tallies, done('Unchanged', 'Unchanged', 'Updated', 'Created')))).toEqual([3, 1, 2])
+})
+
+it('finds nobody there when the first pass of all could make nobody', () => {
+  expect(shown(add(new Tallies(), done('!Failed', '!Failed')))).toEqual([0, 0, 0])
 })
 
 it('goes on after a start from what the status says', () => {

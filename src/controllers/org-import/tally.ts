@@ -21,17 +21,18 @@ export class Tallies {
 
   add(org: OrgImport, done: readonly Done[], pruned: number): Tally {
     const count = (...deeds: Deed[]) => done.filter(({ deed }) => deeds.includes(deed)).length
-    const last = this.#last.get(org.metadata.uid) ?? fromStatus(org, done.length)
+    const known = this.#last.get(org.metadata.uid) ?? fromStatus(org)
     const [created, updated, adopted] = [count('Created'), count('Updated', 'Renamed', 'Moved'), count('Adopted')]
     const failed = count('Failed')
     const run = {
-      failures: failed > 0 ? last.failures + 1 : 0,
+      failures: failed > 0 ? (known?.failures ?? 0) + 1 : 0,
       unfinished: failed + count('Waiting') > 0,
-      deeds: new Map(done.map(({ path, deed }) => [path, kept(last, path, deed)])),
+      deeds: new Map(done.map(({ path, deed }) => [path, kept(known, path, deed)])),
     }
-    const fresh = { existing: count('Unchanged', 'Ignored') + updated + adopted, created, updated, adopted, pruned }
+    const existing = done.filter(({ existed }) => existed).length
+    const fresh = { existing, created, updated, adopted, pruned }
     const idle = created + updated + adopted + pruned === 0
-    const tally = { ...(idle ? last : last.unfinished ? sum(last, fresh, done.length) : fresh), ...run }
+    const tally = { ...(known === undefined ? fresh : together(known, fresh, idle, done.length)), ...run }
     this.#last.set(org.metadata.uid, tally)
     return tally
   }
@@ -42,6 +43,12 @@ export class Tallies {
 }
 
 type Counts = Pick<Tally, 'existing' | 'created' | 'updated' | 'adopted' | 'pruned'>
+
+/** A pass that did nothing tells what the last one did; what comes after an unfinished one belongs to the same run. */
+const together = (last: Tally, now: Counts, idle: boolean, desired: number): Counts => {
+  if (idle) return last
+  return last.unfinished ? sum(last, now, desired) : now
+}
 
 /** One run over several passes. */
 function sum(last: Counts, now: Counts, desired: number): Counts {
@@ -56,21 +63,22 @@ function sum(last: Counts, now: Counts, desired: number): Counts {
 }
 
 /** A node that was created is shown so until something else is done. */
-const kept = (last: Tally, path: string, deed: Deed): Deed => {
-  const before = last.deeds.get(path)
+const kept = (last: Tally | undefined, path: string, deed: Deed): Deed => {
+  const before = last?.deeds.get(path)
   return deed === 'Unchanged' && before !== undefined && before !== 'Failed' && before !== 'Waiting' ? before : deed
 }
 
 const known: ReadonlySet<string> = new Set<Deed>(['Created', 'Updated', 'Renamed', 'Moved', 'Adopted', 'Ignored'])
 const isDeed = (word: string | undefined): word is Deed => word !== undefined && known.has(word)
 
-function fromStatus({ status }: OrgImport, desired: number): Tally {
-  const { existing = desired, created = 0, updated = 0, adopted = 0, pruned = 0 } = status?.counts ?? {}
-  const deeds = (status?.nodes ?? []).flatMap(({ path, action }): [string, Deed][] =>
+function fromStatus({ status }: OrgImport): Tally | undefined {
+  if (status?.counts === undefined) return undefined
+  const { existing = 0, created = 0, updated = 0, adopted = 0, pruned = 0 } = status.counts
+  const deeds = (status.nodes ?? []).flatMap(({ path, action }): [string, Deed][] =>
     isDeed(action) ? [[path, action]] : [],
   )
-  const applied = status?.conditions?.find(({ type }) => type === 'Applied')
-  const unfinished = status?.counts !== undefined && applied?.status === 'False'
+  const applied = status.conditions?.find(({ type }) => type === 'Applied')
+  const unfinished = applied?.status === 'False'
   return { existing, created, updated, adopted, pruned, deeds: new Map(deeds), failures: 0, unfinished }
 }
 
