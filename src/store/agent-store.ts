@@ -108,4 +108,6 @@ export interface AgentStore {
   expire(silence: Duration): Promise<number>
   /** Live workspaces by phase, for a gauge. */
   countByPhase(): Promise<Readonly<Record<Phase, number>>>
+  /** Live rows beyond the first of their parent and name. An index is against them: any of them means that it is broken. */
+  countDuplicates(): Promise<number>
 }

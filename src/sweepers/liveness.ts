@@ -7,7 +7,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { createSweeper, type Sweeper } from './sweeper.ts'
 
 export interface LivenessOptions {
-  readonly agents: Pick<AgentStore, 'expire' | 'countByPhase'>
+  readonly agents: Pick<AgentStore, 'expire' | 'countByPhase' | 'countDuplicates'>
   readonly log: Logger
   readonly metrics: Metrics
   /** How long an agent may be silent. */
@@ -27,6 +27,7 @@ export function livenessSweeper(options: LivenessOptions): Sweeper {
     }
     const counts = await agents.countByPhase()
     for (const phase of phases) metrics.workspaces.set({ phase }, counts[phase])
+    metrics.duplicateRows.set(await agents.countDuplicates())
   }
 
   return createSweeper({ name: 'liveness', every, log, sweep, begin: () => (hearingSince = performance.now()) })

@@ -30,6 +30,7 @@ test.each([
   'molecule_operator_orphans_removed_total{plane="volume"} 0',
   'molecule_operator_stop_retry_exhausted_total{backend="docker"} 0',
   'molecule_operator_duplicate_instances{backend="docker"} 0',
+  'molecule_operator_duplicate_rows 0',
   'molecule_operator_workspaces{phase="hibernated"} 0',
   'molecule_operator_reconcile_total{controller="workspace",outcome="error"} 0',
   'molecule_operator_reconcile_seconds_count{controller="workspace"} 0',

@@ -116,6 +116,7 @@ const workspaces = ({ counter, gauge, histogram, kept }: Declare) => ({
     slow,
   ),
   duplicateInstances: gauge('duplicate_instances', 'Instances beyond the first of their workspace.', ['backend']),
+  duplicateRows: gauge('duplicate_rows', 'Live workspaces beyond the first of their parent and name.'),
   orphans: gauge('orphans', 'Things without a Workspace: in quarantine, or only reported.', ['plane']),
   orphansRemoved: counter('orphans_removed_total', 'Orphans that were removed and proved gone.', ['plane']),
   orphansReported: counter('orphans_reported_total', 'Orphans that were reported and left.', ['plane']),

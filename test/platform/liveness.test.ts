@@ -21,7 +21,7 @@ const silentFor = (id: string, minutes: number) =>
 /** Runs the sweeper until `seen`. */
 async function sweepUntil(
   seen: () => Promise<boolean>,
-  agents: Pick<AgentStore, 'expire' | 'countByPhase'> = registry.store.agents,
+  agents: Pick<AgentStore, 'expire' | 'countByPhase' | 'countDuplicates'> = registry.store.agents,
 ) {
   const abort = new AbortController()
   const { log, metrics } = registry
@@ -70,9 +70,10 @@ it('waits before it calls anyone silent when it has only just begun to listen', 
   const abort = new AbortController()
   const { log, metrics, store } = registry
   let counts = 0
-  const agents: Pick<AgentStore, 'expire' | 'countByPhase'> = {
+  const agents: Pick<AgentStore, 'expire' | 'countByPhase' | 'countDuplicates'> = {
     expire: (silence) => store.agents.expire(silence),
     countByPhase: () => store.agents.countByPhase().finally(() => counts++),
+    countDuplicates: () => store.agents.countDuplicates(),
   }
   const sweeper = livenessSweeper({ agents, log, metrics, silence: seconds(180), every: milliseconds(10) })
   const ended = sweeper.start(abort.signal)
@@ -88,7 +89,7 @@ it('survives a database that fails, says so once, listens anew afterwards, and n
   let calls = 0
   let atOnce = 0
   let most = 0
-  const agents: Pick<AgentStore, 'expire' | 'countByPhase'> = {
+  const agents: Pick<AgentStore, 'expire' | 'countByPhase' | 'countDuplicates'> = {
     expire: (silence) => registry.store.agents.expire(silence),
     async countByPhase() {
       calls++
@@ -98,6 +99,7 @@ it('survives a database that fails, says so once, listens anew afterwards, and n
       if (calls <= 3) throw new Error('the database is away')
       return registry.store.agents.countByPhase()
     },
+    countDuplicates: () => registry.store.agents.countDuplicates(),
   }
   const before = registry.lines.length
   await sweepUntil(async () => (await registry.row(id))['status'] === 'offline', agents)
@@ -105,6 +107,23 @@ it('survives a database that fails, says so once, listens anew afterwards, and n
   expect(said).toEqual(['liveness sweep failed', 'liveness sweep works again', 'silent agents marked offline'])
   expect(calls).toBeGreaterThan(3)
   expect(most).toBe(1)
+})
+
+it('counts siblings of one name, which an index would have kept away', async () => {
+  const gauge = async () => (await registry.metrics.duplicateRows.get()).values[0]?.value
+  const { id } = await registry.online('')
+  await sweepUntil(async () => (await gauge()) === 0)
+  const index = 'workspaces_parent_name_uniq'
+  const [{ definition } = {}] = await registry.sql('SELECT pg_get_indexdef($1::regclass) AS definition', [index])
+  await registry.sql(`DROP INDEX ${index}`)
+  const twin = `INSERT INTO workspaces (name, runtime, model, owner_uid, namespace, resource_name, backend,
+      observed_generation, spec_hash, leader_epoch, parent_id)
+    SELECT name, runtime, model, gen_random_uuid(), namespace, 'twin', backend, 1, '', leader_epoch, parent_id
+    FROM workspaces WHERE id = $1 RETURNING id`
+  const [made] = await registry.sql(twin, [id])
+  await sweepUntil(async () => (await gauge()) === 1)
+  await registry.sql('DELETE FROM workspaces WHERE id = $1', [made?.['id']])
+  await registry.sql(String(definition))
 })
 
 it('ends when it is told to, also in the middle of its pause', async () => {

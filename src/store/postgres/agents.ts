@@ -52,6 +52,13 @@ const expire = `
   SELECT count(*)::int AS expired, ${notifiedCount} FROM signalled`
 
 /** The agents' side of the rows, for any replica. */
+/** Namespace is part of it for the roots alone: children share it with their parent. */
+const duplicates = `
+  SELECT coalesce(sum(same.rows - 1), 0)::int AS count FROM (
+    SELECT count(*) AS rows FROM workspaces WHERE status <> 'removed'
+    GROUP BY parent_id, namespace, name HAVING count(*) > 1
+  ) same`
+
 export function openAgents(database: Database, metrics: Metrics): AgentStore & { close(): Promise<void> } {
   const tokens = batched(database, metrics, authenticate)
   const registrations = batched(database, metrics, register)
@@ -121,6 +128,10 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
       )
       const counted = new Map(rows.map((row) => [row.status, row.count]))
       return Object.fromEntries(phases.map((phase) => [phase, counted.get(phase) ?? 0])) as Record<Phase, number>
+    },
+    async countDuplicates() {
+      const [row] = await ask<{ count: number }>('count_duplicates', duplicates, [])
+      return row?.count ?? 0
     },
     async close() {
       await Promise.all(
