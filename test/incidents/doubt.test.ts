@@ -79,6 +79,8 @@ describe('a backend that says nothing, or no', () => {
     const heal = backend.fail('remove', new RetryAfter(milliseconds(300), 'busy'), Number.POSITIVE_INFINITY)
     await scene.cluster.kubectl(['delete', 'ws', 'left', '-n', scene.ns, '--wait=false'])
     await until(async () => (await row(uid))?.['status'] === 'removed')
+    // Whoever looks next finds everything said to be over, but for the instance.
+    await until(async () => (await scene.get('left')).status?.phase === 'removed')
     await scene.restarted(async () => heal())
     await scene.gone('left')
     expect([backend.has(uid), backend.volumes.has(uid), (await row(uid))?.['status']]).toEqual([
