@@ -51,12 +51,13 @@ async function treeOf(ns: string) {
   const paths = new Map(
     live.map(({ metadata }) => [metadata.name, metadata.annotations?.['molecule.dev/org-node'] ?? '']),
   )
-  const nodes = live.map(({ metadata, spec: { parentRef, files = [], ...rest } }) => ({
-    ...rest,
-    path: paths.get(metadata.name),
-    parent: parentRef && paths.get(parentRef.name),
-    files: files.map(({ path }) => [path, backend.volumes.get(metadata.uid)?.get(path)]),
-  }))
+  const nodes = live.map(({ metadata, spec: { parentRef, files = [], ...rest } }) =>
+    Object.assign(rest, {
+      path: paths.get(metadata.name),
+      parent: parentRef && paths.get(parentRef.name),
+      files: files.map(({ path }) => [path, backend.volumes.get(metadata.uid)?.get(path)]),
+    }),
+  )
   const { rows } = await db.query<{ name: string; parent: string | null; x: number; y: number }>(
     `SELECT w.name, p.name AS parent, w.tier, w.model, w.role, l.x, l.y,
        ARRAY(SELECT plugin_name FROM workspace_declared_plugins d WHERE d.workspace_id = w.id ORDER BY 1) AS plugins,

@@ -6,10 +6,10 @@ import type { AddressInfo } from 'node:net'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OrgImport } from '../../src/api/org-import.ts'
-import { archiveOf, tarGzOf, type ArchiveEntry } from '../support/archives.ts'
+import { archiveOf } from '../support/archives.ts'
 import { controlPlane, namespaces, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
-import { startGitServer, type GitRepository } from '../support/git-server.ts'
+import { startGitServer } from '../support/git-server.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from '../support/operator.ts'
 import { conditionOf, orgImport, readOrg, readTree, template } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
@@ -90,7 +90,6 @@ const archiveMap = (ns: string, name: string, archive: Buffer) => ({
   metadata: { name, namespace: ns },
   binaryData: { 'all.tgz': archive.toString('base64') },
 })
-const inArchive = (name: string) => ({ configMapRef: { name, archiveKey: 'all.tgz' } })
 const secret = (ns: string, name: string, stringData: Record<string, string>) => ({
   apiVersion: 'v1',
   kind: 'Secret',
@@ -310,109 +309,4 @@ describe('a source that Flux keeps', () => {
     await shows(ns, 'flux', 'SourceReady', /^False SourceInvalid: the artifact: .* does not have the digest sha256/)
     expect((await readTree(cluster, ns)).size).toBe(0)
   })
-})
-
-// Many at once, each with a repository or an archive of its own.
-describe('hostile sources', { timeout: 180_000 }, () => {
-  const orgYaml = (content: string | Buffer): ArchiveEntry => ({ name: 'org.yaml', content })
-  const good = orgYaml(team['org.yaml'])
-  const archives: Readonly<Record<string, [readonly ArchiveEntry[] | Buffer, RegExp]>> = {
-    dots: [[good, { name: '../../etc/cron.d/x' }], /SourceInvalid: .*"..\/..\/etc\/cron.d\/x" is refused: .*".."/],
-    absolute: [[good, { name: '/etc/passwd' }], /SourceInvalid: .*absolute/],
-    nul: [[good, { name: 'x', pax: { path: 'a\0b' } }], /SourceInvalid: .*control character/],
-    symlink: [[good, { name: 'teams', type: 'symlink', linkname: '/' }], /SourceInvalid: .*"teams" .*symbolic link/],
-    hardlink: [[good, { name: 'x', type: 'link', linkname: '/etc/shadow' }], /SourceInvalid: .*hard link/],
-    device: [[good, { name: 'sda', type: 'block-device' }], /SourceInvalid: .*"sda" .*device/],
-    case: [[good, { name: 'ORG.yaml' }], /SourceInvalid: .*"ORG.yaml" .*lower case/],
-    twice: [[good, orgYaml('name: Other')], /SourceInvalid: .*"org.yaml" .*twice/],
-    bomb: [[good, { name: 'zeros', content: Buffer.alloc(3 * 1024 * 1024) }], /SourceTooLarge: .*100 times/],
-    large: [
-      [good, { name: 'zeros', content: Buffer.alloc(150 * 1024 * 1024) }],
-      /SourceTooLarge: .*"zeros" .*4194304 bytes/,
-    ],
-    many: [
-      [good, ...Array.from({ length: 10_001 }, (_, i) => ({ name: `f/${i}` }))],
-      /SourceTooLarge: .*10000 files and folders/,
-    ],
-    deep: [[good, { name: `${'d/'.repeat(40)}x` }], /SourceInvalid: .*32 folders deep/],
-    'huge-line': [[orgYaml(`name: ${'x'.repeat(10 * 1024 * 1024)}`)], /SourceTooLarge: .*"org.yaml" .*4194304 bytes/],
-    'not-utf8': [[orgYaml(Buffer.from([0x6e, 0xff, 0xfe]))], /SourceInvalid: .*org.yaml is not UTF-8/],
-    'nul-in-text': [[orgYaml('name: a\0b')], /SourceInvalid: .*org.yaml is not UTF-8/],
-    'no-template': [[{ name: 'other.yaml' }], /SourceMissing: .*no org.yaml/],
-    'no-archive': [Buffer.from('just text'), /SourceInvalid: .*not a whole tar.gz/],
-  }
-
-  test('in archives are refused whole: no row, no Workspace, no instance', async () => {
-    const [ns, before] = [await opened(), await instances()]
-    const objects: object[] = []
-    for (const [name, [entries]] of Object.entries(archives)) {
-      const archive = Buffer.isBuffer(entries) ? entries : await tarGzOf(entries)
-      objects.push(archiveMap(ns, name, archive), orgImport(ns, name, { source: inArchive(name) }))
-    }
-    await cluster.apply(objects)
-    for (const [name, [, verdict]] of Object.entries(archives))
-      await shows(ns, name, 'SourceReady', new RegExp(`^False ${verdict.source}`))
-    await nothingIn(ns, before)
-  })
-
-  const commits: Readonly<Record<string, [(repo: GitRepository) => Promise<string>, RegExp]>> = {
-    dots: [
-      async (repo) => repo.tree([{ mode: '100644', name: '..', oid: await repo.blob('x') }]),
-      /SourceInvalid: .*"\.\." is refused/,
-    ],
-    absolute: [
-      async (repo) => repo.tree([{ mode: '100644', name: '/etc/x', oid: await repo.blob('x') }]),
-      /SourceInvalid: .*"\/etc\/x" is refused/,
-    ],
-    link: [
-      async (repo) => repo.tree([{ mode: '120000', name: 'org.yaml', oid: await repo.blob('/etc/passwd') }]),
-      /SourceInvalid: .*"org.yaml" .*symbolic link/,
-    ],
-    submodule: [
-      async (repo) => repo.tree([{ mode: '160000', name: 's', oid: 'b'.repeat(40) }]),
-      /SourceInvalid: .*submodule/,
-    ],
-    case: [async (repo) => repo.treeOf({ 'ORG.yaml': 'x', 'org.yaml': 'y' }), /SourceInvalid: .*lower case/],
-    bomb: [
-      async (repo) => repo.treeOf({ ...team, zeros: Buffer.alloc(3 * 1024 * 1024) }),
-      /SourceTooLarge: .*100 times/,
-    ],
-    file: [async (repo) => repo.treeOf({ 'org.yaml': 'x'.repeat(5_000_000) }), /SourceTooLarge: .*/],
-    folders: [
-      async (repo) => {
-        let tree = await repo.tree([])
-        for (let level = 0; level < 8; level++)
-          tree = await repo.tree(['a', 'b', 'c', 'd', 'e'].map((name) => ({ mode: '40000', name, oid: tree })))
-        return tree
-      },
-      /SourceTooLarge: .*10000 files and folders/,
-    ],
-  }
-
-  test('in repositories are refused whole: no row, no Workspace, no instance', async () => {
-    const [ns, before] = [await opened(), await instances()]
-    const objects: object[] = []
-    for (const [name, [treeOf]] of Object.entries(commits)) {
-      const repo = await gitServer.repository(`hostile-${name}.git`)
-      await repo.commit(await treeOf(repo))
-      objects.push(orgImport(ns, name, { source: { git: { url: repo.url } } }))
-    }
-    await cluster.apply(objects)
-    for (const [name, [, verdict]] of Object.entries(commits))
-      await shows(ns, name, 'SourceReady', new RegExp(`^False ${verdict.source}`))
-    await nothingIn(ns, before)
-  })
-
-  async function instances(): Promise<string[]> {
-    const uids: string[] = []
-    for await (const { ref } of backend.owned(AbortSignal.timeout(5000))) uids.push(ref.uid)
-    return uids.toSorted()
-  }
-
-  async function nothingIn(ns: string, before: readonly string[]) {
-    expect((await readTree(cluster, ns)).size).toBe(0)
-    const { rows } = await db.query('SELECT id FROM workspaces WHERE namespace = $1', [ns])
-    expect(rows).toEqual([])
-    expect(await instances()).toEqual(before)
-  }
 })
