@@ -150,6 +150,29 @@ test('what was removed can be adopted explicitly, and begins anew', async () => 
   expect(rowOf(await record(heir)).status).toBe('provisioning')
 })
 
+test('the schedules of what was removed wait, and go on with who adopts it', async () => {
+  const before = intent()
+  await record(before)
+  await sql(
+    `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt, next_run_at)
+     VALUES ($1, 'own', '0 9 * * *', 'Mine.', now())`,
+    before.id,
+  )
+  await workspaces.remove(before.id, before.ownerUid, fence)
+  const due = (await store.schedules.due(500)).filter(({ cron }) => cron === '0 9 * * *')
+  for (const { id: scheduleId, seen } of due)
+    await store.schedules.advance({ scheduleId, seen, next: new Date(), runAfter: undefined, fault: undefined }, fence)
+  const schedule = () => sql('SELECT enabled, next_run_at FROM workspace_schedules WHERE workspace_id = $1', before.id)
+  expect(await schedule()).toEqual([{ enabled: true, next_run_at: Number.POSITIVE_INFINITY }])
+  rowOf(await record(intent({ id: before.id, claim: 'adopt' })))
+  expect(await schedule()).toEqual([{ enabled: true, next_run_at: null }])
+  // Of another pass over the same row nothing follows.
+  await sql(`UPDATE workspace_schedules SET next_run_at = 'infinity' WHERE workspace_id = $1`, before.id)
+  const [row] = await sql('SELECT owner_uid FROM workspaces WHERE id = $1', before.id)
+  await record(intent({ id: before.id, claim: 'adopt', ownerUid: String(row?.['owner_uid']), generation: 9 }))
+  expect(await schedule()).toEqual([{ enabled: true, next_run_at: Number.POSITIVE_INFINITY }])
+})
+
 test('of two that want one row, in one batch or at once, one gets it', async () => {
   for (const second of [store, other.store]) {
     const id = await left()

@@ -171,14 +171,17 @@ test('a schedule that cannot be read says why, and is asked no more', async () =
   ])
 })
 
-test('a schedule of a workspace that is gone is turned off with its next run', async () => {
+test('a schedule of a workspace that is gone comes once more, and then waits', async () => {
   const { id, ws } = await scheduled('now()')
   await workspaces.remove(ws.id, ws.ownerUid, fence)
   const due = await dueOf(id)
   if (due === undefined) throw new Error('not due')
   await advance(due)
   expect(await openOf(ws)).toMatchObject([{ phase: 'removed' }])
-  expect(await sql('SELECT enabled FROM workspace_schedules WHERE id = $1', id)).toEqual([{ enabled: false }])
+  expect(await sql('SELECT enabled, next_run_at FROM workspace_schedules WHERE id = $1', id)).toEqual([
+    { enabled: true, next_run_at: Number.POSITIVE_INFINITY },
+  ])
+  expect(await dueOf(id)).toBeUndefined()
 })
 
 test('ended runs are kept for seven days', async () => {

@@ -53,6 +53,11 @@ export const recordAdopting = recording({
       leader_epoch = a.epoch, updated_at = now()
     FROM adoptees a WHERE w.id = a.id
     RETURNING ${rawColumns('w')}, w.name, a.was, a.owner_before
+  ),
+  -- The agent's own schedules, too: they waited while there was nobody to run them.
+  resumed AS (
+    UPDATE workspace_schedules s SET next_run_at = NULL, reckoned_from = now()
+    FROM adopted w WHERE s.workspace_id = w.id AND w.was = 'removed'
   )`,
     rows: `
     UNION ALL

@@ -46,7 +46,7 @@ const chronicled = `
 /** Of the schedule and its due time alone. */
 const runIdOf = `md5(l.schedule_id::text || ' ' || ${milliseconds('l.seen')}::bigint)::uuid`
 
-/** A schedule of a workspace that is gone is turned off on its last run, which the scheduler skips. */
+/** A schedule of a workspace that is gone runs once more, which the scheduler skips, and then waits for an adoption. */
 const advance: Statement<Advance, Answer & { skipped: boolean }, boolean> = {
   name: 'schedule_advance',
   key: ({ scheduleId }) => scheduleId,
@@ -67,7 +67,7 @@ const advance: Statement<Advance, Answer & { skipped: boolean }, boolean> = {
   ),
   advanced AS (
     UPDATE workspace_schedules s SET
-      next_run_at = l.next, reckoned_from = now(), enabled = l.live, updated_at = now(),
+      next_run_at = CASE WHEN l.live THEN l.next ELSE 'infinity' END, reckoned_from = now(), updated_at = now(),
       last_status = CASE WHEN l.fault IS NOT NULL THEN 'invalid' ELSE NULLIF(s.last_status, 'invalid') END,
       last_error = CASE WHEN l.fault IS NOT NULL OR s.last_status = 'invalid' THEN l.fault ELSE s.last_error END
     FROM locked l WHERE s.id = l.schedule_id
