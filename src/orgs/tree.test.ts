@@ -235,6 +235,17 @@ workspaces: [{ name: A, category_routing: { ui: [A, E] }, children: [{ name: B }
     ])
   })
 
+  it('tell of telegram channels that share a bot, when both listen', () => {
+    const bot = (token: string, more = '') =>
+      `channels: [{ type: telegram, config: { bot_token: ${token}, chat_id: 1 }${more} }]`
+    const two = (a: string, b: string) => warned(`workspaces: [{ name: A, ${a} }, { name: B, ${b} }]`)
+    expect(two(bot('$BOT'), bot('"${BOT}"'))).toEqual([
+      ['SharedChannelToken', '', '2 telegram channels use the bot of BOT, and only one can listen: A, B'],
+    ])
+    expect(two(bot('$BOT'), bot('$OTHER'))).toEqual([])
+    expect(two(bot('$BOT'), bot('$BOT', ', enabled: false'))).toEqual([])
+  })
+
   it('tell of roots upon each other', () => {
     const yaml = 'workspaces: [{ name: A, canvas: { x: 0 } }, { name: B, canvas: { x: 10 } }, { name: C }]'
     expect(warned(yaml)).toEqual([['OverlappingRoots', 'B', 'its canvas puts it upon "A" (org.yaml:1:64)']])
