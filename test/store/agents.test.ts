@@ -208,7 +208,7 @@ test('a message leaves its trace and moves the sender’s clock', async () => {
   expect(sender).toEqual({ moved: true })
 })
 
-test('silence becomes offline, or awaiting_agent outside; a fresh beat does not', async () => {
+test('silence becomes offline, or awaiting_agent outside; a fresh beat does not, nor a long boot', async () => {
   await sql(`UPDATE workspaces SET last_heartbeat_at = now() WHERE status IN ('online', 'degraded')`)
   const [silent, outside, fresh] = [await recorded(), await recorded({ backend: 'external' }), await recorded()]
   for (const { id } of [silent, outside, fresh]) await agents.heartbeat(beatOf(id))
@@ -216,11 +216,14 @@ test('silence becomes offline, or awaiting_agent outside; a fresh beat does not'
     silent.id,
     outside.id,
   ])
+  const booting = await recorded()
+  await sql(`UPDATE workspaces SET status_since = now() - interval '10 minutes' WHERE id = $1`, booting.id)
   expect(await agents.expire(minutes(3))).toBe(2)
   expect(await agents.expire(minutes(3))).toBe(0)
   expect((await rowAgain(silent)).status).toBe('offline')
   expect((await rowAgain(outside)).status).toBe('awaiting_agent')
   expect((await rowAgain(fresh)).status).toBe('online')
+  expect((await rowAgain(booting)).status).toBe('provisioning')
   expect((await eventsOf(sql, outside.id)).at(-1)).toBe('WORKSPACE_OFFLINE')
   const counted = await agents.countByPhase()
   expect(Object.keys(counted)).toHaveLength(10)
