@@ -8,6 +8,7 @@ import { identities, orgScene, patch } from '../support/org-scene.ts'
 import { rowsOf, specsOf } from '../support/org-shape.ts'
 import { until } from '../support/until.ts'
 import { conditionOf } from '../support/workspaces.ts'
+import { writesOf } from '../support/writes.ts'
 
 const scene = await orgScene(fakeWithAgents(), { SECRETS_KEY: randomBytes(32).toString('base64') })
 const { cluster, settles } = scene
@@ -18,14 +19,6 @@ const { before, after, kept, restarted, removed, added } = editions(size)
 async function whole(ns: string) {
   const workspaces = await scene.workspaces(ns)
   return { ...(await specsOf(cluster, ns, workspaces)), rows: await rowsOf(scene.db, workspaces) }
-}
-
-/** What a write would change: every object of the import, and every row but for what agents say of themselves. */
-async function versions(ns: string) {
-  const { items } = (await cluster.getJson('workspaces,plugininstalls,configmaps', '-n', ns)) as {
-    items: { kind: string; metadata: { name: string; resourceVersion: string } }[]
-  }
-  return items.map(({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`).toSorted()
 }
 
 /** With all that follows from it in rows. */
@@ -112,9 +105,9 @@ test('a tree edited in ten places becomes what a fresh import of the edited temp
   const again = [...are].filter(([, uid]) => scene.backend.creates.get(uid) !== (launches.get(uid) ?? 1))
   expect(again.map(([path]) => path).toSorted()).toEqual(restarted.toSorted())
 
-  const [objects, everything] = [await versions(ns), await whole(ns)]
+  const [writes, everything] = [await writesOf(scene.operator()), await whole(ns)]
   await scene.org(ns, 'works', spec)
   await scene.onePass(ns, 'works')
-  expect(await versions(ns)).toEqual(objects)
+  expect(await writesOf(scene.operator())).toBe(writes)
   expect(await whole(ns)).toEqual(everything)
 }, 240_000)
