@@ -76,6 +76,9 @@ test('it is the same tree from a ConfigMap, an archive in one, a repository, and
       const ns = await harbour()
       await scene.org(ns, 'tide', spec(source))
       const org = await scene.settles(ns, 'tide', 'Ready', '0 of 7 existed, 7 created / True Settled')
+      await until(async () => (await scene.events(ns, 'tide')).has('Scheduled'), {
+        what: 'when its schedules run next',
+      })
       return { name, org, tree: await treeOf(ns) }
     }),
   )

@@ -8,6 +8,7 @@ import type { Deed, Done } from './apply.ts'
 import type { Obstacle } from './obstacle.ts'
 import type { Plan } from './plan.ts'
 import { pathOf } from './match.ts'
+import { nextRuns, shownRun } from './next-runs.ts'
 import { listed } from './words.ts'
 
 interface News {
@@ -29,6 +30,10 @@ export function announce(
     ctx.event('Normal', 'Imported', `${created.length} created, ${updated.length} updated, ${adopted.length} adopted`)
   if (created.length > 0) ctx.event('Normal', 'NodeCreated', listed(created, ', '))
   if (adopted.length > 0) ctx.event('Normal', 'NodeAdopted', listed(adopted, ', '))
+  const touched = new Set([...created, ...updated, ...adopted])
+  const nodes = plan.actions.flatMap(({ child: { path, node } }) => (touched.has(path) ? [node] : []))
+  const runs = nextRuns(nodes, new Date())
+  if (runs.length > 0) ctx.event('Normal', 'Scheduled', listed(runs.map(shownRun), ', '))
   for (const { deed, name } of done)
     if (deed === 'Adopted')
       provlog(ctx.log, 'provision.skip_existing', {
