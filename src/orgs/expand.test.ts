@@ -109,6 +109,12 @@ describe('!include', () => {
     expect(refusal(files).code).toBe('TooLarge')
   })
 
+  it('counts them all: files that include the next one twice are soon too many', () => {
+    const files: Record<string, string> = { 'org.yaml': '!include 1.yaml', '15.yaml': '{}' }
+    for (let i = 1; i < 15; i++) files[`${i}.yaml`] = `[!include ${i + 1}.yaml, !include ${i + 1}.yaml]`
+    expect(refusal(files).message).toMatch(/more than 10000 includes .*included from/)
+  })
+
   it('leaves out an element whose file is empty, and says so', () => {
     const { value: list, warnings } = read({ 'org.yaml': '- 1\n- !include x.yaml\n- 3', 'x.yaml': '# nothing' })
     expect(list).toEqual([1, 3])
@@ -144,6 +150,23 @@ describe('YAML', () => {
   it('lets a map say more than what it merges, and the first of several merged ones', () => {
     const yaml = 'x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz: {b: 0, <<: [*x, *y]}\nw: {<<: [*x, *y]}'
     expect(value({ 'org.yaml': yaml })).toMatchObject({ z: { a: 1, b: 0, c: 2 }, w: { a: 1, b: 1, c: 2 } })
+  })
+
+  it('knows where everything stands, what an alias or a merge key has written too', () => {
+    const { placeOf } = read({
+      'org.yaml': 'a: &x\n  b: [1]\nc: *x\nd: { <<: *x, e: 2 }\nf: !include g.yaml',
+      'g.yaml': 'h: 3',
+    })
+    const place = (...path: (string | number)[]) => {
+      const { file, line, column, includedFrom = [] } = placeOf(path) ?? {}
+      return [`${file}:${line}:${column}`, ...includedFrom].join(' from ')
+    }
+    expect(place('c', 'b', 0)).toBe('org.yaml:2:7')
+    expect(place('d', 'b', 0)).toBe('org.yaml:2:7')
+    expect(place('d', 'e')).toBe('org.yaml:4:17')
+    expect(place('f', 'h')).toBe('g.yaml:1:4 from org.yaml:5:13')
+    expect(place('a', 'gone', 'b')).toBe('org.yaml:2:3')
+    expect(placeOf(['gone'])).toBeUndefined()
   })
 
   it('warns of a plugin opt-out without quotes, which is a tag', () => {
