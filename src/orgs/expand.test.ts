@@ -127,6 +127,8 @@ describe('YAML', () => {
     { what: 'a key twice', yaml: 'a: 1\nb: 2\na: 3', at: [3, 1], text: 'the key "a" stands here twice' },
     { what: 'an open quote', yaml: 'a: "x', at: [1, 6], text: '"' },
     { what: 'a list as key', yaml: '? [a]\n: b', at: [1, 3], text: 'a key must be a plain word' },
+    { what: 'a merge of a text', yaml: 'a: { <<: b }', at: [1, 4], text: '<< takes a map, or a list of maps' },
+    { what: 'a list of pairs', yaml: 'a: !!pairs [b: 1]', at: [1, 12], text: 'not a plain list' },
     { what: 'an unknown alias', yaml: 'a: *b', at: [1, 4], text: 'nothing above is anchored as &b' },
     { what: 'what contains itself', yaml: 'a: &x\n  b: *x', at: [2, 6], text: 'nothing above is anchored as &x' },
     { what: 'an unknown tag', yaml: 'a: !remote\n  repo: x', at: [2, 3], text: 'unknown tag "!remote"' },
@@ -149,6 +151,7 @@ describe('YAML', () => {
 
   it('lets a map say more than what it merges, and the first of several merged ones', () => {
     const yaml = 'x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz: {b: 0, <<: [*x, *y]}\nw: {<<: [*x, *y]}'
+    expect(value({ 'org.yaml': 'a: { <<: !include x.yaml, b: 1 }', 'x.yaml': '# nothing' })).toEqual({ a: { b: 1 } })
     expect(value({ 'org.yaml': yaml })).toMatchObject({ z: { a: 1, b: 0, c: 2 }, w: { a: 1, b: 1, c: 2 } })
   })
 

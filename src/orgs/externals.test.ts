@@ -100,6 +100,13 @@ it.each([
   expect(attempt).toThrow(message)
 })
 
+it('refers to thirty-two repositories at most', () => {
+  const text = (count: number) =>
+    `workspaces:\n${Array.from({ length: count }, (_, i) => `  - ${include('a.yaml', `https://git.example/o/r${i}`)}`).join('\n')}`
+  expect(externalsNeeded(source({ 'org.yaml': text(32) }))).toHaveLength(32)
+  expect(() => externalsNeeded(source({ 'org.yaml': text(33) }))).toThrow('more than 32 other repositories')
+})
+
 it('takes the host apart from the repository, and a name that ends in .git', () => {
   const text = `!external { url: "https://git.example/", repo: org/teams.git, ref: ${commit}, path: a.yaml }`
   expect(externalsNeeded(source({ 'org.yaml': `workspaces: ${text}` })).map((each) => each.folder)).toEqual([folder])
