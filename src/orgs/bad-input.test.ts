@@ -391,6 +391,24 @@ describe('a template is taken, with a warning', () => {
       'IneffectiveField',
       'prompt_file is not read',
     ],
+    [
+      'two schedules of one name',
+      'schedules: [{ name: S, cron_expr: "* * * * *", prompt: x }, { name: s, cron_expr: "* * * * *", prompt: y }]',
+      'DuplicateName',
+      'two schedules are called "s": one becomes "s-2"',
+    ],
+    [
+      'a schedule that says too much',
+      `schedules: [{ cron_expr: "* * * * *", prompt: ${'x'.repeat(16_385)} }]`,
+      'ScheduleSkipped',
+      'its prompt is longer than 16384 characters',
+    ],
+    [
+      'a prompt and a file of it',
+      'initial_prompt: x, initial_prompt_file: y.md',
+      'IneffectiveField',
+      'initial_prompt_file is not read: there is initial_prompt, too',
+    ],
     ['a channel without a type', 'channels: [{ config: { a: b } }]', 'ChannelSkipped', 'it has no type'],
     ['a channel of another type', 'channels: [{ type: irc }]', 'ChannelSkipped', 'its type is not known'],
     [

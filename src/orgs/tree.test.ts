@@ -126,6 +126,7 @@ describe('files', () => {
     'a/skills/.env': 'KEY=value',
     'a/.env.local': 'KEY=value',
     'a/.env.example': 'KEY=',
+    'a/.claude/settings.json': '{}',
     'a/config.yaml': 'model: x',
     'a/hello.md': 'hello',
     'b/other.md': 'other',
@@ -139,7 +140,7 @@ describe('files', () => {
       ['system-prompt.md', 'from the folder\n'],
     ])
     const { warnings } = render({ 'org.yaml': 'workspaces: [{ name: A, files_dir: ./a/ }]', ...role })
-    expect(warnings.map(({ code }) => code)).toEqual(Array(4).fill('FileSkipped'))
+    expect(warnings.map(({ code }) => code)).toEqual(Array(5).fill('FileSkipped'))
   })
 
   it('have the prompts in front: a given text wins over the folder', () => {
@@ -226,7 +227,7 @@ describe('warnings', () => {
   })
 
   it('tell of categories that go to nobody, where they stand', () => {
-    const yaml = `defaults: { category_routing: { ui: [B, C], qa: [D] } }
+    const yaml = `defaults: { category_routing: { ui: [B, C], qa: [D], ops: [A] } }
 workspaces: [{ name: A, category_routing: { ui: [A, E] }, children: [{ name: B }] }]`
     expect(warned(yaml)).toEqual([
       ['DanglingRoute', '', 'category "ui" goes to "C", not in this tree (org.yaml:1:37)'],
