@@ -114,7 +114,13 @@ test('a node that is refused keeps no other back, and is tried again until it co
   const ns = await scene.opened()
   await refuse(ns, 'Bad')
   const children = [{ name: 'Bad', children: [{ name: 'Below' }] }, { name: 'Good' }]
-  await scene.org(ns, 'team', inline({ name: 'Lead', children }))
+  // Of the second nothing is there whose changes would wake it.
+  await Promise.all([
+    scene.org(ns, 'team', inline({ name: 'Lead', children })),
+    scene.org(ns, 'lone', inline({ name: 'Bad' })),
+  ])
+  const lone = await settles(ns, 'lone', 'Applied', 'False ApplyFailed')
+  expect(lone.status?.counts).toMatchObject({ desired: 1, existing: 0, created: 0, failed: 1 })
   const org = await settles(ns, 'team', 'Applied', 'False ApplyFailed')
   const tree = await readTree(cluster, ns)
   await cluster.kubectl(['delete', 'validatingadmissionpolicybinding', ns])
@@ -128,6 +134,7 @@ test('a node that is refused keeps no other back, and is tried again until it co
   expect(await scene.events(ns, 'team')).toContain('ApplyFailed')
   expect([...tree.keys()].toSorted()).toEqual(['Below', 'Good', 'Lead'])
   // By itself.
+  await settles(ns, 'lone', 'Ready', '0 of 1 existed, 1 created / True Settled')
   const done = await settles(ns, 'team', 'Ready', '0 of 4 existed, 4 created / True Settled')
   expect(done.status?.nodes?.map(({ action }) => action)).toEqual(['Created', 'Created', 'Created', 'Created'])
 })

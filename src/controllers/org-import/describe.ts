@@ -16,7 +16,7 @@ import type { Plan } from './plan.ts'
 import { plannedStatus } from './plan-text.ts'
 import { standing, type Standing } from './standing.ts'
 import { digestOfSteps } from './steps.ts'
-import { backoff, type Tally } from './tally.ts'
+import type { Tally } from './tally.ts'
 import { kept, steps, told, type Draft, type Learned, type Oddity } from './told.ts'
 import { condition, cut, line, listed, plural } from './words.ts'
 
@@ -174,7 +174,7 @@ function outcomeOf({ org, tally }: Facts, ready: boolean, unapplied: readonly Do
   if (unapplied.length === 0)
     return { kind: 'again', after: seconds(60), waitingFor: `${plural(unready, 'workspace')} to become ready` }
   const waitingFor = `${plural(unapplied.length, 'node')} to be applied`
-  if (tally.failures > 0) return { kind: 'again', after: backoff(tally.failures), waitingFor }
+  if (tally.failures > 0) return { kind: 'again', after: tally.retryIn, waitingFor }
   // Who waits for a turn is told when there is one; who only did enough for one pass goes on at once.
   return { kind: 'again', after: org.spec.rollout === undefined ? milliseconds(1) : seconds(30), waitingFor }
 }

@@ -43,11 +43,18 @@ it('goes on after a start from what the status says', () => {
   expect(shown(add(new Tallies(), done('Unchanged', 'Unchanged')))).toEqual([2, 0, 0])
 })
 
-it('waits longer with each pass that failed, and anew after one that did not', () => {
+it('waits longer each time that it fails when it is due, and anew after it did not', () => {
   const tallies = new Tallies()
-  const failures = [1, 2, 3].map(() => add(tallies, done('Failed')).failures)
-  expect(failures.map(backoff)).toEqual([seconds(1), seconds(2), seconds(4)])
+  const failAt = (second: number, ...deeds: Deed[]) => {
+    const { failures, retryIn } = tallies.add(org(), done(...deeds), 0, second * 1_000)
+    return [failures, retryIn]
+  }
+  expect(failAt(0, 'Failed')).toEqual([1, seconds(1)])
+  // Woken by something else: that makes nobody wait longer.
+  expect(failAt(0.25, 'Failed', 'Created')).toEqual([1, seconds(0.75)])
+  expect(failAt(1, 'Failed')).toEqual([2, seconds(2)])
+  expect(failAt(3, 'Failed')).toEqual([3, seconds(4)])
+  expect(failAt(4, 'Unchanged')).toEqual([0, 0])
+  expect(failAt(5, 'Failed')).toEqual([1, seconds(1)])
   expect(backoff(100)).toBe(minutes(5))
-  add(tallies, done('Unchanged'))
-  expect(add(tallies, done('Failed')).failures).toBe(1)
 })

@@ -10,8 +10,11 @@ export interface Tally {
   readonly adopted: number
   readonly pruned: number
   readonly deeds: ReadonlyMap<string, Deed>
-  /** Passes in a row in which a node could not be applied. */
+  /** Times in a row that a node could not be applied when it was due; what comes between, for other reasons, counts not. */
   readonly failures: number
+  /** When it is due again, on the monotonic clock, and how long until then. */
+  readonly retryAt: number
+  readonly retryIn: Duration
   /** Something failed or waits: what comes next belongs to the same run. */
   readonly unfinished: boolean
 }
@@ -19,13 +22,13 @@ export interface Tally {
 export class Tallies {
   readonly #last = new Map<string, Tally>()
 
-  add(org: OrgImport, done: readonly Done[], pruned: number): Tally {
+  add(org: OrgImport, done: readonly Done[], pruned: number, now = performance.now()): Tally {
     const count = (...deeds: Deed[]) => done.filter(({ deed }) => deeds.includes(deed)).length
     const known = this.#last.get(org.metadata.uid) ?? fromStatus(org)
     const [created, updated, adopted] = [count('Created'), count('Updated', 'Renamed', 'Moved'), count('Adopted')]
     const failed = count('Failed')
     const run = {
-      failures: failed > 0 ? (known?.failures ?? 0) + 1 : 0,
+      ...(failed > 0 ? retryAfter(known, now) : noRetry),
       unfinished: failed + count('Waiting') > 0,
       deeds: new Map(done.map(({ path, deed }) => [path, kept(known, path, deed)])),
     }
@@ -43,6 +46,15 @@ export class Tallies {
 }
 
 type Counts = Pick<Tally, 'existing' | 'created' | 'updated' | 'adopted' | 'pruned'>
+
+const noRetry = { failures: 0, retryAt: 0, retryIn: milliseconds(0) }
+
+function retryAfter(last: Tally | undefined, now: number): Pick<Tally, keyof typeof noRetry> {
+  const { failures, retryAt } = last ?? noRetry
+  if (failures > 0 && now < retryAt) return { failures, retryAt, retryIn: milliseconds(retryAt - now) }
+  const retryIn = backoff(failures + 1)
+  return { failures: failures + 1, retryAt: now + retryIn, retryIn }
+}
 
 /** A pass that did nothing tells what the last one did; what comes after an unfinished one belongs to the same run. */
 const together = (last: Tally, now: Counts, idle: boolean, desired: number): Counts => {
@@ -79,7 +91,7 @@ function fromStatus({ status }: OrgImport): Tally | undefined {
   )
   const applied = status.conditions?.find(({ type }) => type === 'Applied')
   const unfinished = applied?.status === 'False'
-  return { existing, created, updated, adopted, pruned, deeds: new Map(deeds), failures: 0, unfinished }
+  return { existing, created, updated, adopted, pruned, deeds: new Map(deeds), ...noRetry, unfinished }
 }
 
 /** One second, then twice as long each time, up to five minutes. */
