@@ -26,6 +26,10 @@ const scene = await openScene({
 })
 const { backend, make, settles, edit, remove, row } = scene
 
+/** As if they had been launched a while ago: the first seconds after a launch hold every other one back. */
+const aged = (...uids: readonly string[]) =>
+  scene.query(`UPDATE workspaces SET launched_at = now() - interval '1 minute' WHERE id = ANY($1)`, [uids])
+
 describe('a backend that says nothing, or no', () => {
   test('incident-01: six agents at a backend that is too busy to answer are left alone', async () => {
     const names = Array.from({ length: 6 }, (_, i) => `busy-${i}`)
@@ -34,6 +38,7 @@ describe('a backend that says nothing, or no', () => {
       names.map(async (name) => (await settles(name, 'Ready', 'True Settled')).metadata.uid),
     )
     const tokens = uids.map((uid) => backend.volumes.get(uid)?.get('.auth_token') ?? '')
+    await aged(...uids)
     const heal = backend.fail('observe', new Error('i/o timeout'), Number.POSITIVE_INFINITY)
     const looks = await Promise.all(names.map((name) => scene.looked(name)))
     for (const { status } of looks) expect(conditionOf(status, 'Launched')).toBe('Unknown BackendUnreachable')
@@ -96,6 +101,7 @@ describe('an agent that is not there yet', () => {
     await make('silent-boot')
     const { uid } = (await settles('silent-boot', 'Launched', 'True Running')).metadata
     const token = backend.volumes.get(uid)?.get('.auth_token')
+    await aged(uid)
     for (let look = 0; look < 5; look++) await scene.looked('silent-boot')
     expect([backend.creates.get(uid), backend.removes.get(uid)]).toEqual([1, undefined])
     expect(backend.volumes.get(uid)?.get('.auth_token')).toBe(token)
