@@ -67,7 +67,18 @@ describe('Secrets for single nodes', () => {
   it('reach those alone, whole, and win over what all get', () => {
     const { of, secretsOf } = found(team, spec, secrets)
     expect([secretsOf('A'), secretsOf('A/B')]).toEqual([['all', 'a'], ['all']])
-    expect([[...of('A').keys()], [...of('A/B').keys()]]).toEqual([['KEY'], ['KEY', 'ONE']])
+    expect([[...of('A').keys()], [...of('A/B').keys()]]).toEqual([
+      ['KEY', 'ONE'],
+      ['KEY', 'ONE'],
+    ])
+    expect([of('A').get('ONE')?.name, of('A/B').get('ONE')?.name]).toEqual(['a', 'keys'])
+  })
+
+  it('give a token of a code host by its name to who asks for it, and to nobody else', () => {
+    const twins = { workspaces: [{ name: 'A', required_env: ['GITHUB_TOKEN'] }, { name: 'B' }] }
+    const { of, secretsOf } = found(twins, { secretsFrom: [own('A', 'a'), own('B', 'a')] }, secrets)
+    expect([...of('A')]).toEqual([['GITHUB_TOKEN', { kind: 'Secret', name: 'a', key: 'GITHUB_TOKEN' }]])
+    expect([[...of('B')], secretsOf('B')]).toEqual([[], ['a']])
   })
 
   it('satisfy what their own node asks for, and no other', () => {
@@ -90,6 +101,8 @@ describe('a key that no template may have', () => {
     ['MOLECULE_OPERATOR_X', from('s')],
     ['DATABASE_URL', { secretsFrom: [own('A', 's')] }],
     ['GITHUB_TOKEN', { secretsFrom: [own('*', 's')] }],
+    ['GITHUB_PAT', { secretsFrom: [own('A', 's')] }],
+    ['RAILWAY_TOKEN', from('s')],
   ])('%s', (name, spec) => {
     expect(find(asks(name), spec, { s: { [name]: 'value' } })).toMatchObject({ reason: 'ForbiddenKey', waits: false })
   })

@@ -17,7 +17,10 @@ export interface VariableRef {
 }
 
 export interface Environment {
-  /** The variables that the node gets one by one: those that were asked for anywhere, from `env.from`. */
+  /**
+   * The variables that the node gets one by one: those that were asked for anywhere, from `env.from`; and those that it
+   * asks for itself, from its own Secrets, for of a whole Secret a Workspace leaves some out unless they are named.
+   */
   readonly of: (path: string) => ReadonlyMap<string, VariableRef>
   /** The Secrets that it gets whole, later ones winning. */
   readonly secretsOf: (path: string) => readonly string[]
@@ -46,7 +49,8 @@ export function findEnvironment(
   references: References,
 ): Environment | Lacking {
   const read = new Reader(org, references)
-  const asked = new Set([...needs.required, ...needs.recommended].flatMap(({ names }) => names))
+  const askers = askersOf(needs)
+  const asked = new Set(askers.keys())
   const ofChannels = nodes.flatMap(({ channels }) => channels.flatMap(({ variables }) => Object.values(variables)))
   const shared = read.shared(asked, new Set(ofChannels))
   if ('waits' in shared) return shared
@@ -64,7 +68,13 @@ export function findEnvironment(
     of: (path) => {
       const secrets = secretsAt(path, reading)
       if (secrets.length === 0) return common
-      return new Map([...common].filter(([name]) => !secrets.some(({ keys }) => keys.has(name))))
+      const mine = [...askers].flatMap(([name, paths]): [string, VariableRef][] => {
+        const holder = secrets.findLast(({ keys }) => keys.has(name))
+        if (holder === undefined || (paths.size > 0 && !paths.has(path))) return []
+        return [[name, { kind: 'Secret', name: holder.secret, key: name }]]
+      })
+      const rest = [...common].filter(([name]) => !secrets.some(({ keys }) => keys.has(name)))
+      return new Map([...rest, ...mine])
     },
     secretsOf: (path) => secretsAt(path, reading).map(({ secret }) => secret),
     find: (path, name) => {
@@ -78,6 +88,21 @@ export function findEnvironment(
         : [{ code: 'UnknownNode', path: node, message: 'spec.secretsFrom names no node of the template' }],
     ),
   }
+}
+
+/** Each variable to the nodes that ask for it; empty: everybody does. */
+function askersOf({ required, recommended }: Template['env']): ReadonlyMap<string, ReadonlySet<string>> {
+  const askers = new Map<string, Set<string>>()
+  const everybody = new Set<string>()
+  for (const { names, askedBy } of [...required, ...recommended])
+    for (const name of names) {
+      if (askedBy.length === 0) everybody.add(name)
+      const paths = askers.get(name) ?? new Set()
+      for (const path of askedBy) paths.add(path)
+      askers.set(name, paths)
+    }
+  for (const name of everybody) askers.get(name)?.clear()
+  return askers
 }
 
 const secretsAt = (path: string | undefined, { own }: Reading) => [

@@ -1,16 +1,16 @@
 /** Variables that no template may have delivered: whoever holds them holds more than an agent. Pure. */
+import { codeHostTokens, operatorScope } from '../credentials.ts'
 
-/** The operator's own. Nobody needs them to do an agent's work. */
+/** The operator's own, beside `operatorScope`. Nobody needs them to do an agent's work. */
 const never = ['ADMIN_TOKEN', 'DATABASE_URL', 'KUBECONFIG', 'SECRETS_ENCRYPTION_KEY']
-const neverPrefix = 'MOLECULE_OPERATOR_'
 
 /** Keys to code and clouds: one agent may be trusted with one, a whole tree at once never. */
 const notForAll = [
+  ...codeHostTokens,
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
   'AWS_SESSION_TOKEN',
   'AZURE_CLIENT_SECRET',
-  'BITBUCKET_TOKEN',
   'CLOUDFLARE_API_KEY',
   'CLOUDFLARE_API_TOKEN',
   'CODEBERG_TOKEN',
@@ -20,19 +20,12 @@ const notForAll = [
   'FORGEJO_TOKEN',
   'GCP_SERVICE_ACCOUNT_KEY',
   'GH_ENTERPRISE_TOKEN',
-  'GH_TOKEN',
-  'GITEA_TOKEN',
   'GITHUB_APP_PRIVATE_KEY',
-  'GITHUB_PAT',
-  'GITHUB_TOKEN',
-  'GITLAB_TOKEN',
   'GOOGLE_APPLICATION_CREDENTIALS',
   'HEROKU_API_KEY',
-  'HETZNER_TOKEN',
   'HCLOUD_TOKEN',
   'NPM_TOKEN',
   'PULUMI_ACCESS_TOKEN',
-  'RAILWAY_TOKEN',
   'TF_API_TOKEN',
   'VAULT_TOKEN',
 ]
@@ -42,4 +35,4 @@ const treeWide: ReadonlySet<string> = new Set(notForAll)
 
 /** `tree`: it would reach every workspace; `node`: only those that `secretsFrom` names. */
 export const isForbidden = (name: string, reach: 'tree' | 'node'): boolean =>
-  always.has(name) || name.startsWith(neverPrefix) || (reach === 'tree' && treeWide.has(name))
+  always.has(name) || operatorScope.test(name) || (reach === 'tree' && treeWide.has(name))

@@ -2,6 +2,7 @@
 import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { WorkspaceSpec } from '../../api/workspace.ts'
 import type { InstanceFile } from '../../backends/backend.ts'
+import { codeHostTokens, operatorScope } from '../credentials.ts'
 import { openNamespace, type DataKind, type Found } from '../references.ts'
 
 export type Look = (kind: DataKind, name: string) => Found
@@ -19,18 +20,6 @@ export interface Gathered {
   /** Values that came from Secrets: never to be shown. */
   readonly secrets: ReadonlySet<string>
 }
-
-/** Credentials of code hosts: an agent gets one only where its author named it, never with a whole Secret. */
-const codeHostTokens: ReadonlySet<string> = new Set([
-  'GITEA_TOKEN',
-  'GITHUB_TOKEN',
-  'GH_TOKEN',
-  'GITLAB_TOKEN',
-  'GL_TOKEN',
-  'BITBUCKET_TOKEN',
-])
-/** Credentials of those who run the platform: a Secret with one of them was not meant for agents (lifecycle §3.5). */
-const operatorScope = /(_PAT$|^CP_ADMIN_(API_)?TOKEN$|^(INFISICAL|RAILWAY|HETZNER|MOLECULE_OPERATOR)_)/
 
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
