@@ -21,6 +21,17 @@ it('says each thing that would be done, and from what to what', () => {
   ])
 })
 
+it('says last who is only drawn elsewhere', () => {
+  const root = (x: number, ...more: object[]) => ({
+    name: 'A',
+    canvas: { x, y: 0 },
+    children: [{ name: 'B' }, ...more],
+  })
+  const plan = planFor([root(50, { name: 'C' })], [...tree(root(0)), ...tree({ name: 'Z' })], { prune: 'Delete' })
+  const rows = plannedStatus(plan, true).actions?.map(({ action, path }) => `${action} ${path}`)
+  expect(rows).toEqual(['create A/C', 'prune Z', 'update A', 'update A/B'])
+})
+
 it('ends where a ConfigMap does, with how much is missing', () => {
   const plan = planFor([{ name: 'x'.repeat(250) }], [])
   const text = planText({ ...plan, actions: Array.from({ length: 5000 }, () => plan.actions).flat() })

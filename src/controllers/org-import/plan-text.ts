@@ -29,12 +29,16 @@ export function plannedStatus(plan: Plan, waits: boolean, configMap?: string): P
   }
 }
 
-/** Everything that would be different afterwards. */
-export const rowsOf = ({ actions, departures, installs }: Plan): Row[] => [
-  ...actions.flatMap(actionRow),
-  ...departures.map(departureRow),
-  ...installs.actions.map(({ kind, name, source }) => ({ action: kind, path: cut(source, 2048), name })),
-]
+/** Everything that would be different afterwards; last, whoever is only drawn elsewhere: one new node may move all others. */
+export function rowsOf({ actions, departures, installs }: Plan): Row[] {
+  const rows = actions.flatMap(actionRow)
+  return [
+    ...rows.filter(({ changes }) => changes !== 'canvas'),
+    ...departures.map(departureRow),
+    ...installs.actions.map(({ kind, name, source }) => ({ action: kind, path: cut(source, 2048), name })),
+    ...rows.filter(({ changes }) => changes === 'canvas'),
+  ]
+}
 
 function actionRow(action: Action): Row[] {
   const { path, name } = action.child
