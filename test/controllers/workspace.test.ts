@@ -309,6 +309,8 @@ describe('on the way out', () => {
     expect(backend.has(uid)).toBe(false)
     expect(backend.volumes.has(uid)).toBe(false)
     expect((await rowOf(uid))?.['status']).toBe('removed')
+    const live = 'SELECT 1 FROM workspace_auth_tokens WHERE workspace_id = $1 AND revoked_at IS NULL'
+    expect((await db.query(live, [uid])).rows).toEqual([])
     const beat = await fetch(`${operator.platformUrl}/registry/heartbeat`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
