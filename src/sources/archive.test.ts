@@ -64,6 +64,7 @@ describe('an archive is refused whole', () => {
     'with one name twice': [[file('a'), file('./a')], /".\/a" .* twice/],
     'with names that differ in case': [[file('a/b'), file('A/c')], /"A\/c" .* lower case/],
     'with a file that is a folder': [[file('a'), file('a/b')], /"a\/b" .* file and a folder/],
+    'with a folder that is a file, too': [[{ name: 'a', type: 'directory' }, file('a')], /"a" .* file and a folder/],
     'with a nameless file': [[file('./')], /SourceInvalid/],
     'with too long a path': [[file('a/'.repeat(2) + 'x'.repeat(1100))], /more than 1024 bytes/],
     'with too long a name': [[file('x'.repeat(300))], /more than 255 bytes/],

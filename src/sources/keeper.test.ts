@@ -140,6 +140,33 @@ describe('the keeper of sources', () => {
     expect([shown('x', 'x'), shown('z', 'z'), running]).toEqual(['r', 'fetching', 2])
   })
 
+  it('fetches nothing for who left while he waited', async () => {
+    const asked: string[] = []
+    const { promise, resolve } = Promise.withResolvers<Fetched>()
+    const { keeper, shown } = keeping(async (request) => {
+      asked.push(request.kind === 'git' ? request.url : request.kind)
+      return await promise
+    }, 1)
+    for (const url of ['x', 'y', 'z']) shown(url, url)
+    keeper.retain('y', new Set())
+    resolve(fetched('r'))
+    await settle()
+    expect(asked).toEqual(['x', 'z'])
+  })
+
+  it('reads an archive once: its bytes stay what they are', async () => {
+    let reads = 0
+    const { keeper, wakes } = keeping(async () => fetched(`r${++reads}`))
+    const archive = { kind: 'archive', identity: 'a 1', revision: '1', bytes: () => Buffer.alloc(0) } as const
+    keeper.look(archive, 'a')
+    await settle()
+    wakes()
+    vi.advanceTimersByTime(minutes(600))
+    expect(keeper.look(archive, 'a')).toMatchObject({ state: 'fetched', folder: { revision: 'r1', identity: 'a 1' } })
+    await settle()
+    expect([reads, wakes()]).toEqual([1, []])
+  })
+
   it('forgets what nobody looks at, slot by slot', async () => {
     let fetches = 0
     const { keeper, shown } = keeping(async () => fetched(`r${++fetches}`))

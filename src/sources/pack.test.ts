@@ -130,6 +130,16 @@ describe('a pack', () => {
       packOf([blob(Buffer.from('')), delta(0, 1, idOf(Buffer.from('')))]),
       /its base has not/,
     ],
+    [
+      'with a delta of an order that is none',
+      packOf([blob(Buffer.from('a')), object(7, Buffer.from([1, 1, 0]), idOf(Buffer.from('a')))]),
+      /an order that is none/,
+    ],
+    [
+      'with a delta that adds more than it has',
+      packOf([blob(Buffer.from('a')), object(7, Buffer.from([1, 5, 5, 65]), idOf(Buffer.from('a')))]),
+      /ends too early/,
+    ],
     ['with half a delta', packOf([object(7, Buffer.from([1]), Buffer.alloc(20, 1))]), /ends too early/],
     ['that is none', Buffer.from('hello, this is not a pack at all'), /no header/],
   ])('is refused %s', async (_, pack, why) => {
