@@ -88,3 +88,21 @@ test('a calm write leaves with one that is less so', async () => {
   expect(written).toEqual([['a'], ['b', 'c']])
   await Promise.all(both)
 })
+
+test('what weighs much goes in several statements, and what is too heavy for one goes alone', async () => {
+  const written: number[][] = []
+  const batcher = createBatcher<number, number>({
+    name: 'record_parts',
+    key: String,
+    weigh: (mebibytes) => mebibytes * 1024 * 1024,
+    write: async (items) => {
+      written.push([...items])
+      return items
+    },
+    metrics: createMetrics(),
+  })
+  const all = Promise.all([1, 1.5, 1.25, 2, 9, 0.5].map((item) => batcher.add(item)))
+  await vi.advanceTimersByTimeAsync(500)
+  expect(await all).toHaveLength(6)
+  expect(written).toEqual([[1, 1.25, 1.5], [2], [9], [0.5]])
+})

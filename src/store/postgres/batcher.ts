@@ -23,6 +23,8 @@ export interface BatcherOptions<Item, Result> {
   readonly write: (items: readonly Item[]) => Promise<readonly (Result | Error)[]>
   readonly metrics: Metrics
   readonly maxRows?: number
+  /** Bytes of an item, where they are worth counting: a statement has a few mebibytes of them, or a single item. */
+  readonly weigh?: (item: Item) => number
   /**
    * Milliseconds that an item waits for company at most, while more keep coming; nobody waits for long for what makes no
    * difference. Unless it is given, a lull ends the wait.
@@ -66,6 +68,8 @@ const paces: Readonly<Record<Exclude<Haste, 'now'>, Pace>> = {
 /** Milliseconds without a statement after which a burst is over. */
 const burstEnds = 1000
 const ranks: Readonly<Record<Haste, number>> = { calm: 0, soon: 1, now: 2 }
+/** Bytes of one statement, where items are weighed. */
+const mostBytes = 4 * 1024 * 1024
 /** Waits before the second, third … try of a statement that met a fault. */
 const retryWaits = [50, 150, 400, 700, 700]
 /** No try begins later than this after the first: the caller has a queue of its own to wait in. */
@@ -77,7 +81,7 @@ const patience = 3000
 const parts = 16
 
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
-  const { name, key, write, metrics, maxRows = 200, concurrency = 1, pause } = options
+  const { name, key, write, metrics, maxRows = 200, weigh = () => 0, concurrency = 1, pause } = options
   type Row = Entry<Item, Result>
   const pending = new Map<string, Row>()
   let lastFlush = -Infinity
@@ -116,9 +120,8 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   function flush(): void {
     clear()
     if (underWay.size >= concurrency) return
-    const oldest = [...pending.entries().take(maxRows)]
+    const oldest = takeOldest()
     if (oldest.length === 0) return
-    for (const [at] of oldest) pending.delete(at)
     if (pending.size === 0) haste = 'calm'
     const batch = oldest.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
     const now = performance.now()
@@ -131,6 +134,18 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     })
     underWay.add(work)
     schedule()
+  }
+
+  function takeOldest(): [string, Row][] {
+    const taken: [string, Row][] = []
+    let bytes = 0
+    for (const [at, row] of pending) {
+      bytes += weigh(row.item)
+      if (taken.length === maxRows || (taken.length > 0 && bytes > mostBytes)) break
+      taken.push([at, row])
+      pending.delete(at)
+    }
+    return taken
   }
 
   function clear(): void {

@@ -6,23 +6,22 @@ import type { Database } from './pool.ts'
 import { sealVersion, type Seal } from './seal.ts'
 import { fenced, type Answer, type Column, type Statement } from './statement.ts'
 
-/** Parts ready to be sent: channels as JSON, credentials sealed. */
-interface Sendable {
-  readonly parts: WorkspaceParts
-  readonly channels: string
-}
+/** Parts ready to be sent, as JSON: of channels the credentials are sealed. */
+type Sendable = Readonly<Record<(typeof json)[number], string>> & { readonly parts: WorkspaceParts }
+
+const json = ['schedules', 'channels', 'keptChannels', 'memories', 'plugins', 'routing'] as const
 
 const columns: readonly Column<Sendable>[] = [
   ['id', 'uuid', ({ parts }) => parts.id],
   ['owner_uid', 'text', ({ parts }) => parts.ownerUid],
   ['generation', 'bigint', ({ parts }) => parts.generation],
   ['hash', 'text', ({ parts }) => parts.hash],
-  ['schedules', 'jsonb', ({ parts }) => JSON.stringify(parts.schedules)],
+  ['schedules', 'jsonb', ({ schedules }) => schedules],
   ['channels', 'jsonb', ({ channels }) => channels],
-  ['kept_channels', 'jsonb', ({ parts }) => JSON.stringify(parts.keptChannels)],
-  ['memories', 'jsonb', ({ parts }) => JSON.stringify(parts.memories)],
-  ['plugins', 'jsonb', ({ parts }) => JSON.stringify(parts.plugins)],
-  ['routing', 'jsonb', ({ parts }) => JSON.stringify(parts.routing)],
+  ['kept_channels', 'jsonb', ({ keptChannels }) => keptChannels],
+  ['memories', 'jsonb', ({ memories }) => memories],
+  ['plugins', 'jsonb', ({ plugins }) => plugins],
+  ['routing', 'jsonb', ({ routing }) => routing],
 ]
 
 const current = `w.status <> 'removed' AND w.owner_uid = i.owner_uid AND w.observed_generation <= i.generation`
@@ -122,6 +121,7 @@ const kept = `CASE WHEN t.names IS NULL THEN l.hash ELSE '' END`
 const recordParts: Statement<Sendable, PartsRow, PartsRecorded> = {
   name: 'record_parts',
   key: ({ parts }) => parts.id,
+  weigh: (item) => json.reduce((sum, part) => sum + item[part].length, 0),
   columns,
   sql: `,
   locked AS MATERIALIZED (
@@ -166,6 +166,16 @@ function sealed(channel: DeclaredChannel, id: string, seal: Seal | undefined): o
   }
 }
 
+const sendable = (parts: WorkspaceParts, channels: readonly object[]): Sendable => ({
+  parts,
+  schedules: JSON.stringify(parts.schedules),
+  channels: JSON.stringify(channels),
+  keptChannels: JSON.stringify(parts.keptChannels),
+  memories: JSON.stringify(parts.memories),
+  plugins: JSON.stringify(parts.plugins),
+  routing: JSON.stringify(parts.routing),
+})
+
 /** Without a seal, parts with credentials are refused. */
 export function openParts(
   database: Database,
@@ -176,8 +186,8 @@ export function openParts(
   const batcher = fenced(database, metrics, lease, recordParts)
   return {
     async recordParts(parts, fence) {
-      const ready = parts.channels.map((channel) => sealed(channel, parts.id, seal))
-      return await batcher.add({ item: { parts, channels: JSON.stringify(ready) }, fence })
+      const channels = parts.channels.map((channel) => sealed(channel, parts.id, seal))
+      return await batcher.add({ item: sendable(parts, channels), fence })
     },
     close: () => batcher.close(),
   }

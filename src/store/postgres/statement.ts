@@ -25,6 +25,8 @@ export interface Statement<Item, Row extends Answer, Result> {
   readonly key: (item: Item) => string
   /** Milliseconds that an item may wait for company; without it, as the batcher sees fit. */
   readonly pause?: number
+  /** Bytes of an item, where they may be many. */
+  readonly weigh?: (item: Item) => number
   /** Undefined when the statement gave no row for the item. An Error rejects this caller alone. */
   readonly result: (row: Row | undefined, item: Item) => Result | Error
 }
@@ -68,13 +70,14 @@ export function batched<Item, Row extends Answer, Result>(
   metrics: Metrics,
   statement: Statement<Item, Row, Result>,
 ): Batcher<Item, Result> {
-  const { name, columns, sql, key, result, pause } = statement
+  const { name, columns, sql, key, weigh, result, pause } = statement
   const text = `WITH RECURSIVE input AS MATERIALIZED (SELECT u.* FROM ${inputOf(columns, 1)})${sql}`
   return createBatcher<Item, Result>({
     name,
     key,
     metrics,
     ...(pause !== undefined && { pause }),
+    ...(weigh && { weigh }),
     async write(items) {
       const values = columns.map(([, , value]) => arrayLiteral(items, value))
       return pair(items, await database.query<Row>(name, text, values), result)
@@ -93,7 +96,7 @@ export function fenced<Item, Row extends Answer, Result>(
   lease: string,
   statement: Statement<Item, Row, Result>,
 ): Batcher<Fenceable<Item>, Result> {
-  const { name, columns, sql, key, result } = statement
+  const { name, columns, sql, key, weigh, result } = statement
   const text = `
     WITH RECURSIVE fence AS MATERIALIZED (
       SELECT epoch FROM leaders WHERE lease = $1 AND epoch = $2::bigint FOR SHARE
@@ -103,6 +106,7 @@ export function fenced<Item, Row extends Answer, Result>(
     name,
     metrics,
     key: ({ item }) => key(item),
+    ...(weigh && { weigh: ({ item }) => weigh(item) }),
     async write(batch) {
       const epoch = batch.reduce((newest, { fence }) => (fence.epoch > newest ? fence.epoch : newest), 0n)
       const items = batch.map(({ item }) => item)
