@@ -14,13 +14,18 @@ export class Terminal extends Error {
   }
 }
 
-/** An expected wait that a port ran into (throttled, still starting). Not an error: no backoff, no error metric. */
+/**
+ * An expected wait that a port ran into (throttled, still starting). Not an error: no backoff, no error metric. Where it
+ * may last, `reason` says so: whoever waits for the object is told, by the message alone.
+ */
 export class RetryAfter extends Error {
   override readonly name = 'RetryAfter'
   readonly after: Duration
-  constructor(after: Duration, why: string, options?: ErrorOptions) {
+  readonly reason: string | undefined
+  constructor(after: Duration, why: string, options: ErrorOptions & { readonly reason?: string } = {}) {
     super(why, options)
     this.after = after
+    this.reason = options.reason
   }
 }
 

@@ -192,6 +192,11 @@ export class Controller<T extends KubeObject> {
     if (error instanceof RetryAfter) {
       this.#queue.forget(key)
       this.#queue.addAfter(key, error.after)
+      if (error.reason !== undefined) {
+        const trouble: Trouble = { kind: 'waiting', reason: error.reason, message: error.message }
+        const reported = await this.#tell(key, object, trouble, pass)
+        if (reported?.kind === 'written') pass.context.log.warn({ cause: reasonOf(error) }, 'pass waits')
+      }
       return 'again'
     }
     if (error instanceof Terminal) {

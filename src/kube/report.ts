@@ -48,10 +48,18 @@ export class Reporter<T extends KubeObject> {
     return await this.#write(key, patch)
   }
 
-  /** Reports a pass that ended by a throw. */
+  /** Reports a pass that ended by a throw. Of a wait only where somebody waits with us, and when it lasts. */
   async reportTrouble(object: T, trouble: Trouble, now: Date): Promise<Reported> {
     const patch = patchBetween(object.status, troubledStatusOf(object, trouble, now))
-    return patch ? await this.#write(keyOf(object), patch) : { kind: 'unchanged' }
+    if (!patch) return { kind: 'unchanged' }
+    const key = keyOf(object)
+    if (trouble.kind === 'waiting') {
+      const status = object.status as StatusOf<T> | undefined
+      if (status?.observedGeneration === object.metadata.generation) return { kind: 'unchanged' }
+      const wait = this.#quietFor(key, object)
+      if (wait > 0) return { kind: 'deferred', after: wait }
+    }
+    return await this.#write(key, patch)
   }
 
   forget(key: Key): void {

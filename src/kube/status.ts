@@ -37,10 +37,11 @@ export function troubledStatusOf(object: KubeObject, trouble: Trouble, now: Date
   const kept = (previous.conditions ?? []).filter(({ type }) => type !== 'Reconciling' && type !== 'Stalled')
   switch (trouble.kind) {
     case 'blocked': {
-      const conditions = settle(object, withProgress(kept, trouble), now)
+      const conditions = settle(object, withProgress(kept, { ...trouble, kind: 'blocked' }), now)
       const observedGeneration = object.metadata.generation
       return { ...previous, observedGeneration, conditions, summary: `Stalled: ${trouble.message}` }
     }
+    case 'waiting':
     case 'retrying': {
       const { reason, message } = trouble
       const drafts: ConditionDraft[] = [...kept, { type: 'Reconciling', status: 'True', reason, message }]
@@ -50,9 +51,12 @@ export function troubledStatusOf(object: KubeObject, trouble: Trouble, now: Date
   }
 }
 
-export type Trouble =
-  | { readonly kind: 'blocked'; readonly reason: string; readonly message: string }
-  | { readonly kind: 'retrying'; readonly reason: string; readonly message: string }
+export interface Trouble {
+  /** `blocked`: only a person can help; `retrying`: it keeps failing; `waiting`: for something outside that will be back. */
+  readonly kind: 'blocked' | 'retrying' | 'waiting'
+  readonly reason: string
+  readonly message: string
+}
 
 /** The merge patch from one status to the next, `null` for what is gone; undefined when they mean the same. Pure. */
 export function patchBetween(before: unknown, after: Json): Json | undefined {

@@ -65,11 +65,11 @@ export function faultOf(error: unknown): Fault {
 export function surfaced(error: unknown): unknown {
   switch (faultOf(error)) {
     case 'connection':
-      return new RetryAfter(seconds(1), `PostgreSQL is not reachable: ${reasonOf(error)}`, { cause: error })
+      return new RetryAfter(seconds(1), 'PostgreSQL is not reachable', { cause: error, reason: 'DatabaseUnavailable' })
     case 'clash':
     case 'conflict':
     case 'slow':
-      return new RetryAfter(seconds(1), `PostgreSQL is busy: ${reasonOf(error)}`, { cause: error })
+      return new RetryAfter(seconds(1), 'PostgreSQL is busy', { cause: error, reason: 'DatabaseUnavailable' })
     case 'row':
       return new Terminal('RowRefused', `PostgreSQL refuses the row: ${reasonOf(error)}`, { cause: error })
     case 'other':

@@ -1,0 +1,76 @@
+/** What people read while the database is away. */
+import { afterAll, expect, test } from 'vitest'
+import type { Workspace } from '../../src/api/workspace.ts'
+import { controlPlane, namespaces } from '../support/cluster.ts'
+import { ownPostgres } from '../support/database.ts'
+import { fakeWithAgents, startOperator } from '../support/operator.ts'
+import { until } from '../support/until.ts'
+import { runtime } from '../support/workspaces.ts'
+
+const cluster = controlPlane()
+const freshNamespace = namespaces(cluster)
+const postgres = await ownPostgres()
+const server = postgres.server
+if (!server) throw new Error('a server of our own was asked for')
+await cluster.apply([runtime('away-agent')])
+const operator = await startOperator({ databaseUrl: postgres.url, backends: [fakeWithAgents()] })
+afterAll(async () => {
+  await operator.stop()
+  await cluster.kubectl(['delete', 'runtime', 'away-agent', '--wait=false'])
+  await postgres.stop()
+})
+
+const workspace = (ns: string, name: string) => ({
+  apiVersion: 'molecule.dev/v1alpha1',
+  kind: 'Workspace',
+  metadata: { name, namespace: ns },
+  spec: { runtime: 'away-agent' },
+})
+const read = async (ns: string, name: string) => (await cluster.getJson('workspace', name, '-n', ns)) as Workspace
+const isReady = ({ status }: Workspace) =>
+  status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') === true
+
+test('who is new says what it waits for, who is ready stays so; when the database is back, so is everybody', async () => {
+  const ns = await freshNamespace()
+  await cluster.apply([workspace(ns, 'old')])
+  const before = await until(
+    async () => {
+      const found = await read(ns, 'old')
+      return isReady(found) ? found : undefined
+    },
+    { what: 'the first one', within: 45_000 },
+  )
+  await server.stop()
+  try {
+    await cluster.apply([workspace(ns, 'new')])
+    const waiting = await until(
+      async () => {
+        const found = await read(ns, 'new')
+        return found.status?.summary === undefined ? undefined : found
+      },
+      { what: 'a word of the new one', within: 45_000 },
+    )
+    expect(waiting.status?.summary).toBe('PostgreSQL is not reachable')
+    expect(waiting.status?.conditions).toEqual([
+      expect.objectContaining({ type: 'Reconciling', status: 'True', reason: 'DatabaseUnavailable' }),
+    ])
+    expect(waiting.status?.observedGeneration).toBe(-1)
+    // Asked to look again, it can say nothing of the one that nobody changed: what it said last stands.
+    const asked = ['annotate', 'ws', 'old', '-n', ns, 'molecule.dev/reconcile-requested-at=now']
+    await cluster.kubectl(asked)
+    await cluster.apply([workspace(ns, 'newer')])
+    await until(async () => (await read(ns, 'newer')).status?.summary, { what: 'a word of the last', within: 45_000 })
+    expect((await read(ns, 'old')).status).toEqual(before.status)
+  } finally {
+    await server.start()
+  }
+  for (const name of ['old', 'new', 'newer'])
+    await until(
+      async () => {
+        const found = await read(ns, name)
+        expect(found.status?.conditions?.map(({ type }) => type)).not.toContain('Reconciling')
+        return isReady(found)
+      },
+      { what: `${name} to be ready`, within: 60_000 },
+    )
+}, 180_000)
