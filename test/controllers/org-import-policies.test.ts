@@ -151,15 +151,23 @@ describe('what somebody changes', () => {
   test('in the template reaches nobody who exists, when it is for new ones alone', async () => {
     const ns = await scene.opened()
     const spec = { update: 'CreateOnly' }
-    await scene.org(ns, 'team', { ...inline({ name: 'A', tier: 2, system_prompt: 'Old.' }), ...spec })
+    await scene.org(ns, 'team', {
+      ...inline({ name: 'A', tier: 2, system_prompt: 'Old.', plugins: ['audit'] }),
+      ...spec,
+    })
     await settles(ns, 'team', 'Ready', 'True Settled')
     const uid = (await readTree(cluster, ns)).get('A')?.metadata.uid
     const edited = [
-      { name: 'A', tier: 3, system_prompt: 'New.' },
-      { name: 'B', system_prompt: 'Fresh.' },
+      { name: 'A', tier: 3, system_prompt: 'New.', plugins: ['browser'] },
+      { name: 'B', system_prompt: 'Fresh.', plugins: ['audit'] },
     ]
     await scene.org(ns, 'team', { ...inline(...edited), ...spec })
     await settles(ns, 'team', 'Ready', '1 of 2 existed, 1 created')
+    const { items: installs } = (await cluster.getJson('plugininstalls', '-n', ns)) as { items: PluginInstall[] }
+    const both = [...(await readTree(cluster, ns)).values()].map(({ metadata }) => metadata.name)
+    expect(installs.map(({ spec: { source, targets } }) => [source, targets.names])).toEqual([
+      ['audit', both.toSorted()],
+    ])
     expect((await readTree(cluster, ns)).get('A')?.spec.tier).toBe(2)
     expect(backend.volumes.get(uid ?? '')?.get('system-prompt.md')).toBe('Old.')
     expect(launchesOf(uid)).toBe(1)

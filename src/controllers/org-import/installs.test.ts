@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { orgImportType } from '../../api/org-import.ts'
 import { pluginInstallType, type PluginInstall } from '../../api/plugin-install.ts'
-import { planInstalls, type InstallPlan } from './installs.ts'
+import { nodesOf } from '../../../test/support/org-plan.ts'
+import type { Workspace } from '../../api/workspace.ts'
+import { planInstalls, pluginsOf, type InstallPlan } from './installs.ts'
 
 const metadata = { resourceVersion: '1', generation: 1, creationTimestamp: '2026-01-01T00:00:00Z', namespace: 'ns' }
 const owner = orgImportType.parse({
@@ -66,4 +68,28 @@ test('more targets than one may name are several, under names that stay', () => 
   expect(live.map(({ spec }) => spec.targets.names?.length)).toEqual([512, 512, 76])
   expect(live.flatMap(({ spec }) => spec.targets.names ?? []).toSorted()).toEqual(names.toSorted())
   expect(told(planInstalls(owner, wanted({ audit: names }), live))).toEqual([])
+})
+
+/** Nodes with their plugins; those of `there` exist. */
+const children = (plugins: Record<string, readonly string[]>, there: readonly string[] = []) =>
+  nodesOf(...Object.entries(plugins).map(([name, own]) => ({ name, plugins: [...own] }))).map((node) => {
+    const name = node.path.toLowerCase()
+    const live = there.includes(name) ? ({ metadata: { name } } as Workspace) : undefined
+    return { node, name, live, stranger: undefined }
+  })
+
+test('with CreateOnly those who are there keep what they have, whatever the template says; new ones get theirs', () => {
+  const createOnly = { existing: 'Fail', update: 'CreateOnly' } as const
+  const first = pluginsOf(children({ A: ['audit'], B: ['audit', 'zeal'] }), [], createOnly, [])
+  expect(first).toEqual(wanted({ audit: ['a', 'b'], zeal: ['b'] }))
+  const live = after(planInstalls(owner, first, []))
+  const edited = children({ A: ['browser'], B: [], C: ['audit'] }, ['a', 'b'])
+  const next = pluginsOf(edited, [], createOnly, live)
+  expect(next).toEqual(wanted({ audit: ['c', 'a', 'b'], zeal: ['b'] }))
+  expect(told(planInstalls(owner, next, live))).toEqual(['install audit'])
+  // Who left the template is there as well.
+  const [b] = edited.flatMap((each) => (each.name === 'b' && each.live ? [each.live] : []))
+  expect(pluginsOf(children({ A: [] }, ['a']), b ? [b] : [], createOnly, live)).toEqual(first)
+  const converge = { existing: 'Fail', update: 'Converge' } as const
+  expect(pluginsOf(edited, [], converge, live)).toEqual(wanted({ browser: ['a'], audit: ['c'] }))
 })

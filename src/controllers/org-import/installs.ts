@@ -2,9 +2,10 @@
 import { apiVersion, finalizer } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { PluginInstall } from '../../api/plugin-install.ts'
+import type { Workspace } from '../../api/workspace.ts'
 import type { Manifest } from '../../kube/client.ts'
 import { ownedName } from '../../orgs/names.ts'
-import { ownerOf } from './children.ts'
+import { ownerOf, type Child } from './children.ts'
 import { digestAnnotation, importLabel } from './marks.ts'
 import { covers } from './covers.ts'
 import { digestOf, stepOf } from './steps.ts'
@@ -37,6 +38,33 @@ export interface InstallPlan {
 interface Wanted {
   readonly source: string
   readonly manifest: Manifest
+}
+
+type Policy = Pick<OrgImport['spec'], 'existing' | 'update'>
+
+/**
+ * By source, the names of the Workspaces that want it. With CreateOnly those that are there keep what they have and get
+ * nothing: for that the plugins of a new node must be there before it is.
+ */
+export function pluginsOf(
+  children: readonly Pick<Child, 'node' | 'name' | 'live' | 'stranger'>[],
+  leavers: readonly Workspace[],
+  { existing, update }: Policy,
+  owned: readonly PluginInstall[],
+): Map<string, string[]> {
+  const plugins = new Map<string, string[]>()
+  const add = (source: string, name: string) => plugins.set(source, [...(plugins.get(source) ?? []), name])
+  const asTheyAre = new Set(update === 'CreateOnly' ? leavers.map(({ metadata }) => metadata.name) : [])
+  for (const { node, name, live, stranger } of children) {
+    // What is left as it is gets no plugin either.
+    if (stranger !== undefined && existing === 'Ignore') continue
+    if (update === 'CreateOnly' && (live ?? stranger) !== undefined) asTheyAre.add(name)
+    else for (const source of node.plugins) add(source, name)
+  }
+  for (const { metadata, spec } of owned)
+    if (metadata.deletionTimestamp === undefined)
+      for (const name of spec.targets.names ?? []) if (asTheyAre.has(name)) add(spec.source, name)
+  return plugins
 }
 
 /** `plugins`: source to the names of the Workspaces that want it. */

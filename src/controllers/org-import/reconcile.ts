@@ -17,7 +17,7 @@ import { findEnvironment } from './environment.ts'
 import { planFiles, mapManifest } from './file-plan.ts'
 import { finish } from './finish.ts'
 import { gateOf, isApproved, type Gate } from './gate.ts'
-import { planInstalls } from './installs.ts'
+import { planInstalls, pluginsOf } from './installs.ts'
 import { match, type Matched } from './match.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
 import { pack, planMapName, type Packed } from './packing.ts'
@@ -111,18 +111,13 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   }
 
   #plan(org: OrgImport, children: readonly Child[], { leavers }: Matched, packed: Packed): Plan {
-    const plugins = new Map<string, string[]>()
-    for (const { node, name, stranger } of children) {
-      // What is left as it is gets no plugin either.
-      if (stranger !== undefined && org.spec.existing === 'Ignore') continue
-      for (const source of node.plugins) plugins.set(source, [...(plugins.get(source) ?? []), name])
-    }
+    const installs = this.#with.installs(org)
     const namespace = namespaceOf(org)
     const { state, cache } = packed.maps.size === 0 ? noMaps : this.#with.configMaps(namespace)
     return planOf(children, {
       policy: org.spec,
       leavers,
-      installs: planInstalls(org, plugins, this.#with.installs(org)),
+      installs: planInstalls(org, pluginsOf(children, leavers, org.spec, installs), installs),
       whose: (live) => this.#whose(live),
       spent: org.status?.plan?.spent,
       filesChange: ({ name }) =>
@@ -196,11 +191,14 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     const refused = await this.#placeFiles(org, packed, ctx)
     if (refused !== undefined) return this.#stopped(org, describeObstacle(learned, refused))
     const approved = isApproved(org, plan)
+    // Who is there by the next pass is left as it is: what a new one needs has to be there first.
+    const createOnly = org.spec.update === 'CreateOnly'
+    if (createOnly) await applyInstalls(plan.installs, client, ctx.signal)
     const turn = this.#turn(org, plan)
     const done = await applyChildren(plan.actions, client, ctx.signal, turn).finally(() => turn?.end())
     const whole = done.every(({ deed }) => deed !== 'Failed' && deed !== 'Waiting')
     // What is on its way to a new tree keeps all it has: nothing goes before everything has come.
-    if (whole) await applyInstalls(plan.installs, client, ctx.signal)
+    if (whole && !createOnly) await applyInstalls(plan.installs, client, ctx.signal)
     const pruned = whole ? await prune(plan.departures, client, ctx.signal) : []
     if (done.every(({ deed }) => deed !== 'Waiting')) turns.leave(keyOf(org))
     for (const { deed } of done) if (deed !== 'Unchanged') metrics.orgNodes.inc({ action: deed })
