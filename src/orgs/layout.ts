@@ -1,6 +1,6 @@
 /**
  * Where the nodes of a tree are drawn: each parent is a box with its children in a grid of two columns. The canvas
- * counts with the same numbers (docs/spec/org-import.md, Layout). Absolute pixels.
+ * counts with the same numbers (docs/spec/org-language.md, Layout). Absolute pixels.
  */
 
 export interface Card {
