@@ -1,5 +1,4 @@
 /** Whom a run waits for and how long, how many go at once, and what clocks that step do to it. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { milliseconds, seconds } from '../../src/duration.ts'
 import type { WorkspaceId } from '../../src/store/workspace-store.ts'
@@ -10,13 +9,28 @@ const { agent, registry, sql, start, online, schedule, runs, ended, received } =
 const { manners, count } = agent
 const { agents, schedules } = registry.store
 
+/** The store, and a wait until the scheduler has looked at open runs so many times more: what has not come by then does not. */
+function looksCounted() {
+  let looks = 0
+  const open = (limit: number) => {
+    looks++
+    return schedules.open(limit)
+  }
+  const more = async (times: number) => {
+    const before = looks
+    await until(() => looks > before + times)
+  }
+  return { schedules: { ...schedules, open }, more }
+}
+
 test('a busy agent is waited for, then the run is given up; a free one gets it at once', async () => {
   const member = await online()
   await sql('UPDATE workspaces SET active_tasks = 1 WHERE id = $1', [member.id])
   const id = await schedule(member.id, 'now()', rare)
-  const { stop } = start()
+  const looks = looksCounted()
+  const { stop } = start({ schedules: looks.schedules })
   await until(async () => (await runs(id)).length === 1)
-  await sleep(200)
+  await looks.more(3)
   expect(await runs(id)).toMatchObject([{ status: 'waiting' }])
   await sql(`UPDATE workspace_schedule_runs SET fire_at = now() - interval '2 minutes' WHERE schedule_id = $1`, [id])
   expect(await ended(id)).toMatchObject([{ status: 'skipped', detail: 'the agent was busy for 2m' }])
@@ -31,25 +45,19 @@ test('a sleeping agent is asked to wake, once, and gets it once it is there', as
   const member = await online()
   await registry.setStatus(member.id, 'hibernated')
   const id = await schedule(member.id, 'now()', rare)
-  let [wakes, looksAfter] = [0, 0]
+  let wakes = 0
   const wake = (to: WorkspaceId) => {
     wakes++
     return agents.beginMessage(to)
   }
-  const looks = {
-    ...schedules,
-    open: (limit: number) => {
-      if (wakes > 0) looksAfter++
-      return schedules.open(limit)
-    },
-  }
-  const { stop } = start({ wake, schedules: looks })
+  const looks = looksCounted()
+  const { stop } = start({ wake, schedules: looks.schedules })
   await until(async () => (await registry.row(member.id))['wake_requested_at'] !== null)
-  await until(() => looksAfter > 2)
+  await looks.more(3)
   expect(wakes).toBe(1)
   expect(received(member.path)).toEqual([])
   await registry.setStatus(member.id, 'provisioning')
-  await sleep(100)
+  await looks.more(3)
   expect(received(member.path)).toEqual([])
   await registry.setStatus(member.id, 'online')
   expect(await ended(id)).toMatchObject([{ status: 'ok' }])
