@@ -79,9 +79,7 @@ export function workspaceViews(
       if (recorded.kind === 'parentMissing') orphaned.add(keyOf(ws))
       else orphaned.delete(keyOf(ws))
       if (recorded.kind !== 'recorded' || !recorded.changed) return
-      const known = ws.status?.workspaceID
-      const moved = known !== undefined && known !== recorded.row.id
-      for (const child of childrenOf(ws)) if (moved || orphaned.has(keyOf(child))) wake(keyOf(child))
+      for (const child of childrenOf(ws)) if (orphaned.has(keyOf(child))) wake(keyOf(child))
     },
     descendants: (ws) => below(cache, ws),
     rollout: new Rollout(wake),
