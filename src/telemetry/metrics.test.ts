@@ -53,3 +53,10 @@ test('the page and the alerts speak of what there is, and the page of all of it'
   for (const name of inFile('manifests/monitoring/alerts.yaml'))
     expect(declared).toContain(name.replace(/_bucket$/, ''))
 })
+
+test('the page says of each alert what to do', () => {
+  const names = (path: string, line: RegExp) => [...readFileSync(path, 'utf8').matchAll(line)].map(([, name]) => name)
+  const rules = names('manifests/monitoring/alerts.yaml', /- alert: (\w+)/g)
+  expect(rules).toContain('MoleculeNoLeader')
+  expect(names('docs/telemetry.md', /^\| (Molecule\w+) \|/gm)).toEqual(rules)
+})
