@@ -3,17 +3,17 @@
  * socket's bytes in their order. An answer then comes well after the watch event or the row that it caused, or before:
  * a test that relies on which is told first fails at once, instead of once in a hundred runs on somebody's machine.
  *
- *     NODE_OPTIONS="--import $PWD/test/support/jitter.ts" npm test -- --project kube
+ *     NODE_OPTIONS="--import $PWD/test/support/jitter.mjs" npm test -- --project kube
  */
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 
 const most = Number(process.env['JITTER_MS'] ?? 40)
 
-type Read = Parameters<Socket['push']>
-const held = new WeakMap<Socket, Read[]>()
+/** What each socket has read and not yet been given: the arguments of `push`. */
+const held = new WeakMap()
 
-Socket.prototype.push = function (this: Socket, ...read: Read) {
+Socket.prototype.push = function (...read) {
   const earlier = held.get(this)
   if (earlier !== undefined) {
     earlier.push(read)
