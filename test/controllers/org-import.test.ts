@@ -2,16 +2,18 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { Client } from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { OrgImport } from '../../src/api/org-import.ts'
 import { controlPlane, namespaces, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from '../support/operator.ts'
-import { conditionOf, fromConfigMap, orgImport, readOrg, readTree, template } from '../support/orgs.ts'
+import { atRest, conditionOf, fromConfigMap, onePass, orgImport, readOrg, readTree, template } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { writesOf } from '../support/writes.ts'
 import { runtime } from '../support/workspaces.ts'
 
+// Each wait of a test has a limit of its own: this one is for all of them together.
+vi.setConfig({ testTimeout: 240_000 })
 const cluster = controlPlane()
 const freshNamespace = namespaces(cluster)
 const databaseUrl = await database()
@@ -27,7 +29,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await operator.stop()
   const unlock = ['patch', 'runtime', 'org-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(['delete', 'runtime', 'org-agent', '--wait=false'])
+  await cluster.kubectl(['delete', 'runtime', 'org-agent', '--wait=false', '--ignore-not-found'])
   await cluster.kubectl(unlock).catch(() => undefined)
   await db.end()
 })
@@ -47,16 +49,11 @@ async function settles(ns: string, name: string, type: string, verdict: string):
       expect(`${found.status?.summary} / ${conditionOf(found.status, type)}`).toContain(verdict)
       return found
     },
-    { what: `${name} to be ${type}=${verdict}`, within: 30_000 },
+    { what: `${name} to be ${type}=${verdict}`, within: 90_000 },
   )
 }
 
-/** Asks for a pass, and waits until it was made: what has not happened by then was not caused. */
-async function onePass(ns: string, name: string): Promise<void> {
-  const at = String(performance.now())
-  await cluster.kubectl(['annotate', '--overwrite', 'org', name, '-n', ns, `molecule.dev/reconcile-requested-at=${at}`])
-  await until(async () => (await readOrg(cluster, ns, name)).status?.lastHandledReconcileAt === at)
-}
+const far = { within: 45_000 }
 
 const team = {
   'org.yaml': `name: Team
@@ -111,10 +108,10 @@ describe('a tree', () => {
     const { rows } = await db.query('SELECT x, y FROM canvas_layouts WHERE workspace_id = $1', [member?.metadata.uid])
     expect(rows).toEqual([{ x: 16, y: 130 }])
 
-    const before = await writesOf(operator)
+    const before = await atRest(cluster, operator, ns, 'team')
     expect(before).toBeGreaterThan(0)
     await cluster.apply([template(ns, 'team', team), orgImport(ns, 'team', fromConfigMap('team'))])
-    await onePass(ns, 'team')
+    await onePass(cluster, ns, 'team')
     expect(await writesOf(operator)).toBe(before)
   })
 
@@ -125,7 +122,7 @@ describe('a tree', () => {
     const tree = await readTree(cluster, ns)
     const uid = (name: string) => tree.get(name)?.metadata.uid ?? ''
     await cluster.apply([template(ns, 'team', { ...team, 'member/system-prompt.md': 'You matter.' })])
-    await until(() => backend.volumes.get(uid('Member'))?.get('system-prompt.md') === 'You matter.')
+    await until(() => backend.volumes.get(uid('Member'))?.get('system-prompt.md') === 'You matter.', far)
     await settles(ns, 'team', 'Ready', 'True Settled')
     expect(['Lead', 'Member', 'Helper'].map((name) => backend.creates.get(uid(name)))).toEqual([1, 2, 1])
   })
@@ -135,7 +132,7 @@ describe('a tree', () => {
     await cluster.apply([template(ns, 'team', team), orgImport(ns, 'team', fromConfigMap('team'))])
     await settles(ns, 'team', 'Ready', 'True Settled')
     const gone = (await readTree(cluster, ns)).get('Helper')?.metadata
-    await cluster.kubectl(['delete', 'ws', gone?.name ?? '', '-n', ns, '--timeout=30s'])
+    await cluster.kubectl(['delete', 'ws', gone?.name ?? '', '-n', ns, '--timeout=60s'])
     await settles(ns, 'team', 'Ready', '2 of 3 existed, 1 created / True')
     const back = (await readTree(cluster, ns)).get('Helper')?.metadata
     expect([back?.name, back?.uid === gone?.uid]).toEqual([gone?.name, false])
@@ -145,6 +142,37 @@ describe('a tree', () => {
     const org = await settles(ns, 'team', 'Ready', '1 left the template and live on / True')
     expect(org.status?.counts).toMatchObject({ desired: 2, orphaned: 1 })
     expect((await readTree(cluster, ns)).has('Helper')).toBe(true)
+  })
+
+  test('says of a node that is on its way out what it waits for, and counts it once it is made again', async () => {
+    const ns = await opened()
+    const spec = { source: { inline: { name: 'Pair', workspaces: [{ name: 'A' }, { name: 'B' }] } } }
+    await cluster.apply([orgImport(ns, 'pair', spec)])
+    await settles(ns, 'pair', 'Ready', '0 of 2 existed, 2 created / True')
+    const { name = '', uid, finalizers = [] } = (await readTree(cluster, ns)).get('B')?.metadata ?? {}
+    const hold = async (by: readonly string[]) =>
+      await cluster.kubectl([
+        'patch',
+        'ws',
+        name,
+        '-n',
+        ns,
+        '--type=merge',
+        '-p',
+        JSON.stringify({ metadata: { finalizers: by } }),
+      ])
+    await hold([...finalizers, 'test.example/held'])
+    await cluster.kubectl(['delete', 'ws', name, '-n', ns, '--wait=false'])
+    const org = await settles(ns, 'pair', 'Applied', 'False ApplyFailed')
+    expect(org.status?.summary).toContain('is being deleted')
+    await until(async () => {
+      const { metadata } = (await readTree(cluster, ns)).get('B') ?? {}
+      expect(metadata?.finalizers).toEqual(['test.example/held'])
+      return true
+    }, far)
+    await hold([])
+    await settles(ns, 'pair', 'Ready', '1 of 2 existed, 1 created / True')
+    expect((await readTree(cluster, ns)).get('B')?.metadata.uid).not.toBe(uid)
   })
 
   test('is mended when somebody changes what the template decides', async () => {
@@ -168,7 +196,7 @@ describe('a tree', () => {
       const live = (await readTree(cluster, ns)).get('A')
       expect(live?.spec).toMatchObject({ tier: 2, maxConcurrentTasks: 3 })
       return true
-    })
+    }, far)
   })
 
   test('of one name in two namespaces is two trees', async () => {
@@ -196,7 +224,7 @@ describe('a deletion', () => {
     await cluster.apply([template(ns, 'team', team), orgImport(ns, 'team', fromConfigMap('team'))])
     await settles(ns, 'team', 'Ready', 'True Settled')
     const uids = [...(await readTree(cluster, ns)).values()].map(({ metadata }) => metadata.uid)
-    await cluster.kubectl(['delete', 'org', 'team', '-n', ns, '--timeout=30s'])
+    await cluster.kubectl(['delete', 'org', 'team', '-n', ns, '--timeout=60s'])
     expect((await readTree(cluster, ns)).size).toBe(0)
     const maps = await cluster.kubectl(['get', 'configmaps', '-n', ns, '-o', 'name'])
     expect(
@@ -215,7 +243,7 @@ describe('a deletion', () => {
     const spec = { ...fromConfigMap('team'), deletionPolicy: 'Retain' }
     await cluster.apply([template(ns, 'team', team), orgImport(ns, 'team', spec)])
     await settles(ns, 'team', 'Ready', 'True Settled')
-    await cluster.kubectl(['delete', 'org', 'team', '-n', ns, '--timeout=30s'])
+    await cluster.kubectl(['delete', 'org', 'team', '-n', ns, '--timeout=60s'])
     const tree = [...(await readTree(cluster, ns)).values()]
     expect(tree.length).toBe(3)
     expect(tree.map(({ metadata }) => [metadata.labels, metadata.ownerReferences])).toEqual(

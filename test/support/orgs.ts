@@ -3,6 +3,9 @@ import type { OrgImport, OrgImportStatus } from '../../src/api/org-import.ts'
 import type { Workspace } from '../../src/api/workspace.ts'
 import type { Cluster } from '../../src/dev/cluster.ts'
 import { encodePath } from '../../src/orgs/source-path.ts'
+import type { TestOperator } from './operator.ts'
+import { until } from './until.ts'
+import { writesOf } from './writes.ts'
 
 export const orgImport = (namespace: string, name: string, spec: object, metadata: object = {}) => ({
   apiVersion: 'molecule.dev/v1alpha1',
@@ -35,4 +38,35 @@ export async function readTree(cluster: Cluster, namespace: string): Promise<Map
 export function conditionOf(status: OrgImportStatus | undefined, type: string): string | undefined {
   const found = (status?.conditions ?? []).find((condition) => condition.type === type)
   return found && `${found.status} ${found.reason}`
+}
+
+/** Asks for a pass, and waits until it was made: what has not happened by then was not caused. */
+export async function onePass(cluster: Cluster, namespace: string, name: string): Promise<void> {
+  const at = String(performance.now())
+  const wish = `molecule.dev/reconcile-requested-at=${at}`
+  await cluster.kubectl(['annotate', '--overwrite', 'org', name, '-n', namespace, wish])
+  await until(async () => (await readOrg(cluster, namespace, name)).status?.lastHandledReconcileAt === at, {
+    what: 'the pass that was asked for',
+    within: 45_000,
+  })
+}
+
+/** Waits for a pass in which nothing is written: what comes after a tree is there may take another. Gives the count of writes. */
+export async function atRest(
+  cluster: Cluster,
+  operator: TestOperator,
+  namespace: string,
+  name: string,
+): Promise<number> {
+  let writes = -1
+  await until(
+    async () => {
+      const before = writes
+      await onePass(cluster, namespace, name)
+      writes = await writesOf(operator)
+      return writes === before
+    },
+    { what: 'a pass without a write', within: 45_000 },
+  )
+  return writes
 }

@@ -31,6 +31,14 @@ it('counts who was there when a run takes several passes', () => {
   expect(shown(add(tallies, done('Unchanged', 'Unchanged', 'Updated', 'Created')))).toEqual([3, 1, 2])
 })
 
+it('adds nothing to a run that was finished, when the next one has to wait for its beginning', () => {
+  const tallies = new Tallies()
+  expect(shown(add(tallies, done('Created', 'Created', 'Created')))).toEqual([0, 3, 0])
+  // The third is on its way out, and made again once it is gone.
+  expect(shown(add(tallies, done('Unchanged', 'Unchanged', '!Failed')))).toEqual([0, 3, 0])
+  expect(shown(add(tallies, done('Unchanged', 'Unchanged', 'Created')))).toEqual([2, 1, 0])
+})
+
 it('finds nobody there when the first pass of all could make nobody', () => {
   expect(shown(add(new Tallies(), done('!Failed', '!Failed')))).toEqual([0, 0, 0])
 })

@@ -15,7 +15,7 @@ export interface Tally {
   /** When it is due again, on the monotonic clock, and how long until then. */
   readonly retryAt: number
   readonly retryIn: Duration
-  /** Something failed or waits: what comes next belongs to the same run. */
+  /** A run that did something, and of which something failed or waits: what comes next belongs to it. */
   readonly unfinished: boolean
 }
 
@@ -27,14 +27,16 @@ export class Tallies {
     const known = this.#last.get(org.metadata.uid) ?? fromStatus(org)
     const [created, updated, adopted] = [count('Created'), count('Updated', 'Renamed', 'Moved'), count('Adopted')]
     const failed = count('Failed')
-    const run = {
-      ...(failed > 0 ? retryAfter(known, now) : noRetry),
-      unfinished: failed + count('Waiting') > 0,
-      deeds: new Map(done.map(({ path, deed }) => [path, kept(known, path, deed)])),
-    }
     const existing = done.filter(({ existed }) => existed).length
     const fresh = { existing, created, updated, adopted, pruned }
     const idle = created + updated + adopted + pruned === 0
+    // What can do nothing yet begins no run: a finished one is told of, and what comes next is not added to that.
+    const begun = !idle || known?.unfinished !== false
+    const run = {
+      ...(failed > 0 ? retryAfter(known, now) : noRetry),
+      unfinished: begun && failed + count('Waiting') > 0,
+      deeds: new Map(done.map(({ path, deed }) => [path, kept(known, path, deed)])),
+    }
     const tally = { ...(known === undefined ? fresh : together(known, fresh, idle, done.length)), ...run }
     this.#last.set(org.metadata.uid, tally)
     return tally
