@@ -5,6 +5,7 @@ import type { OrgImport } from '../../src/api/org-import.ts'
 import { fakeWithAgents } from '../support/operator.ts'
 import { editions, orgKeys } from '../support/org-edits.ts'
 import { identities, orgScene, patch } from '../support/org-scene.ts'
+import { atRest } from '../support/orgs.ts'
 import { rowsOf, specsOf } from '../support/org-shape.ts'
 import { until } from '../support/until.ts'
 import { conditionOf } from '../support/workspaces.ts'
@@ -69,7 +70,7 @@ test('a tree edited in ten places becomes what a fresh import of the edited temp
   line(/^update .* envFrom/m)
   line(/^update +Agent 0 \(.*\) canvas$/m)
   line(/^install +browser /m)
-  expect(await scene.events(ns, 'works')).toContain('PlanReady')
+  await scene.tells(ns, 'works', 'PlanReady')
   // Nothing has been done, and an approval of another plan does nothing either.
   await patch(cluster, ns, 'org', 'works', { spec: { approvedPlan: '0'.repeat(32) } })
   await settles(ns, 'works', 'Applied', 'the approved plan is another one')
@@ -78,7 +79,10 @@ test('a tree edited in ten places becomes what a fresh import of the edited temp
   await patch(cluster, ns, 'org', 'works', { spec: { approvedPlan: plan.digest } })
   const done = await settled(ns, 'True Settled')
   expect(done.status?.counts).toMatchObject({ desired: size, created: 1, pruned: 1, failed: 0, ready: size })
-  await until(async () => (await scene.workspaces(ns)).length === size, { what: 'who left to be gone' })
+  await until(async () => (await scene.workspaces(ns)).length === size, {
+    what: 'who left to be gone',
+    within: 45_000,
+  })
   await scene.org(fresh, 'works', { ...spec, approval: 'Auto' })
   await settled(fresh, 'True Settled')
   // What a plugin's install declares comes into rows by a pass of its own.
@@ -102,12 +106,22 @@ test('a tree edited in ten places becomes what a fresh import of the edited temp
   expect(new Set(rows.map(({ id }) => id))).toEqual(new Set([...were.values(), ...are.values()]))
   expect(rows.filter(({ status }) => status === 'removed').map(({ id }) => id)).toEqual([were.get(removed)])
   // Only whom an agent's own matters changed for starts anew.
-  const again = [...are].filter(([, uid]) => scene.backend.creates.get(uid) !== (launches.get(uid) ?? 1))
-  expect(again.map(([path]) => path).toSorted()).toEqual(restarted.toSorted())
+  const again = () => [...are].filter(([, uid]) => scene.backend.creates.get(uid) !== (launches.get(uid) ?? 1))
+  await until(
+    () => {
+      expect(
+        again()
+          .map(([path]) => path)
+          .toSorted(),
+      ).toEqual(restarted.toSorted())
+      return true
+    },
+    { what: 'their restarts', within: 45_000 },
+  )
 
-  const [writes, everything] = [await writesOf(scene.operator()), await whole(ns)]
+  const [writes, everything] = [await atRest(cluster, scene.operator(), ns, 'works'), await whole(ns)]
   await scene.org(ns, 'works', spec)
   await scene.onePass(ns, 'works')
   expect(await writesOf(scene.operator())).toBe(writes)
   expect(await whole(ns)).toEqual(everything)
-}, 240_000)
+}, 360_000)

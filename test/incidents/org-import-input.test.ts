@@ -32,13 +32,12 @@ test('org-import-11: nothing gets past the preflight', async () => {
   await expect(scene.org(ns, 'team', { ...needs, force: true })).rejects.toThrow(/force/)
   await scene.org(ns, 'team', needs)
   await settles(ns, 'team', 'EnvironmentReady', 'False RequiredEnvMissing')
-  expect(await scene.events(ns, 'team')).toContain('PreflightFailed')
+  await scene.tells(ns, 'team', 'PreflightFailed')
   expect(await made(ns)).toEqual([0, 0])
 })
 
 test('org-import-12: what cannot be read counts as missing', async () => {
-  const ns = await scene.opened()
-  await cluster.kubectl(['delete', 'rolebinding', 'molecule-references', '-n', ns])
+  const ns = await scene.closed()
   const needs = { source: { inline: { name: 'Team', required_env: ['KEY'], workspaces: [{ name: 'A' }] } } }
   await scene.org(ns, 'team', { ...needs, env: { from: [{ secretRef: { name: 'keys' } }] } })
   await settles(ns, 'team', 'EnvironmentReady', 'False SecretForbidden')
@@ -125,7 +124,7 @@ test('org-import-22, org-import-23: a schedule that cannot run is told of and co
        FROM workspace_schedules s JOIN workspaces w ON w.id = s.workspace_id WHERE w.namespace = $1`,
       [ns],
     )
-  await until(async () => (await next()).rows[0]?.soon === true)
+  await until(async () => (await next()).rows[0]?.soon === true, { within: 45_000 })
   expect((await next()).rows).toEqual([{ name: 'good-morning', soon: true }])
 })
 
@@ -149,7 +148,10 @@ test('org-import-23: what a Workspace cannot run is counted, and counted again w
       { within: 45_000 },
     )
   const known = async () => (await readTree(cluster, ns)).get('A')?.status?.parts
-  await until(async () => (await known())?.schedules === 0, { what: 'the name to be found taken' })
+  await until(async () => (await known())?.schedules === 0, {
+    what: 'the name to be found taken',
+    within: 45_000,
+  })
   await counted(0)
   await scene.db.query('DELETE FROM workspace_schedules WHERE workspace_id = $1', [id])
   const { name = '' } = (await readTree(cluster, ns)).get('A')?.metadata ?? {}

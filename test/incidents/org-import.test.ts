@@ -45,6 +45,7 @@ const schedulesOf = async (id: string | undefined) =>
       [id],
     )
   ).rows
+const far = { within: 45_000 }
 const configOf = (uid: string) => backend.volumes.get(uid)?.get('config.yaml') ?? ''
 
 test('org-import-01, org-import-05: applied over and over, a tree is one tree', async () => {
@@ -78,7 +79,7 @@ test('org-import-04: two imports of one tree at the same moment make one, and th
     const applied = async (name: string) => (await of(name))?.find(({ type }) => type === 'Applied')?.status === 'True'
     const [one, two] = [await applied('one'), await applied('two')]
     return one === two ? undefined : one ? ['one', 'two'] : ['two', 'one']
-  })
+  }, far)
   await settles(ns, winner ?? '', 'Ready', 'True Settled')
   await scene.onePass(ns, loser ?? '')
   await settles(ns, loser ?? '', 'Applied', `of OrgImport "${winner}"`)
@@ -98,7 +99,7 @@ test('org-import-08, org-import-09, org-import-19: tier and model are those of t
   const [plain, says, silent] = await until(async () => {
     const rows = await rowsOf(ns)
     return rows.length === 3 ? rows.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : undefined
-  }).then((rows) => ['plain', 'Says', 'Silent'].map((name) => rows.find((row) => row.name === name)))
+  }, far).then((rows) => ['plain', 'Says', 'Silent'].map((name) => rows.find((row) => row.name === name)))
   expect(says).toMatchObject({ tier: 2, model: 'opus' })
   expect(silent?.model).not.toBe('')
   expect([silent?.tier, silent?.model]).toEqual([plain?.tier, plain?.model])
@@ -106,7 +107,7 @@ test('org-import-08, org-import-09, org-import-19: tier and model are those of t
   const uid = says?.id ?? ''
   const { name = '' } = (await readTree(cluster, ns)).get('Says')?.metadata ?? {}
   await patch(cluster, ns, 'ws', name, { metadata: { annotations: { 'molecule.dev/restarted-at': 'now' } } })
-  await until(() => backend.creates.get(uid) === 2)
+  await until(() => backend.creates.get(uid) === 2, far)
   expect(configOf(uid)).toContain('model: "opus"')
 })
 
@@ -141,7 +142,7 @@ test('org-import-14: what left is deleted by its UID, never by its name', async 
     ...inline({ name: 'Lead', children: [{ name: 'Reader' }] }, { name: 'Desk' }),
     prune: 'Delete',
   })
-  await until(async () => (await scene.workspaces(ns)).length === 4)
+  await until(async () => (await scene.workspaces(ns)).length === 4, far)
   expect(
     (await scene.workspaces(ns)).map(({ spec, metadata }) => spec.displayName ?? metadata.name).toSorted(),
   ).toEqual(['Desk', 'Lead', 'Reader', 'Writer'])
@@ -158,7 +159,7 @@ test('org-import-15: what is healed, renamed or moved keeps its row, and with it
   await scene.db.query(own, [id])
   await scene.org(ns, 'team', inline({ name: 'Lead' }, { name: 'Desk', children: [{ name: 'Author', id: 'writer' }] }))
   await settles(ns, 'team', 'Ready', '3 of 3 existed, 0 created')
-  await until(async () => (await rowsOf(ns)).find(({ name }) => name === 'Author')?.id === id)
+  await until(async () => (await rowsOf(ns)).find(({ name }) => name === 'Author')?.id === id, far)
   expect((await rowsOf(ns)).length).toBe(3)
   expect(backend.creates.get(id ?? '')).toBe(1)
   expect(await schedulesOf(id)).toMatchObject([{ name: 'own', source: 'runtime' }])
@@ -175,7 +176,7 @@ test('org-import-20: the template of a node is in its spec and its row, at every
   expect(await known()).toEqual(['leads/design', 'leads/design', 'leads/design'])
   const { name = '', uid = '' } = (await readTree(cluster, ns)).get('A')?.metadata ?? {}
   await patch(cluster, ns, 'ws', name, { metadata: { annotations: { 'molecule.dev/restarted-at': 'now' } } })
-  await until(() => backend.creates.get(uid) === 2)
+  await until(() => backend.creates.get(uid) === 2, far)
   await settles(ns, 'team', 'Ready', 'True Settled')
   expect(await known()).toEqual(['leads/design', 'leads/design', 'leads/design'])
 })
@@ -188,12 +189,15 @@ test('org-import-24: what changes in the template reaches who exists', async () 
   const daily = (prompt: string) => ({ name: 'daily', cron_expr: '0 9 * * *', prompt })
   for (const prompt of ['Report.', 'Report more.']) {
     await scene.org(ns, 'team', inline({ name: 'A', model: 'opus', schedules: [daily(prompt)] }))
-    await until(async () => (await schedulesOf(id))[0]?.prompt === prompt, { what: `the schedule: ${prompt}` })
+    await until(async () => (await schedulesOf(id))[0]?.prompt === prompt, {
+      what: `the schedule: ${prompt}`,
+      within: 45_000,
+    })
   }
   expect((await rowsOf(ns))[0]?.model).toBe('opus')
-  await until(() => configOf(id ?? '').includes('model: "opus"'))
+  await until(() => configOf(id ?? '').includes('model: "opus"'), far)
   await scene.org(ns, 'team', inline({ name: 'A', model: 'opus' }))
-  await until(async () => (await schedulesOf(id)).length === 0)
+  await until(async () => (await schedulesOf(id)).length === 0, far)
 })
 
 test('org-import-26: imports at the same moment start no more together than one may alone', async () => {

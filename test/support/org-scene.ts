@@ -1,6 +1,6 @@
 /** OrgImports on the run's API server and a database, with an operator in this process and instances that are fake. */
 import { Client } from 'pg'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, beforeAll, expect, vi } from 'vitest'
 import type { OrgImport } from '../../src/api/org-import.ts'
 import type { Workspace } from '../../src/api/workspace.ts'
 import type { FakeBackend } from '../../src/backends/fake/backend.ts'
@@ -8,7 +8,7 @@ import type { Cluster } from '../../src/dev/cluster.ts'
 import { controlPlane, namespaces, openNamespace } from './cluster.ts'
 import { database } from './database.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from './operator.ts'
-import { conditionOf, orgImport, readOrg } from './orgs.ts'
+import { conditionOf, onePass, orgImport, readOrg } from './orgs.ts'
 import { until } from './until.ts'
 import { runtime } from './workspaces.ts'
 
@@ -20,14 +20,18 @@ export interface OrgScene {
   readonly operator: () => TestOperator
   /** A namespace of its own for each test, open to the operator: what is in it came from that test. */
   readonly opened: () => Promise<string>
+  /** The same, that nobody has opened. */
+  readonly closed: () => Promise<string>
   /** Applies an OrgImport. */
   readonly org: (ns: string, name: string, spec: object) => Promise<void>
   /** Waits until `summary / condition` contains `verdict`, for the generation that the import has. */
   readonly settles: (ns: string, name: string, type: string, verdict: string) => Promise<OrgImport>
-  /** Asks for a pass, and waits until it was made: what has not happened by then was not caused. */
+  /** Of orgs.ts. */
   readonly onePass: (ns: string, name: string) => Promise<void>
   /** Reasons of the events about an import. */
   readonly events: (ns: string, name: string) => Promise<Set<string>>
+  /** Waits for events of these reasons: they are sent beside the status, not before it. */
+  readonly tells: (ns: string, name: string, ...reasons: readonly string[]) => Promise<void>
   readonly workspaces: (ns: string) => Promise<readonly Workspace[]>
 }
 
@@ -36,6 +40,8 @@ export async function orgScene(
   backend: FakeBackend = fakeWithAgents(),
   env: Readonly<Record<string, string>> = {},
 ): Promise<OrgScene> {
+  // Each wait of a test has a limit of its own: this one is for all of them together.
+  vi.setConfig({ testTimeout: 240_000 })
   const cluster = controlPlane()
   const freshNamespace = namespaces(cluster)
   const databaseUrl = await database()
@@ -50,14 +56,14 @@ export async function orgScene(
   afterAll(async () => {
     // The operator takes a tree away faster than anybody who does so object by object.
     for (const ns of made) {
-      await cluster.kubectl(['delete', 'org', '--all', '-n', ns, '--timeout=30s']).catch(() => undefined)
+      await cluster.kubectl(['delete', 'org', '--all', '-n', ns, '--timeout=60s']).catch(() => undefined)
     }
     await operator?.stop()
     const unlock = ['patch', 'runtime', 'org-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-    await cluster.kubectl(['delete', 'runtime', 'org-agent', '--wait=false'])
+    await cluster.kubectl(['delete', 'runtime', 'org-agent', '--wait=false', '--ignore-not-found'])
     await cluster.kubectl(unlock).catch(() => undefined)
     await db.end()
-  })
+  }, 300_000)
   const settles = (ns: string, name: string, type: string, verdict: string) =>
     until(
       async () => {
@@ -66,8 +72,19 @@ export async function orgScene(
         expect(`${found.status?.summary} / ${conditionOf(found.status, type)}`).toContain(verdict)
         return found
       },
-      { what: `${name} to be ${type}=${verdict}`, within: 45_000, every: 100 },
+      { what: `${name} to be ${type}=${verdict}`, within: 90_000, every: 100 },
     )
+  const closed = async () => {
+    const ns = await freshNamespace()
+    made.push(ns)
+    return ns
+  }
+  const events = async (ns: string, name: string) => {
+    const { items } = (await cluster.getJson('events.events.k8s.io', '-n', ns)) as {
+      items: { reason: string; regarding: { name: string } }[]
+    }
+    return new Set(items.flatMap(({ reason, regarding }) => (regarding.name === name ? [reason] : [])))
+  }
   return {
     cluster,
     backend,
@@ -78,26 +95,25 @@ export async function orgScene(
       return operator
     },
     async opened() {
-      const ns = await freshNamespace()
+      const ns = await closed()
       await openNamespace(ns, cluster)
-      made.push(ns)
       return ns
     },
+    closed,
     async org(ns, name, spec) {
       await cluster.apply([orgImport(ns, name, spec)])
     },
     settles,
-    async onePass(ns, name) {
-      const at = String(performance.now())
-      const wish = `molecule.dev/reconcile-requested-at=${at}`
-      await cluster.kubectl(['annotate', '--overwrite', 'org', name, '-n', ns, wish])
-      await until(async () => (await readOrg(cluster, ns, name)).status?.lastHandledReconcileAt === at)
-    },
-    async events(ns, name) {
-      const { items } = (await cluster.getJson('events.events.k8s.io', '-n', ns)) as {
-        items: { reason: string; regarding: { name: string } }[]
-      }
-      return new Set(items.flatMap(({ reason, regarding }) => (regarding.name === name ? [reason] : [])))
+    onePass: (ns, name) => onePass(cluster, ns, name),
+    events,
+    async tells(ns, name, ...reasons) {
+      await until(
+        async () => {
+          expect([...(await events(ns, name))]).toEqual(expect.arrayContaining([...reasons]))
+          return true
+        },
+        { what: `events about ${name}`, within: 45_000 },
+      )
     },
     async workspaces(ns) {
       return ((await cluster.getJson('workspaces', '-n', ns)) as { items: Workspace[] }).items
