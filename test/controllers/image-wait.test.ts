@@ -17,6 +17,6 @@ test('a slow pull is one launch tried and one that works, soon after the image i
   expect(await row(uid)).toMatchObject({ launch_attempts: 1, restarts: 0 })
   expect(backend.pulls.get(image)).toBe(1)
   backend.setImage(image, 'there')
-  await until(() => backend.creates.get(uid) === 1, { what: 'the instance', within: 3_000 })
+  await until(() => backend.creates.get(uid) === 1, { what: 'the instance' })
   await scene.settles('patient', 'Ready', 'True Settled')
 })

@@ -33,17 +33,20 @@ afterAll(async () => {
 
 async function ready(name: string, spec: object = {}): Promise<string> {
   await cluster.apply([workspace(ns, name, spec)])
-  const made = await until(async () => {
-    const found = await readWorkspace(cluster, ns, name)
-    expect(conditionOf(found.status, 'Ready')).toBe('True Settled')
-    return found
-  })
+  const made = await until(
+    async () => {
+      const found = await readWorkspace(cluster, ns, name)
+      expect(conditionOf(found.status, 'Ready')).toBe('True Settled')
+      return found
+    },
+    { what: `${name} to be ready`, within: 30_000 },
+  )
   return made.metadata.uid
 }
 
 async function paused(name: string): Promise<void> {
   const phase = async () => (await readWorkspace(cluster, ns, name)).status?.phase
-  await until(async () => (await phase()) === 'paused', { what: `${name} to be paused` })
+  await until(async () => (await phase()) === 'paused', { what: `${name} to be paused`, within: 30_000 })
 }
 
 /** Takes the finalizer off by hand, and the object away. */
@@ -106,14 +109,17 @@ test('the first run reports, the next removes; Retain and the living are left', 
   // The same first run goes on only within its epoch: this start is a later one, so the record of it is taken back.
   await db.query('DELETE FROM orphan_collectors')
   await start()
-  await until(async () => (await eventsOf(gone)).includes('OrphanFound'), { what: 'the report' })
+  await until(async () => (await eventsOf(gone)).includes('OrphanFound'), { what: 'the report', within: 40_000 })
   expect(await told(gone)).toEqual(['ORPHAN_REPORTED row'])
   expect([await statusOf(gone), backend.has(gone)]).toEqual(['online', true])
   expect(await metric('orphans_reported_total{plane="row"}')).toBeGreaterThan(0)
   await stop()
 
   await start()
-  await until(async () => (await metric('orphans_removed_total{plane="volume"}')) === 1, { what: 'the volumes to go' })
+  await until(async () => (await metric('orphans_removed_total{plane="volume"}')) === 1, {
+    what: 'the volumes to go',
+    within: 40_000,
+  })
   expect([await statusOf(gone), await liveTokens(gone)]).toEqual(['removed', 0])
   expect([backend.has(gone), backend.volumes.has(gone)]).toEqual([false, false])
   expect((await told(gone)).slice(1)).toEqual([
@@ -121,9 +127,10 @@ test('the first run reports, the next removes; Retain and the living are left', 
     'ORPHAN_REMOVED instance',
     'ORPHAN_REMOVED volume',
   ])
-  expect(await eventsOf(gone)).toContain('OrphanRemoved')
+  await until(async () => (await eventsOf(gone)).includes('OrphanRemoved'), { what: 'the event' })
   await until(async () => conditionOf((await readWorkspace(cluster, ns, 'gone')).status, 'Ready') === 'True Settled', {
     what: 'the new one of that name to run',
+    within: 30_000,
   })
   // Nothing but its old row stood in the way: no instance ended that could have told.
   await paused('resting')

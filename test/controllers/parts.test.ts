@@ -110,10 +110,13 @@ test('what cannot be is said, and stops nothing else', async () => {
 
 test('a name that the agent uses for its own is said, and taken once it is free', async () => {
   await apply('taken', {})
-  const { metadata } = await until(async () => {
-    const ws = await readWorkspace(cluster, ns, 'taken')
-    return ws.status?.phase === 'online' ? ws : undefined
-  })
+  const { metadata } = await until(
+    async () => {
+      const ws = await readWorkspace(cluster, ns, 'taken')
+      return ws.status?.phase === 'online' ? ws : undefined
+    },
+    { what: 'taken to be online', within: 30_000 },
+  )
   const own = `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt) VALUES ($1, 'daily', '0 0 1 1 *', 'Mine.')`
   await client.query(own, [metadata.uid])
   await apply('taken', { schedules: [daily, { ...daily, name: 'other' }] })

@@ -119,7 +119,8 @@ test('an agent that sleeps is woken for its prompt, gets it once, and sleeps aga
   const ns = await newNamespace()
   const backend = new FakeBackend({ addressOf: ({ ref }) => `${collectorUrl}/${ref.uid}`, onRunning: registerAt })
   const operator = await startOperator({ databaseUrl, backends: [backend], env: { LEASE_NAME: `sleeper-${ns}` } })
-  const [id = ''] = await online(ns, ['sleeper'], { hibernation: { idleAfter: '2s' } })
+  const [id = ''] = await online(ns, ['sleeper'])
+  await cluster.apply([workspace(ns, 'sleeper', { runtime: 'scheduled', hibernation: { idleAfter: '5s' } })])
   const phase = async (wanted: string) =>
     (await readWorkspace(cluster, ns, 'sleeper')).status?.phase === wanted ? wanted : undefined
   await until(() => phase('hibernated'), { within: 40_000 })

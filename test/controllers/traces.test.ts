@@ -41,6 +41,7 @@ const eventList = z.object({
     z.object({
       reason: z.string(),
       metadata: z.object({ annotations: z.record(z.string(), z.string()).optional() }),
+      regarding: z.object({ name: z.string() }),
     }),
   ),
 })
@@ -52,11 +53,14 @@ const within = (pass: CollectedSpan | undefined, name: string) =>
 
 test('a pass holds its API requests and backend calls, its SQL batches link to it, and history names it', async () => {
   await cluster.apply([workspace(ns, 'solo')])
-  const made = await until(async () => {
-    const found = await readWorkspace(cluster, ns, 'solo')
-    expect(conditionOf(found.status, 'Ready')).toBe('True Settled')
-    return found
-  })
+  const made = await until(
+    async () => {
+      const found = await readWorkspace(cluster, ns, 'solo')
+      expect(conditionOf(found.status, 'Ready')).toBe('True Settled')
+      return found
+    },
+    { what: 'solo to be ready', within: 30_000 },
+  )
   const ids = new Set((made.status?.history ?? []).map(({ reconcileId }) => reconcileId))
   expect(ids.size).toBeGreaterThan(0)
   const named = await until(() => {
@@ -66,30 +70,36 @@ test('a pass holds its API requests and backend calls, its SQL batches link to i
   for (const { attributes } of named)
     expect(attributes).toMatchObject({ 'molecule.kind': 'Workspace', 'molecule.namespace': ns })
   expect(named.map(({ attributes }) => attributes['molecule.outcome'])).toContain('settled')
-  const [written] = named.flatMap((pass) => within(pass, 'api request'))
-  expect(written?.attributes).toMatchObject({ 'molecule.verb': 'patch_status', 'http.response.status_code': 200 })
-  const ensured = collector.named('backend call').find(({ attributes }) => attributes['molecule.verb'] === 'ensure')
-  expect(ensured?.attributes).toMatchObject({ 'molecule.backend': 'fake', 'molecule.result': 'ok' })
-  const launching = passesOf('solo').find(({ spanId }) => spanId === ensured?.parentSpanId)
-  const batches = collector.named('sql batch').filter(({ links }) => links.includes(launching?.spanId ?? '-'))
-  expect(batches.map(({ attributes }) => attributes['db.operation.name'])).toEqual(
-    expect.arrayContaining(['record', 'launch']),
-  )
-  const registered = collector
-    .named('platform request')
-    .find(({ attributes }) => attributes['http.route'] === '/registry/register')
-  expect(registered?.attributes['http.response.status_code']).toBe(200)
+  // Spans come some at a time, in the order in which they end.
+  await until(() => {
+    const requests = named.flatMap((pass) => within(pass, 'api request')).map(({ attributes }) => attributes)
+    expect(requests).toContainEqual(
+      expect.objectContaining({ 'molecule.verb': 'patch_status', 'http.response.status_code': 200 }),
+    )
+    const ensured = collector.named('backend call').find(({ attributes }) => attributes['molecule.verb'] === 'ensure')
+    expect(ensured?.attributes).toMatchObject({ 'molecule.backend': 'fake', 'molecule.result': 'ok' })
+    const launching = passesOf('solo').find(({ spanId }) => spanId === ensured?.parentSpanId)
+    const batches = collector.named('sql batch').filter(({ links }) => links.includes(launching?.spanId ?? '-'))
+    expect(batches.map(({ attributes }) => attributes['db.operation.name'])).toEqual(
+      expect.arrayContaining(['record', 'launch']),
+    )
+    const registered = collector
+      .named('platform request')
+      .filter(({ attributes }) => attributes['http.route'] === '/registry/register')
+    expect(registered.map(({ attributes }) => attributes['http.response.status_code'])).toContain(200)
+    return true
+  })
   const everything = JSON.stringify(collector.spans)
   expect(everything).not.toContain(backend.volumes.get(made.metadata.uid)?.get('.auth_token'))
 })
 
 test('an event carries the id of the pass that said it', async () => {
   await cluster.apply([workspace(ns, 'lost', { backend: 'docker' })])
-  const { items } = await until(async () => {
-    const list = eventList.parse(await cluster.getJson('events.events.k8s.io', '-n', ns))
-    return list.items.length > 0 ? list : undefined
+  const event = await until(async () => {
+    const { items } = eventList.parse(await cluster.getJson('events.events.k8s.io', '-n', ns))
+    return items.find(({ regarding }) => regarding.name === 'lost')
   })
-  const id = items[0]?.metadata.annotations?.['molecule.dev/reconcile-id']
+  const id = event.metadata.annotations?.['molecule.dev/reconcile-id']
   await until(() => passesOf('lost').some(({ attributes }) => attributes['molecule.reconcile_id'] === id))
 })
 

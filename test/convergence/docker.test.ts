@@ -12,6 +12,7 @@ import { dockerAvailable } from '../support/docker.ts'
 import { until } from '../support/until.ts'
 import { runtime } from '../support/workspaces.ts'
 import { Player } from './play.ts'
+import { seedOf } from './seed.ts'
 import { dockerTarget } from './target.ts'
 import { walks } from './walk.ts'
 
@@ -39,7 +40,7 @@ const player = await Player.open({
   quiet: 2_000,
   within: 120_000,
 })
-const seed = Number(process.env['CONVERGENCE_SEED'] ?? randomBytes(4).readInt32LE())
+const seed = seedOf(191)
 const numRuns = Number(process.env['CONVERGENCE_DOCKER_RUNS'] ?? 1)
 
 describe.skipIf(!available)('on a Docker engine', () => {
@@ -59,7 +60,7 @@ describe.skipIf(!available)('on a Docker engine', () => {
     await cluster.kubectl(unlock).catch(() => undefined)
   })
 
-  test(`a walk from seed ${seed} comes to rest as it was asked to`, { timeout: numRuns * 240_000 }, async () => {
+  test(`a walk from seed ${seed} comes to rest as it was asked to`, { timeout: numRuns * 480_000 }, async () => {
     console.info(`  convergence on Docker: CONVERGENCE_SEED=${seed}`)
     const property = fc.asyncProperty(walks(8, false), (steps) => player.play(steps))
     await fc.assert(property, { seed, numRuns, endOnFailure: true })

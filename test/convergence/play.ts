@@ -73,6 +73,8 @@ export class Player {
   async play(steps: readonly Step[]): Promise<void> {
     const over = new AbortController()
     const watching = this.#watch(over.signal)
+    // Told at the end, with whatever else went wrong.
+    watching.catch(() => undefined)
     try {
       await this.#happen({ kind: 'operator', on: true })
       for (const { event, pause } of steps) {

@@ -27,8 +27,8 @@ export async function ownTemp(): Promise<string> {
   // PostgreSQL may run as another user.
   await chmod(dir, 0o711)
   onTestFinished(async () => {
-    for (const pid of processesOf(dir)) process.kill(pid, 'SIGKILL')
-    await rm(dir, { recursive: true, force: true })
+    for (const pid of processesOf(dir)) end(pid)
+    await rm(dir, { recursive: true, force: true, maxRetries: 5 })
   })
   return dir
 }
@@ -64,6 +64,15 @@ const passedOn = () =>
     Object.entries(process.env).filter(([name]) => /^(KUBEBUILDER|TEST_ASSET|XDG_CACHE|DOCKER_)/.test(name)),
   )
 
+/** Gone by itself meanwhile is gone. */
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
 /** Processes that know the folder by argument, environment or working directory. */
 export function processesOf(dir: string): number[] {
   return readdirSync('/proc')
@@ -77,7 +86,7 @@ export const agentProcesses = (dir: string): number =>
   processesOf(dir).filter((pid) => textOf(String(pid), 'cmdline').includes('examples/agent/agent.mjs')).length
 
 export async function nothingIsLeft(dir: string): Promise<void> {
-  await until(() => processesOf(dir).length === 0, { what: 'every process to be gone' })
+  await until(() => processesOf(dir).length === 0, { what: 'every process to be gone', within: 30_000 })
   if (!existsSync(dir)) return
   const left = await readdir(dir)
   if (left.length > 0) throw new Error(`left in the temporary folder: ${left.join(', ')}`)

@@ -7,7 +7,7 @@ import { dockerAvailable } from '../support/docker.ts'
 import { until } from '../support/until.ts'
 import { agentProcesses, noDocker, nothingIsLeft, ownTemp, processesOf, startDemo } from './demo-run.ts'
 
-const timeout = 180_000
+const timeout = 300_000
 
 test('with --once the org comes up as processes, an agent answers, and nothing stays', { timeout }, async () => {
   const temp = await ownTemp()
@@ -29,7 +29,7 @@ test('Ctrl-C, which npm doubles, ends a demo that is Ready within seconds', { ti
   demo.signal('SIGINT')
   demo.signal('SIGINT')
   expect(await demo.ended, demo.output).toBe(130)
-  expect(performance.now() - began).toBeLessThan(20_000)
+  expect(performance.now() - began).toBeLessThan(45_000)
   await nothingIsLeft(temp)
 })
 

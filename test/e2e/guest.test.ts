@@ -7,13 +7,16 @@ import { ownControlPlane } from '../support/cluster.ts'
 import { until } from '../support/until.ts'
 import { noDocker, nothingIsLeft, ownTemp, startDemo, type DemoRun } from './demo-run.ts'
 
-const timeout = 180_000
+const timeout = 300_000
 const apiVersion = 'molecule.dev/v1alpha1'
 const theirs = { apiVersion, kind: 'Runtime', metadata: { name: 'claude-code' }, spec: { image: 'their/image:1' } }
 let cluster: ControlPlane
 
 beforeAll(async () => {
   cluster = await ownControlPlane({ controllerManager: true })
+  // They come by themselves, shortly after the server answers.
+  const born = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
+  await until(() => cluster.kubectl(['get', 'namespace', ...born]), { within: 60_000 })
 }, timeout)
 afterAll(() => cluster.stop())
 
@@ -36,7 +39,10 @@ test('an empty cluster is empty again', { timeout }, async () => {
   const before = await inventory()
   const run = demo(temp)
   expect(await run.ended, run.output).toBe(0)
-  await until(async () => expect(await inventory()).toEqual(before) ?? true, { what: 'the cluster as it was' })
+  await until(async () => expect(await inventory()).toEqual(before) ?? true, {
+    what: 'the cluster as it was',
+    within: 60_000,
+  })
   await nothingIsLeft(temp)
 })
 
@@ -49,7 +55,10 @@ test('what was there stays as it was, and serves', { timeout }, async () => {
   const run = demo(temp)
   expect(await run.ended, run.output).toBe(0)
   expect(run.output).toContain('used as they are: CustomResourceDefinition')
-  await until(async () => expect(await inventory()).toEqual(before) ?? true, { what: 'the cluster as it was' })
+  await until(async () => expect(await inventory()).toEqual(before) ?? true, {
+    what: 'the cluster as it was',
+    within: 60_000,
+  })
   await nothingIsLeft(temp)
 })
 

@@ -44,16 +44,16 @@ beforeAll(async () => {
   await until(() => cluster.apply([runtime('faults-agent', { default: true })]))
   const wanted = new Set<ActName>([...cases.map(({ act }) => act), 'approve'])
   expected = await inWorld(reference, (world) => undisturbed(world, wanted))
-})
+}, 400_000)
 
 afterAll(async () => {
   const unlock = ['patch', 'runtime', 'faults-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
   await cluster.kubectl(['delete', 'runtime', 'faults-agent', '--wait=false'])
   await cluster.kubectl(unlock).catch(() => undefined)
-  await rm(dir, { recursive: true, force: true })
+  await rm(dir, { recursive: true, force: true, maxRetries: 5 })
 })
 
-test.each(cases)('killed at $point in the act "$act"', { timeout: 90_000 }, async ({ databaseUrl, ...kill }) => {
+test.each(cases)('killed at $point in the act "$act"', { timeout: 300_000 }, async ({ databaseUrl, ...kill }) => {
   const line = await inWorld(databaseUrl, (world) => killAt(world, kill, expected))
   expect(line, line.said).toMatchObject({ end: 'as undisturbed', duplicates: 0 })
   expect(line.creates?.counted).toBe(line.creates?.undisturbed)
@@ -68,4 +68,4 @@ test('frozen in the middle of a plan that a person approved, beside a second, an
   })
   expect(creates.counted).toBe(creates.undisturbed)
   expect(doubled).toEqual([])
-}, 180_000)
+}, 400_000)

@@ -85,7 +85,8 @@ async function frozen({ world, plane, load, options }: Scene) {
 
 /** A thawed leader must end by itself, saying that it was fenced. */
 export async function endsAs(operator: OperatorProcess, code: number): Promise<void> {
-  const exit = await Promise.race([operator.exited, wait(stopping * 1_000, undefined)])
+  // Its stop has ten seconds of its own, on a machine that may be busy.
+  const exit = await Promise.race([operator.exited, wait(3 * stopping * 1_000, undefined)])
   if (exit?.code !== code)
     throw new Error(`the thawed one ended with ${exit?.code ?? exit?.signal ?? 'nothing'}, not with ${code}`)
 }

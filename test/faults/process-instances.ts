@@ -50,7 +50,7 @@ export class ProcessInstances implements Instances {
   }
 
   async discard(uid: string): Promise<void> {
-    for (const pid of (await this.live()).get(uid) ?? []) await this.kill(pid)
+    for (const pid of (await this.live()).get(uid) ?? []) end(pid)
     rmSync(join(this.#stateDir, `ws-${uid}`), { recursive: true, force: true })
   }
 
@@ -70,15 +70,24 @@ export class ProcessInstances implements Instances {
 
   async close(): Promise<void> {
     for (let left = await this.live(); left.size > 0; left = await this.live()) {
-      for (const pid of [...left.values()].flat()) process.kill(Number(pid), 'SIGKILL')
+      for (const pid of [...left.values()].flat()) end(pid)
       await wait(50)
     }
-    rmSync(this.#stateDir, { recursive: true, force: true })
+    rmSync(this.#stateDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
 
   #entries(): [uid: string, pid: string][] {
     const lines = readFileSync(this.#ledger, 'utf8').split('\n').filter(Boolean)
     return lines.map((line) => line.split(' ') as [string, string])
+  }
+}
+
+/** Gone by itself meanwhile is gone. */
+function end(pid: string): void {
+  try {
+    process.kill(Number(pid), 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 

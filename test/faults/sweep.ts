@@ -85,7 +85,7 @@ export const labelOf = ({ point, act, nth = 1 }: Kill): string =>
 
 /** Seconds allowed from the restart to rest. */
 export const bar = 15
-const limits = { quiet: 1_500, within: 45_000 }
+const limits = { quiet: 1_500, within: 60_000 }
 
 /** What an act comes to when nothing goes wrong. */
 interface Course {
@@ -181,7 +181,7 @@ async function open(world: World, act: ActName) {
 }
 
 async function death(operator: OperatorProcess): Promise<void> {
-  const patience = new Promise<undefined>((resolve) => void setTimeout(resolve, 25_000, undefined).unref())
+  const patience = new Promise<undefined>((resolve) => void setTimeout(resolve, 45_000, undefined).unref())
   const exit = await Promise.race([operator.exited, patience])
   if (exit === undefined) throw new Error('the place was never reached')
   if (exit.signal !== 'SIGKILL') throw new Error(`it ended by itself (${exit.code ?? exit.signal}): ${operator.tail}`)

@@ -31,13 +31,20 @@ const containersOf = (uid: string) =>
 
 afterAll(async () => {
   if (!available) return
-  for (const { Id } of await docker.listContainers({
-    all: true,
-    filters: { label: [`${label.operator}=${operatorInstance}`] },
-  }))
-    await docker.getContainer(Id).remove({ force: true })
-  const { Volumes } = await docker.listVolumes({ filters: { label: [`${label.operator}=${operatorInstance}`] } })
-  for (const { Name } of Volumes) await docker.getVolume(Name).remove()
+  // It would start anew what is taken away.
+  await scene.operator().stop()
+  const filters = { label: [`${label.operator}=${operatorInstance}`] }
+  const gone = () => undefined
+  await until(
+    async () => {
+      const containers = await docker.listContainers({ all: true, filters })
+      for (const { Id } of containers) await docker.getContainer(Id).remove({ force: true }).catch(gone)
+      const { Volumes } = await docker.listVolumes({ filters })
+      for (const { Name } of Volumes) await docker.getVolume(Name).remove().catch(gone)
+      return containers.length + Volumes.length === 0
+    },
+    { what: 'containers and volumes to be gone', within: 60_000 },
+  )
   await backend.removeNetwork(AbortSignal.timeout(10_000))
   await docker.getImage(image).remove()
 })
@@ -50,11 +57,14 @@ describe.skipIf(!available)('on a Docker engine', () => {
     const { HostConfig } = await docker.getContainer(first?.Id ?? '').inspect()
     expect(['', 'no']).toContain(HostConfig.RestartPolicy?.Name)
     await docker.getContainer(first?.Id ?? '').kill()
-    await until(async () => {
-      const now = await containersOf(uid)
-      expect(now.length).toBeLessThanOrEqual(1)
-      return now[0]?.State === 'running' && now[0].Id !== first?.Id
-    })
+    await until(
+      async () => {
+        const now = await containersOf(uid)
+        expect(now.length).toBeLessThanOrEqual(1)
+        return now[0]?.State === 'running' && now[0].Id !== first?.Id
+      },
+      { what: 'another container', within: 45_000 },
+    )
     await settles('zombie', 'Ready', 'True Settled')
     await scene.edit('zombie', { spec: { power: 'Paused' } })
     await settles('zombie', 'Ready', 'True Paused')

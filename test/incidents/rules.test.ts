@@ -89,11 +89,15 @@ test('incident-36: every way in has the same default tier', async () => {
   await make('direct')
   await make('outside', { backend: 'external' })
   await settles('direct', 'Ready', 'True Settled')
-  await until(async () => {
-    const rows = await scene.query(`SELECT name, tier FROM workspaces WHERE name IN ('Imported', 'direct', 'outside')`)
-    expect(rows.map(({ tier }) => tier)).toEqual([4, 4, 4])
-    return true
-  })
+  const names = ['Imported', 'direct', 'outside']
+  await until(
+    async () => {
+      const rows = await scene.query('SELECT name, tier FROM workspaces WHERE name = ANY($1)', [names])
+      expect(rows.map(({ tier }) => tier)).toEqual([4, 4, 4])
+      return true
+    },
+    { what: 'three rows of tier 4', within: 30_000 },
+  )
 })
 
 test('incident-37: the default tier is written in one place', () => {

@@ -9,6 +9,7 @@ import { ExternalBackend } from '../../src/backends/external/backend.ts'
 import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { milliseconds } from '../../src/duration.ts'
+import { KubeError } from '../../src/kube/kube-error.ts'
 import { administrator, pathOf } from '../support/admin.ts'
 import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
@@ -74,7 +75,7 @@ export async function openScene(options: SceneOptions = {}) {
         expect(conditionOf(found.status, type)).toBe(verdict)
         return found
       },
-      { what: `${name} to be ${type}=${verdict}` },
+      { what: `${name} to be ${type}=${verdict}`, within: 30_000 },
     )
   }
 
@@ -116,9 +117,9 @@ export async function openScene(options: SceneOptions = {}) {
       const missing = () =>
         get(name).then(
           () => false,
-          () => true,
+          (error: unknown) => error instanceof KubeError && error.isNotFound,
         )
-      await until(missing, { what: `${name} to be gone`, within: 30_000 })
+      await until(missing, { what: `${name} to be gone`, within: 60_000 })
     },
     /** One beat with that token, as an agent sends it; gives the status of the answer. */
     async beat(id: string, token: string): Promise<number> {

@@ -5,7 +5,7 @@ import type { Backend } from '../../src/backends/backend.ts'
 import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { readConfig } from '../../src/config.ts'
-import { freePort } from '../../src/dev/server-process.ts'
+import { freePort, onFreePorts } from '../../src/dev/server-process.ts'
 import { runOperator } from '../../src/operator.ts'
 import { createLogger, type Logger } from '../../src/telemetry/log.ts'
 import { operatorKubeconfig } from './cluster.ts'
@@ -31,13 +31,15 @@ export interface OperatorSettings {
 export const adminToken = randomBytes(32).toString('hex')
 
 /** Starts one and waits until it is ready. Stopped after the file unless it was before. */
-export async function startOperator({
-  databaseUrl,
-  backends,
-  env = {},
-  ...more
-}: OperatorSettings): Promise<TestOperator> {
-  const [platformPort, healthPort] = [await freePort(), await freePort()]
+export function startOperator(settings: OperatorSettings): Promise<TestOperator> {
+  return onFreePorts(() => startOnce(settings))
+}
+
+async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorSettings): Promise<TestOperator> {
+  // Of two asked for one after the other the second may be the first again.
+  const platformPort = await freePort()
+  let healthPort = await freePort()
+  while (healthPort === platformPort) healthPort = await freePort()
   const config = readConfig([], {
     KUBECONFIG: await operatorKubeconfig(),
     DATABASE_URL: databaseUrl,
@@ -63,7 +65,10 @@ export async function startOperator({
   }
   afterAll(stop)
   const healthUrl = `http://127.0.0.1:${healthPort}`
-  const ready = until(async () => (await fetch(`${healthUrl}/readyz`)).ok, { what: 'the operator to be ready' })
+  const answers = async () => (await fetch(`${healthUrl}/readyz`)).ok
+  const ready = until(answers, { what: 'the operator to be ready', within: 60_000 })
+  // One that ended instead says why, and nobody waits any more.
+  ready.catch(() => undefined)
   await Promise.race([ready, ended])
   return { platformUrl: `http://127.0.0.1:${platformPort}`, healthUrl, ended, stop }
 }
