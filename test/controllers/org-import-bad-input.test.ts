@@ -1,13 +1,23 @@
 /** Bad input against a real API server: what becomes of it, how it is told, and that nothing is made of it. */
 import { expect, test } from 'vitest'
+import { registerAt } from '../../src/backends/fake/agent.ts'
+import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { badOrgs, oddNodes, refusedOrgs } from '../support/bad-orgs.ts'
 import { orgScene } from '../support/org-scene.ts'
 import { fromConfigMap, orgImport, readOrg, template } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { runtime } from '../support/workspaces.ts'
 
-const scene = await orgScene()
-const { cluster, db, backend } = scene
+/** Namespaces of the instances that were made: other files have used the cluster before. */
+const launched: string[] = []
+const backend = new FakeBackend({
+  onRunning: (spec, ended) => {
+    launched.push(spec.ref.namespace)
+    registerAt(spec, ended)
+  },
+})
+const scene = await orgScene(backend)
+const { cluster, db } = scene
 
 /** No object of ours but those that the test made, no row, no instance. */
 async function nothingIsMade(ns: string) {
@@ -17,7 +27,7 @@ async function nothingIsMade(ns: string) {
   expect((await cluster.kubectl(['get', 'plugininstalls', '-n', ns, '-o', 'name'])).trim()).toBe('')
   const left = (await cluster.kubectl(['get', 'configmaps', '-n', ns, '-o', 'name'])).trim().split('\n')
   expect(left.filter((name) => !/^(configmap\/(bad-\d+|kube-root-ca\.crt))?$/.test(name))).toEqual([])
-  expect([...backend.creates.keys()]).toEqual([])
+  expect(launched).not.toContain(ns)
 }
 
 test('nothing is made of bad input, and each says what is wrong with it', async () => {
@@ -44,14 +54,14 @@ test('nothing is made of bad input, and each says what is wrong with it', async 
         expect(`${of('Ready')?.status} ${of('Ready')?.reason}`).toBe(`False ${reason}`)
         return of(condition)?.message
       },
-      { what: `${what}: ${condition}=False ${reason}`, within: 45_000 },
+      { what: `${what}: ${condition}=False ${reason}`, within: 90_000 },
     )
     expect.soft(found, what).toMatch(says)
   }
   const shown = await cluster.kubectl(['get', 'orgimports,events', '-n', ns, '-o', 'json'])
   expect(shown).not.toContain('hush-hush')
   await nothingIsMade(ns)
-}, 180_000)
+}, 300_000)
 
 test('what is no OrgImport at all is refused where it is applied', async () => {
   const ns = await scene.opened()
@@ -78,7 +88,7 @@ test('a runtime that comes after the import is not missed', async () => {
   try {
     await scene.settles(ns, 'team', 'Ready', '0 of 2 existed, 2 created / True Settled')
   } finally {
-    await cluster.kubectl(['delete', 'org', 'team', '-n', ns, '--timeout=30s'])
+    await cluster.kubectl(['delete', 'org', 'team', '-n', ns, '--timeout=60s'])
     await cluster.kubectl(['delete', 'runtime', ns, '--wait=false'])
   }
 })
@@ -104,4 +114,4 @@ test('what is only odd is left out, told of, and keeps nothing else back', async
   expect(await whoHas('workspace_schedules')).toEqual(['yes for true'])
   expect(await whoHas('agent_memories')).toEqual(['long memory'])
   expect(await whoHas('workspace_channels')).toEqual([])
-}, 120_000)
+}, 240_000)

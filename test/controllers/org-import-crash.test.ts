@@ -65,16 +65,18 @@ test('killed after it applied some, the next one applies the rest and touches no
       const found = await readOrg(cluster, ns, 'crowd')
       return conditionOf(found.status, 'Applied') === 'True Applied' ? found : undefined
     },
-    { within: 40_000, what: 'the whole tree' },
+    { within: 90_000, what: 'the whole tree' },
   )
-  expect(org.status?.counts).toMatchObject({ desired: size, existing: half.size, created: size - half.size })
+  // What was on its way when the first one died may have been made after the look at its half.
+  const { desired, existing = 0, created = 0 } = org.status?.counts ?? {}
+  expect([desired, existing + created]).toEqual([size, size])
+  expect(existing).toBeGreaterThanOrEqual(half.size)
+  expect(created).toBeGreaterThan(0)
   const whole = await readTree(cluster, ns)
   expect(whole.size).toBe(size)
-  for (const [name, before] of half) {
-    expect(whole.get(name)?.metadata.uid).toBe(before.metadata.uid)
-    expect(whole.get(name)?.metadata.generation).toBe(1)
-  }
-})
+  expect([...whole.values()].filter(({ metadata }) => metadata.generation !== 1)).toEqual([])
+  for (const [name, { metadata }] of half) expect(whole.get(name)?.metadata.uid).toBe(metadata.uid)
+}, 240_000)
 
 test('killed in the middle of a plan that a person approved, the next one finishes it without asking again', async () => {
   const [before] = running
@@ -87,7 +89,7 @@ test('killed in the middle of a plan that a person approved, the next one finish
     template(ns, 'asked', { 'org.yaml': files['org.yaml'].replaceAll('Agent ', 'Clerk ') }),
     orgImport(ns, 'asked', { ...fromConfigMap('asked'), approval: 'Manual' }),
   ])
-  const digest = await until(async () => (await readOrg(cluster, ns, 'asked')).status?.plan?.digest, { within: 40_000 })
+  const digest = await until(async () => (await readOrg(cluster, ns, 'asked')).status?.plan?.digest, { within: 90_000 })
   const approval = JSON.stringify({ spec: { approvedPlan: digest } })
   await cluster.kubectl(['patch', 'org', 'asked', '-n', ns, '--type=merge', '-p', approval])
   expect(await exit).toEqual([null, 'SIGKILL'])
@@ -98,9 +100,9 @@ test('killed in the middle of a plan that a person approved, the next one finish
       const found = await readOrg(cluster, ns, 'asked')
       return conditionOf(found.status, 'Applied') === 'True Applied' ? found : undefined
     },
-    { within: 40_000, what: 'the rest of the approved plan' },
+    { within: 90_000, what: 'the rest of the approved plan' },
   )
   expect(org.status?.counts?.desired).toBe(size)
   const made = [...(await readTree(cluster, ns)).keys()].filter((name) => name.startsWith('Clerk'))
   expect(made.length).toBe(size)
-}, 120_000)
+}, 240_000)

@@ -47,7 +47,7 @@ test('no Workspace is made before its parent', async () => {
   const ns = await scene.opened()
   const born = await births(ns)
   await scene.org(ns, 'tall', { source: { inline: { name: 'Tall', workspaces: below(0) } } })
-  await expect.poll(() => born.length, { timeout: 30_000 }).toBe(40)
+  await expect.poll(() => born.length, { timeout: 90_000 }).toBe(40)
   const place = new Map(born.map(({ name }, i) => [name, i]))
   const early = born.filter(({ parent }, i) => parent !== undefined && (place.get(parent) ?? Infinity) > i)
   expect(early).toEqual([])

@@ -42,7 +42,7 @@ test('two imports that would take over one tree at the same moment: one does, th
       expect(new Set(owners).size).toBe(1)
       return owners[0]
     },
-    { what: 'one owner of all', within: 45_000 },
+    { what: 'one owner of all', within: 90_000 },
   )
   await settles(ns, owner, 'Ready', '21 of 21 existed, 0 created, 21 adopted')
   const other = owner === 'one' ? 'two' : 'one'
@@ -82,7 +82,7 @@ test('what an import let go keeps its spec in the hands of one that is for new o
   const ns = await scene.opened()
   await scene.org(ns, 'first', { ...inline({ name: 'Lead', tier: 1, role: 'Leads.' }), deletionPolicy: 'Retain' })
   await settles(ns, 'first', 'Ready', 'True Settled')
-  await cluster.kubectl(['delete', 'org', 'first', '-n', ns, '--timeout=30s'])
+  await cluster.kubectl(['delete', 'org', 'first', '-n', ns, '--timeout=60s'])
   const before = (await readTree(cluster, ns)).get('Lead')
   await scene.org(ns, 'second', { ...inline({ name: 'Lead', tier: 3 }), existing: 'Adopt', update: 'CreateOnly' })
   await settles(ns, 'second', 'Ready', '1 of 1 existed, 0 created, 1 adopted / True Settled')
@@ -131,7 +131,7 @@ test('a node that is refused keeps no other back, and is tried again until it co
     message: expect.stringContaining('not today') as string,
   })
   expect(org.status?.counts).toMatchObject({ desired: 4, failed: 1 })
-  expect(await scene.events(ns, 'team')).toContain('ApplyFailed')
+  await scene.tells(ns, 'team', 'ApplyFailed')
   expect([...tree.keys()].toSorted()).toEqual(['Below', 'Good', 'Lead'])
   // By itself.
   await settles(ns, 'lone', 'Ready', '0 of 1 existed, 1 created / True Settled')
@@ -151,7 +151,7 @@ test('an approval is good for once: the same plan, later, has another name and w
   }
   const first = await approve()
   const name = (await readTree(cluster, ns)).get('A')?.metadata.name ?? ''
-  await cluster.kubectl(['delete', 'ws', name, '-n', ns, '--timeout=30s'])
+  await cluster.kubectl(['delete', 'ws', name, '-n', ns, '--timeout=60s'])
   const second = await approve()
   expect(second).not.toBe(first)
 })

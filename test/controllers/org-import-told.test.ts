@@ -1,7 +1,6 @@
 /** What an import says of itself: status, columns, events, metrics. */
 import { expect, test } from 'vitest'
 import { orgScene, patch } from '../support/org-scene.ts'
-import { until } from '../support/until.ts'
 
 const scene = await orgScene()
 const { cluster, settles } = scene
@@ -45,7 +44,7 @@ test('an import says what it found, what it did, and where each node is', async 
   const verdicts = ['SourceReady', 'TemplateParsed', 'EnvironmentReady', 'Applied', 'Provisioned', 'Ready']
   const held = made.status?.conditions?.flatMap(({ type, status }) => (status === 'True' ? [type] : []))
   expect(held?.toSorted()).toEqual(verdicts.toSorted())
-  expect([...(await scene.events(ns, 'team'))]).toEqual(expect.arrayContaining(['Imported', 'NodeCreated']))
+  await scene.tells(ns, 'team', 'Imported', 'NodeCreated')
   expect(await deeds()).toMatchObject({ Created: 3, Updated: 0 })
 
   const selector = `molecule.dev/org-import=${made.metadata.uid}`
@@ -74,7 +73,7 @@ test('an import says what it found, what it did, and where each node is', async 
   expect(later.status?.counts).toMatchObject({ desired: 2, existing: 2, created: 0, updated: 1, orphaned: 1 })
   expect(later.status?.source?.digest).not.toBe(made.status?.source?.digest)
   expect(later.status?.conditions?.find(({ type }) => type === 'Applied')?.message).toContain('left the template')
-  await until(async () => (await scene.events(ns, 'team')).has('OrphanKept'), { within: 30_000 })
+  await scene.tells(ns, 'team', 'OrphanKept')
   expect(await deeds()).toMatchObject({ Created: 3, Updated: 1, Pruned: 0 })
 
   await patch(cluster, ns, 'org', 'team', { spec: { suspend: true } })

@@ -59,11 +59,14 @@ test('every key of a node is in its Workspace, its rows, its files and its plugi
   const { status } = await settles(ns, 'team', 'Applied', 'True Applied')
   expect(status?.warnings).toEqual([])
 
-  const [lead, guest] = await until(async () => {
-    const tree = await readTree(cluster, ns)
-    const ready = tree.get('Lead')?.status?.conditions?.find(({ type }) => type === 'Ready')
-    return ready?.status === 'True' ? [tree.get('Lead'), tree.get('Guest')] : undefined
-  })
+  const [lead, guest] = await until(
+    async () => {
+      const tree = await readTree(cluster, ns)
+      const ready = tree.get('Lead')?.status?.conditions?.find(({ type }) => type === 'Ready')
+      return ready?.status === 'True' ? [tree.get('Lead'), tree.get('Guest')] : undefined
+    },
+    { what: 'the lead to be ready', within: 45_000 },
+  )
   const id = lead?.metadata.uid ?? ''
   const fromKeys = (name: string) => ({ secretKeyRef: { name: 'keys', key: name } })
   const inMap = { configMapKeyRef: { name: expect.any(String) as string, key: expect.any(String) as string } }
@@ -136,7 +139,7 @@ test('every key of a node is in its Workspace, its rows, its files and its plugi
   ])
   // When the installs came first or last: the Workspace follows them by itself.
   const plugins = 'SELECT plugin_name FROM workspace_declared_plugins WHERE workspace_id = $1 ORDER BY 1'
-  await until(async () => (await rows(plugins)).length === 2, { what: 'the declared plugins' })
+  await until(async () => (await rows(plugins)).length === 2, { what: 'the declared plugins', within: 45_000 })
   expect(await rows(plugins)).toEqual([{ plugin_name: 'browser' }, { plugin_name: 'code-review' }])
   const [channel] = await rows('SELECT * FROM workspace_channels WHERE workspace_id = $1')
   expect(channel).toMatchObject({ channel_config: { chat_id: '5' }, allowed_users: ['ada'], encryption_version: 1 })

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Client } from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { OrgImport } from '../../src/api/org-import.ts'
 import { archiveOf } from '../support/archives.ts'
 import { controlPlane, namespaces, openNamespace } from '../support/cluster.ts'
@@ -15,6 +15,8 @@ import { conditionOf, orgImport, readOrg, readTree, template } from '../support/
 import { until } from '../support/until.ts'
 import { messageOf, runtime } from '../support/workspaces.ts'
 
+// Each wait of a test has a limit of its own: this one is for all of them together.
+vi.setConfig({ testTimeout: 300_000 })
 const cluster = controlPlane()
 const freshNamespace = namespaces(cluster)
 const databaseUrl = await database()
@@ -33,7 +35,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await operator.stop()
   const unlock = ['patch', 'runtime', 'source-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(['delete', 'runtime', 'source-agent', '--wait=false'])
+  await cluster.kubectl(['delete', 'runtime', 'source-agent', '--wait=false', '--ignore-not-found'])
   await cluster.kubectl(unlock).catch(() => undefined)
   await db.end()
 })
@@ -73,7 +75,7 @@ async function shows(ns: string, name: string, type: string, verdict: string | R
       expect(line).toMatch(verdict)
       return found
     },
-    { what: `${name} to be ${type} ${String(verdict)}`, within: 45_000 },
+    { what: `${name} to be ${type} ${String(verdict)}`, within: 90_000 },
   )
 }
 const patchSource = async (ns: string, name: string, source: object) =>
@@ -154,7 +156,7 @@ describe('a repository', () => {
     await shows(ns, 'git', 'SourceReady', `read at main@sha1:${commit}`)
     const next = await repo.commitFiles({ ...team, 'teams/member.yaml': 'name: Member\nrole: Leads\n' })
     await shows(ns, 'git', 'SourceReady', `read at main@sha1:${next}`)
-    await until(async () => (await readTree(cluster, ns)).get('Member')?.spec.role === 'Leads')
+    await until(async () => (await readTree(cluster, ns)).get('Member')?.spec.role === 'Leads', { within: 45_000 })
   })
 
   test('that breaks its template heals with the commit that mends it', async () => {
@@ -271,6 +273,7 @@ async function fluxKinds(): Promise<void> {
   ])
   await until(async () => await cluster.kubectl(['get', 'gitrepositories', '-A', '-o', 'name']).then(() => true), {
     what: 'the kind',
+    within: 45_000,
   })
 }
 
@@ -296,7 +299,7 @@ describe('a source that Flux keeps', () => {
     const next = await archiveOf({ ...team, 'teams/member.yaml': 'name: Member\nrole: Leads\n' })
     await fluxStatus(ns, 'team', artifacts.status('/b.tar.gz', 'main@sha1:bbb', next))
     await shows(ns, 'flux', 'SourceReady', 'read at main@sha1:bbb')
-    await until(async () => (await readTree(cluster, ns)).get('Member')?.spec.role === 'Leads')
+    await until(async () => (await readTree(cluster, ns)).get('Member')?.spec.role === 'Leads', { within: 45_000 })
   })
 
   test('is refused when what its URL gives is not what its status says', async () => {

@@ -10,9 +10,9 @@ import { until } from '../support/until.ts'
 const cluster = controlPlane()
 const ns = await namespace(cluster)
 const databaseUrl = await database()
+await startOperator({ databaseUrl, backends: [new ExternalBackend()], env: { DEFAULT_BACKEND: 'external' } })
 
 test('it is not ready, names what nothing follows from, and can be deleted', async () => {
-  await startOperator({ databaseUrl, backends: [new ExternalBackend()], env: { DEFAULT_BACKEND: 'external' } })
   const install = {
     apiVersion: 'molecule.dev/v1alpha1',
     kind: 'PluginInstall',
@@ -20,12 +20,15 @@ test('it is not ready, names what nothing follows from, and can be deleted', asy
     spec: { source: 'github://molecule/careful-bash', targets: { names: ['a'] } },
   }
   await cluster.apply([install])
-  await until(async () => {
-    const { status } = (await cluster.getJson('pi', 'careful', '-n', ns)) as PluginInstall
-    const shown = (status?.conditions ?? []).map(({ type, status: holds, message }) => `${type}=${holds} ${message}`)
-    expect(shown).toContainEqual(expect.stringMatching(/^Ready=False Not acted on yet/))
-    expect(shown).toContainEqual(expect.stringMatching(/^Unsupported=True .*spec.source/))
-    return true
-  })
-  await cluster.kubectl(['delete', 'pi', 'careful', '-n', ns, '--timeout=20s'])
-})
+  await until(
+    async () => {
+      const { status } = (await cluster.getJson('pi', 'careful', '-n', ns)) as PluginInstall
+      const shown = (status?.conditions ?? []).map(({ type, status: holds, message }) => `${type}=${holds} ${message}`)
+      expect(shown).toContainEqual(expect.stringMatching(/^Ready=False Not acted on yet/))
+      expect(shown).toContainEqual(expect.stringMatching(/^Unsupported=True .*spec.source/))
+      return true
+    },
+    { what: 'it to say so', within: 45_000 },
+  )
+  await cluster.kubectl(['delete', 'pi', 'careful', '-n', ns, '--timeout=60s'])
+}, 180_000)
