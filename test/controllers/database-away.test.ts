@@ -12,7 +12,7 @@ const freshNamespace = namespaces(cluster)
 const postgres = await ownPostgres()
 const server = postgres.server
 if (!server) throw new Error('a server of our own was asked for')
-await cluster.apply([runtime('away-agent')])
+await until(() => cluster.apply([runtime('away-agent')]))
 const operator = await startOperator({ databaseUrl: postgres.url, backends: [fakeWithAgents()] })
 afterAll(async () => {
   await operator.stop()

@@ -21,7 +21,7 @@ const stop = async () => operator?.stop()
 
 beforeAll(async () => {
   await db.connect()
-  await cluster.apply([runtime('orphans-agent', { default: true })])
+  await until(() => cluster.apply([runtime('orphans-agent', { default: true })]))
 })
 afterAll(async () => {
   await stop()

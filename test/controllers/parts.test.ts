@@ -18,7 +18,7 @@ const token = `123:${'a'.repeat(30)}`
 
 await client.connect()
 await openNamespace(ns, cluster)
-await cluster.apply([runtime('parts')])
+await until(() => cluster.apply([runtime('parts')]))
 const env = { SECRETS_KEY: randomBytes(32).toString('base64') }
 let operator = await startOperator({ databaseUrl, backends: [backend], env })
 afterAll(async () => {

@@ -42,7 +42,7 @@ const address = collector.address()
 const collectorUrl = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`
 
 await client.connect()
-await cluster.apply([runtime('scheduled')])
+await until(() => cluster.apply([runtime('scheduled')]))
 afterAll(async () => {
   await Promise.all(processes.map((each) => each.end('SIGKILL')))
   collector.closeAllConnections()
@@ -158,10 +158,10 @@ test('killed between claim and delivery: it arrives once; killed during it: agai
   const [claimed = '', begun = ''] = await online(ns, ['claimed', 'begun'], { backend: 'process', env })
   mute.add(begun)
   await schedule(begun)
-  await until(() => (prompts.get(begun) ?? []).length === 1, { what: 'the prompt that is not answered' })
+  await until(() => (prompts.get(begun) ?? []).length === 1, { what: 'an unanswered prompt', within: 40_000 })
   // The last place of its minute: five seconds between claim and delivery.
   await schedule(claimed, 'now()', 'ffffffff')
-  await until(async () => (await runs(claimed)).length === 1, { every: 20, what: 'the claim' })
+  await until(async () => (await runs(claimed)).length === 1, { every: 20, what: 'the claim', within: 40_000 })
   await killed.end('SIGKILL')
   expect(await runs(claimed)).toMatchObject([{ status: 'waiting', attempts: 0 }])
   expect(await runs(begun)).toMatchObject([{ status: 'delivering', attempts: 1 }])

@@ -20,7 +20,7 @@ let operator: TestOperator
 
 beforeAll(async () => {
   collector = await startCollector()
-  await cluster.apply([runtime('traced-agent', { default: true })])
+  await until(() => cluster.apply([runtime('traced-agent', { default: true })]))
   operator = await startOperator({
     databaseUrl,
     backends: [backend],

@@ -31,7 +31,8 @@ let operator: TestOperator
 beforeAll(async () => {
   await db.connect()
   await openNamespace(ns, cluster)
-  await cluster.apply([runtime('test-agent', { default: true }), runtime('test-impatient', { bootDeadline: '2s' })])
+  const runtimes = [runtime('test-agent', { default: true }), runtime('test-impatient', { bootDeadline: '2s' })]
+  await until(() => cluster.apply(runtimes))
   operator = await startOperator({ databaseUrl, backends: [backend, new ExternalBackend()] })
 })
 afterAll(async () => {

@@ -45,7 +45,7 @@ const request = z.object({
 export async function startCollector(): Promise<Collector> {
   const spans: CollectedSpan[] = []
   const server = createServer((incoming, response) => {
-    void json(incoming).then((body) => {
+    const take = (body: unknown) => {
       if (incoming.url !== '/v1/traces') return response.writeHead(404).end()
       for (const { resource, scopeSpans } of request.parse(body).resourceSpans)
         for (const { status, links, ...found } of scopeSpans.flatMap((scope) => scope.spans))
@@ -56,7 +56,9 @@ export async function startCollector(): Promise<Collector> {
             service: resource.attributes['service.name'],
           })
       return response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
-    })
+    }
+    // Whoever breaks off in the middle, as a stop may, has sent nothing.
+    json(incoming).then(take, () => response.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
