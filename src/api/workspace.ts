@@ -144,7 +144,9 @@ const fields = z.object({
     description:
       'canary workspaces get new images and plugins first; production ones follow once those have proved good.',
   }),
-  adopt: adopt.meta({ description: 'Take over what exists already. Only at creation.' }).exactOptional(),
+  adopt: adopt
+    .meta({ description: 'Take over what exists already, with the volumes it has. Only at creation.' })
+    .exactOptional(),
 })
 
 const fixed = (field: string, why: string): f.Rule<unknown> => ({

@@ -59,6 +59,11 @@ export interface InstanceSpec {
   readonly hostFolder?: HostFolder
   /** `os/arch` of the image, where the runtime asks for one. */
   readonly platform?: string
+  /**
+   * Where the workspace was adopted: what was kept for its instance before goes on with this one. `row` is its id in the
+   * system before, where there was one, by which that system named what it kept.
+   */
+  readonly adopted?: { readonly row?: string }
 }
 
 /** What `observe` says of the hash of an instance that was adopted: the row knows what it stands for. */
@@ -125,8 +130,8 @@ export interface Backend {
    */
   prepare(spec: Pick<InstanceSpec, 'image' | 'platform'>, signal: AbortSignal): Promise<void>
   /**
-   * Takes over an instance that runs already and that this operator did not make: from now on it is the one of `ref`.
-   * It is not restarted; `observe` gives it with the hash `adopted`. Throws `Terminal` with the reason AdoptionRefused
+   * Takes over an instance that runs already and that this operator did not make: from now on it is the one of `ref`,
+   * and so is what outlives it. It is not restarted; `observe` gives it with the hash `adopted`. Throws `Terminal` with the reason AdoptionRefused
    * when it does not exist, or belongs to another operator or another ref.
    */
   adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation>

@@ -9,6 +9,7 @@ import { connect, Engine, socketOf } from './engine.ts'
 import { cpusOf, failureOf, throwLaunchFailure } from './errors.ts'
 import { containerChanges } from './events.ts'
 import { allowedRoot, assertFolder } from './host-folder.ts'
+import { formerVolumes, type Heirlooms, heirloomsIn, heirloomsOf, noteName, noteOf } from './heirloom.ts'
 import { Images } from './images.ts'
 import { observationOf } from './observation.ts'
 import { adoptedName, adoptionRefused, assertAdoptable, label, networkName, refOf } from './ownership.ts'
@@ -77,11 +78,19 @@ export class DockerBackend implements Backend {
   async remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'> {
     this.#looked.delete(ref.uid)
     let pending = false
-    for (const { Id } of await this.#engine.containers(ref.uid, signal))
-      if ((await this.#engine.removeContainer(Id, signal)) === 'removing') pending = true
+    for (const { Id, Labels } of await this.#engine.containers(ref.uid, signal)) {
+      const adopted = Labels[label.operator] === undefined
+      if (adopted) await this.#note(ref, await this.#engine.inspect(Id, signal), signal)
+      const removed = await this.#engine.removeContainer(Id, signal, adopted ? 'stay' : 'go')
+      if (removed === 'removing') pending = true
+    }
     if (volumes === 'delete' && !pending)
-      for (const name of await this.#engine.volumes(ref.uid, signal))
+      for (const { name, labels } of await this.#engine.volumes(ref.uid, signal)) {
+        // One that is still in use then is shared with somebody, and stays. The note goes after all that it names.
+        for (const heirloom of Object.values(heirloomsIn(labels) ?? {}))
+          await this.#engine.removeVolume(heirloom, signal)
         if ((await this.#engine.removeVolume(name, signal)) === 'in use') pending = true
+      }
     return pending ? 'requested' : 'gone'
   }
 
@@ -113,7 +122,7 @@ export class DockerBackend implements Backend {
   }
 
   async *ownedVolumes(signal: AbortSignal): AsyncIterable<InstanceRef> {
-    for (const labels of await this.#engine.ownedVolumes(signal)) {
+    for (const { labels } of await this.#engine.volumes(undefined, signal)) {
       const ref = refOf(labels, '', this.#engine.operator)
       if (ref !== undefined) yield ref
     }
@@ -148,9 +157,10 @@ export class DockerBackend implements Backend {
     const { ref, hostFolder: folder } = spec
     const name = instanceName(ref.uid)
     const network = await this.#ensureNetwork(signal)
+    const heirlooms = spec.adopted && (await this.#heirlooms(ref, spec.adopted.row, signal))
     const create = async () => {
       const place = { operator: this.#engine.operator, network, socket: this.#socket, cpus: this.#cpus }
-      const body = createBody(spec, place)
+      const body = createBody(spec, place, heirlooms)
       assertContained(body, spec, this.#socket)
       if (folder !== undefined && root !== undefined)
         await assertFolder(this.#engine, root, { ref, folder, image: spec.image }, signal)
@@ -182,13 +192,42 @@ export class DockerBackend implements Backend {
     const wanted = /^[A-Za-z0-9][\w.-]*$/.test(id) ? await this.#engine.inspect(id, signal) : undefined
     if (wanted === undefined) throw adoptionRefused(id, 'does not exist')
     const own = await this.#find(ref, signal)
-    if (own?.Id === wanted.Id) return observationOf(own)
+    if (own?.Id === wanted.Id) {
+      await this.#note(ref, own, signal)
+      return observationOf(own)
+    }
     if (own !== undefined) throw adoptionRefused(id, `cannot be a second one beside ${own.Id.slice(0, 12)}`)
     assertAdoptable(wanted, ref, this.#engine.operator)
     this.#looked.delete(ref.uid)
     await this.#engine.takeOver(wanted.Id, adoptedName(this.#engine.operator, ref), signal)
     const adopted = await this.#engine.inspect(wanted.Id, signal)
+    await this.#note(ref, adopted, signal)
     return adopted === undefined ? { state: 'absent' } : observationOf(adopted)
+  }
+
+  /** Writes down what volumes an adopted container has, while it can still be asked. */
+  async #note(ref: InstanceRef, adopted: ContainerInspectInfo | undefined, signal: AbortSignal): Promise<void> {
+    if (adopted !== undefined) await this.#noteDown(ref, heirloomsOf(adopted), signal)
+  }
+
+  async #noteDown(ref: InstanceRef, heirlooms: Heirlooms, signal: AbortSignal): Promise<void> {
+    if (Object.keys(heirlooms).length === 0) return
+    await this.#engine.createVolume(noteName(ref.uid), noteOf(this.#engine.operator, ref, heirlooms), signal)
+  }
+
+  /** What was noted at the adoption; where no container was there to adopt, volumes that the row's id gives a name. */
+  async #heirlooms(ref: InstanceRef, row: string | undefined, signal: AbortSignal): Promise<Heirlooms> {
+    const note = await this.#engine.volume(noteName(ref.uid), signal)
+    if (note !== undefined && refOf(note.labels, '', this.#engine.operator)?.uid === ref.uid)
+      return heirloomsIn(note.labels) ?? {}
+    const there: [string, string][] = []
+    for (const [target, name] of Object.entries(row === undefined ? {} : formerVolumes(row))) {
+      const volume = await this.#engine.volume(name, signal)
+      if (volume !== undefined && volume.labels[label.operator] === undefined) there.push([target, name])
+    }
+    const found = Object.fromEntries(there)
+    await this.#noteDown(ref, found, signal)
+    return found
   }
 
   /**

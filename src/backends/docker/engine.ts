@@ -22,6 +22,11 @@ export function connect(host?: string): Dockerode {
   throw new TypeError(`"${host}" is no Docker host: write unix:///var/run/docker.sock or tcp://host:2375`)
 }
 
+export interface Volume {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
 /** The calls that the backend makes, each with a deadline and each seeing only what carries this operator's mark. */
 export class Engine {
   readonly operator: string
@@ -90,10 +95,11 @@ export class Engine {
     await container.rename({ name, abortSignal: within(forLooks, signal) })
   }
 
-  /** Kills and removes in one call. `removing`: the engine is at it already. */
-  async removeContainer(id: string, signal: AbortSignal): Promise<'gone' | 'removing'> {
+  /** Kills and removes in one call; volumes without a name go with it or stay. `removing`: the engine is at it already. */
+  async removeContainer(id: string, signal: AbortSignal, nameless: 'go' | 'stay' = 'go'): Promise<'gone' | 'removing'> {
     try {
-      await this.#docker.getContainer(id).remove({ force: true, v: true, abortSignal: within(forWork, signal) })
+      const how = { force: true, v: nameless === 'go', abortSignal: within(forWork, signal) }
+      await this.#docker.getContainer(id).remove(how)
       return 'gone'
     } catch (error) {
       const failure = failureOf(error)
@@ -103,17 +109,27 @@ export class Engine {
     }
   }
 
-  async volumes(uid: string, signal: AbortSignal): Promise<string[]> {
+  /** Volumes of this operator; of one uid when it is given. */
+  async volumes(uid: string | undefined, signal: AbortSignal): Promise<Volume[]> {
     const filters = { label: this.#labelsOf(uid) }
     const { Volumes } = await this.#docker.listVolumes({ filters, abortSignal: within(forLooks, signal) })
-    return Volumes.map(({ Name }) => Name)
+    return Volumes.map((volume) => ({ name: volume.Name, labels: labelsOf(volume) }))
   }
 
-  /** The labels of all volumes of this operator. */
-  async ownedVolumes(signal: AbortSignal): Promise<Readonly<Record<string, string>>[]> {
-    const filters = { label: this.#labelsOf() }
-    const { Volumes } = await this.#docker.listVolumes({ filters, abortSignal: within(forLooks, signal) })
-    return Volumes.map(({ Labels }) => Labels)
+  /** A volume of whomever; undefined when there is none of that name. */
+  async volume(name: string, signal: AbortSignal): Promise<Volume | undefined> {
+    try {
+      const found = await this.#docker.getVolume(name).inspect({ abortSignal: within(forLooks, signal) })
+      return { name, labels: labelsOf(found) }
+    } catch (error) {
+      if (failureOf(error) === 'absent') return undefined
+      throw error
+    }
+  }
+
+  /** Makes an empty volume. One of that name that is there already stays as it is. */
+  async createVolume(name: string, labels: Volume['labels'], signal: AbortSignal): Promise<void> {
+    await this.#docker.createVolume({ Name: name, Labels: labels, abortSignal: within(forWork, signal) })
   }
 
   async removeVolume(name: string, signal: AbortSignal): Promise<'gone' | 'in use'> {
@@ -220,6 +236,9 @@ export class Engine {
     return [`${label.operator}=${this.operator}`, ...(uid === undefined ? [] : [`${label.uid}=${uid}`])]
   }
 }
+
+/** The engine says null where there are none. */
+const labelsOf = ({ Labels }: { Labels: Volume['labels'] | null }): Volume['labels'] => Labels ?? {}
 
 const within = (deadline: Duration, signal: AbortSignal): AbortSignal =>
   AbortSignal.any([signal, AbortSignal.timeout(deadline)])

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { ContainerCreateOptions, MountSettings } from 'dockerode'
 import type { InstanceSpec } from '../backend.ts'
 import { checkedEnv, checkedFiles, instanceName, tokenFile } from '../names.ts'
+import type { Heirlooms } from './heirloom.ts'
 import { label, marks } from './ownership.ts'
 import type { TarEntry } from './tar.ts'
 
@@ -28,7 +29,7 @@ export interface Place {
 }
 
 /** The whole body of the create call. Throws `Terminal` on what cannot be passed on. */
-export function createBody(spec: InstanceSpec, place: Place): ContainerCreateOptions {
+export function createBody(spec: InstanceSpec, place: Place, heirlooms: Heirlooms = {}): ContainerCreateOptions {
   const name = instanceName(spec.ref.uid)
   const { limits } = spec
   const may = new Set(limits.hostAccess)
@@ -49,7 +50,7 @@ export function createBody(spec: InstanceSpec, place: Place): ContainerCreateOpt
     Labels: { ...marks(place.operator, spec.ref), [label.specHash]: spec.specHash },
     ...(onHost ? {} : { ExposedPorts: { [`${agentPort}/tcp`]: {} } }),
     HostConfig: {
-      Mounts: mountsOf(spec, place),
+      Mounts: mountsOf(spec, place, heirlooms),
       NetworkMode: onHost ? 'host' : place.network,
       ...(onHost ? {} : { PortBindings: { [`${agentPort}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } }),
       ...(may.has('HostPID') ? { PidMode: 'host' } : {}),
@@ -75,11 +76,12 @@ const endpoint = (name: string) => ({ Aliases: [name], IPAMConfig: { LinkLocalIP
 /** On the host's network everybody shares the ports: each uid has one of its own, with luck; a clash ends the agent. */
 const hostPort = (uid: string): number => 20_000 + (createHash('sha256').update(uid).digest().readUInt32BE() % 12_000)
 
-function mountsOf({ ref, limits, hostFolder }: InstanceSpec, { operator, socket }: Place): MountSettings[] {
+function mountsOf(spec: InstanceSpec, { operator, socket }: Place, heirlooms: Heirlooms): MountSettings[] {
+  const { ref, limits, hostFolder } = spec
   const Labels = marks(operator, ref)
-  const volume = (suffix: string, Target: string): MountSettings => ({
+  const volume = (Source: string, Target: string): MountSettings => ({
     Type: 'volume',
-    Source: `${instanceName(ref.uid)}-${suffix}`,
+    Source,
     Target,
     VolumeOptions: { NoCopy: false, Labels, DriverConfig: { Name: 'local', Options: {} } },
   })
@@ -91,9 +93,12 @@ function mountsOf({ ref, limits, hostFolder }: InstanceSpec, { operator, socket 
     ReadOnly,
     BindOptions: { Propagation: 'rprivate' },
   })
-  const mounts = [volume('configs', configs)]
+  const name = instanceName(ref.uid)
+  const { [configs]: config = `${name}-configs`, [workspace]: work = `${name}-workspace`, ...others } = heirlooms
+  const mounts = [volume(config, configs)]
   if (hostFolder !== undefined) mounts.push(bind(hostFolder.path, workspace, hostFolder.access === 'read_only'))
-  else if (!limits.readOnlyRoot) mounts.push(volume('workspace', workspace))
+  else if (!limits.readOnlyRoot) mounts.push(volume(work, workspace))
+  for (const [target, source] of Object.entries(others)) mounts.push(volume(source, target))
   if (limits.hostAccess.includes('EngineSocket')) mounts.push(bind(socket, '/var/run/docker.sock', false))
   return mounts
 }

@@ -231,3 +231,12 @@ test('an image is no matter of a backend that runs none', () => {
   expect(on('a:1')).toMatchObject({ image: undefined })
   expect(JSON.stringify(on('a:1'))).toBe(JSON.stringify(on('b:2')).replaceAll('b:2', 'a:1'))
 })
+
+test('only a row that has to be there gives its id to what the instance before kept', () => {
+  const workspaceID = '11111111-2222-4333-8444-555555555555'
+  const adopted = (adopt?: object) => desired({ runtime: 'it', ...(adopt && { adopt }) }).instance.adopted
+  expect(adopted()).toBeUndefined()
+  expect(adopted({ containerID: '0123456789ab' })).toEqual({})
+  expect(adopted({ workspaceID })).toEqual({ row: workspaceID })
+  expect(adopted({ workspaceID, policy: 'AdoptOrCreate' })).toEqual({})
+})

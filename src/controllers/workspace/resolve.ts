@@ -188,6 +188,8 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
       limits,
       ...(hostFolder !== undefined && { hostFolder }),
       ...(platform !== undefined && { platform }),
+      // With AdoptOrCreate the id is only somebody's word, and names what may be another's.
+      ...(spec.adopt && { adopted: claimOf(spec.adopt) === 'adopt' ? { row: id } : {} }),
       files: [...withConfig(gathered.files, agent)],
       env: {
         PLUGINS_DIR: '/plugins',
