@@ -35,8 +35,8 @@ const projects: TestProjectConfiguration[] = kinds.map((kind) => ({
     globalSetup: needs[kind] ? ['test/setup.ts'] : [],
     provide: { needs: needs[kind] ?? {} },
     // Longer than the waits inside, which say what did not come.
-    testTimeout: alone.includes(kind) ? 180_000 : 60_000,
-    hookTimeout: alone.includes(kind) ? 180_000 : 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     fileParallelism: !alone.includes(kind),
     sequence: { groupOrder: alone.includes(kind) ? 2 + alone.indexOf(kind) : 1 },
   },

@@ -108,10 +108,13 @@ export async function openScene(options: SceneOptions = {}) {
     async looked(name: string): Promise<Workspace> {
       const at = randomBytes(6).toString('hex')
       await edit(name, { metadata: { annotations: { 'molecule.dev/reconcile-requested-at': at } } })
-      return await until(async () => {
-        const found = await get(name)
-        return found.status?.lastHandledReconcileAt === at ? found : undefined
-      })
+      return await until(
+        async () => {
+          const found = await get(name)
+          return found.status?.lastHandledReconcileAt === at ? found : undefined
+        },
+        { what: `${name} to be looked at`, within: 30_000 },
+      )
     },
     async gone(name: string): Promise<void> {
       const missing = () =>
