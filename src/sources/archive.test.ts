@@ -19,7 +19,7 @@ const file = (name: string, content: string | Buffer = 'x'): Given => ({ name, c
 const limits = { ...sourceLimits, entries: 20, fileBytes: 1000, keptBytes: 1500, depth: 4, ratioFrom: 10_000 }
 
 async function read(packed: Buffer, folder = '', within = limits): Promise<Record<string, string>> {
-  const files = await readArchive(packed, folder, within, AbortSignal.timeout(5000))
+  const files = await readArchive(packed, folder, within, AbortSignal.timeout(30_000))
   return Object.fromEntries([...files].map(([path, bytes]) => [path, Buffer.from(bytes).toString()]))
 }
 

@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Resolve } from '../../src/outbound.ts'
 import { database } from '../support/database.ts'
+import { until } from '../support/until.ts'
 import { adminToken, call, openRegistry, refusal } from './registry.ts'
 
 const registry = await openRegistry(await database())
@@ -207,8 +208,10 @@ describe('who is let in', () => {
     const slowed = answers.find(({ status }) => status === 429)
     expect(slowed).toMatchObject({ body: refusal('too_many_requests') })
     expect(Number(slowed?.headers.get('retry-after'))).toBeGreaterThan(0)
-    const other = await registry.workspace()
-    expect((await call(strict.base, 'GET', `/workspaces/${other.id}/state`, other.token)).status).toBe(200)
+    // Two callers may share a slot of the limit by chance, but not three.
+    const others = await Promise.all([registry.workspace(), registry.workspace()])
+    const apart = others.map((other) => call(strict.base, 'GET', `/workspaces/${other.id}/state`, other.token))
+    expect((await Promise.all(apart)).map(({ status }) => status)).toContain(200)
     await strict.stop()
   })
 })
@@ -275,8 +278,13 @@ describe('the rest', () => {
   })
 
   it('counts by the template of the route', async () => {
-    const counted = (await registry.metrics.httpRequests.get()).values.map(({ labels }) => labels.path)
     const routes = '/registry/register /registry/heartbeat /workspaces/:id/state /workspaces/:id/a2a /health'
-    expect(new Set(counted)).toEqual(new Set([...routes.split(' '), '/admin/workspaces/:id/tokens', 'unmatched']))
+    const expected = new Set([...routes.split(' '), '/admin/workspaces/:id/tokens', 'unmatched'])
+    // The count is made once the answer is out, which its caller may know of before.
+    await until(async () => {
+      const counted = (await registry.metrics.httpRequests.get()).values.map(({ labels }) => labels.path)
+      expect(new Set(counted)).toEqual(expected)
+      return true
+    })
   })
 })

@@ -1,6 +1,7 @@
 /** What the tests of the platform stand on: rows in a real PostgreSQL, the platform on a port, agents on loopback. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { createServer, type RequestListener } from 'node:http'
+import { connect } from 'node:net'
 import { Client } from 'pg'
 import { pino } from 'pino'
 import { createPlatform, type PlatformOptions } from '../../src/platform/server.ts'
@@ -120,11 +121,12 @@ const blank = {
   keepsParent: false,
 } as const
 
-/** Calls the platform as an agent or an admin would. */
+/** Calls the platform as an agent or an admin would; on a connection of its own, which nobody closes while it is asked. */
 export async function call(base: string, method: 'GET' | 'POST', path: string, token?: string, body?: unknown) {
   const response = await fetch(base + path, {
     method,
     headers: {
+      connection: 'close',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     },
@@ -135,6 +137,16 @@ export async function call(base: string, method: 'GET' | 'POST', path: string, t
   return { status: response.status, headers: response.headers, text, body: json }
 }
 
+/** Sends bytes as they are and gives all that comes back until the other side closes, in order or by a reset. */
+export function raw(bytes: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
+    let got = ''
+    const socket = connect(port, '127.0.0.1', () => void socket.write(bytes))
+    socket.setEncoding('utf8').on('data', (chunk: string) => (got += chunk))
+    socket.on('close', () => resolve(got)).on('error', () => {})
+  })
+}
+
 /** The error body with this code, whatever its message. */
 export const refusal = (code: string, message: unknown = ExpectAnyText) => ({ error: { code, message } })
 const ExpectAnyText: unknown = { asymmetricMatch: (given: unknown) => typeof given === 'string' && given !== '' }
@@ -142,6 +154,8 @@ const ExpectAnyText: unknown = { asymmetricMatch: (given: unknown) => typeof giv
 /** An HTTP server on loopback that plays an agent, or whatever sits where an agent should be. */
 export async function startAgent(listener: RequestListener) {
   const server = createServer(listener)
+  // Who keeps a connection closes it, too: else a message may be sent on one that is being closed, and counts as a try.
+  server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0

@@ -99,12 +99,17 @@ test('one that never answers is given up, and none that is broken for ever is tr
   const [hanging, breaking] = [await online(), await online()]
   manners[hanging.path] = () => 'hang'
   manners[breaking.path] = () => 'break'
-  const ids = await Promise.all([hanging, breaking].map(({ id }) => schedule(id, 'now()', rare)))
-  const { stop } = start({ limits: { delivery: milliseconds(300) } })
-  expect(await ended(ids[0] ?? '')).toMatchObject([{ status: 'error', detail: 'the agent did not answer in time' }])
-  expect(await ended(ids[1] ?? '')).toMatchObject([{ status: 'error', attempts: 8 }])
-  await stop()
-  expect(received(hanging.path)).toHaveLength(1)
+  const broken = await schedule(breaking.id, 'now()', rare)
+  const first = start()
+  expect(await ended(broken)).toMatchObject([{ status: 'error', attempts: 8 }])
+  await first.stop()
+  const hung = await schedule(hanging.id, 'now()', rare)
+  const second = start({ limits: { delivery: milliseconds(300) } })
+  const outcome = { status: 'error', attempts: 1, detail: 'the agent did not answer in time' }
+  expect(await ended(hung)).toMatchObject([outcome])
+  await second.stop()
+  // Its time may have been over before the prompt had reached it.
+  expect(received(hanging.path).length).toBeLessThanOrEqual(1)
 })
 
 test('what breaks on our side is not tried for ever, either', async () => {
@@ -117,6 +122,7 @@ test('what breaks on our side is not tried for ever, either', async () => {
 
 test('thirty at the same minute: all of them, and no more at once than allowed', async () => {
   const members = await Promise.all(Array.from({ length: 30 }, online))
+  await until(() => count.atOnce === 0, { what: 'the end of what others were sent' })
   count.mostAtOnce = 0
   const ids = await Promise.all(members.map(({ id }) => schedule(id, 'now()', rare)))
   // Fewer than connections to one host, which are bounded by themselves.
@@ -152,12 +158,15 @@ test('neither a schedule that cannot be read nor a question without an answer ho
     due: (limit: number) => (stuck-- > 0 ? new Promise<never>(() => {}) : schedules.due(limit)),
   }
   const id = await schedule(good.id, 'now()', rare)
-  const { stop } = start({ schedules: slow, limits: { statement: milliseconds(100) } })
+  const { stop } = start({ schedules: slow, limits: { statement: seconds(1) } })
   expect(await ended(id)).toMatchObject([{ status: 'ok' }])
+  const fault = expect.stringContaining('99') as string
+  await until(async () => {
+    const found = await sql('SELECT last_error FROM workspace_schedules WHERE id = $1', [wrong])
+    expect(found).toEqual([{ last_error: fault }])
+    return true
+  })
   await stop()
-  expect(await sql('SELECT last_error FROM workspace_schedules WHERE id = $1', [wrong])).toEqual([
-    { last_error: expect.stringContaining('99') as string },
-  ])
 })
 
 test.each([-3_600_000, 3_600_000])(
@@ -181,7 +190,10 @@ test.each([-3_600_000, 3_600_000])(
 
 test('the clock of the database was set back by an hour: what was run is not run again, what comes is', async () => {
   const member = await online()
-  const id = await schedule(member.id, `date_trunc('minute', now()) - interval '1 minute'`)
+  // Due once an hour, and half an hour ago: no other time comes while this runs.
+  const half = `date_trunc('minute', now()) - interval '30 minutes'`
+  const [row] = await sql(`SELECT date_part('minute', (${half}) AT TIME ZONE 'UTC') AS minute`)
+  const id = await schedule(member.id, half, `${String(row?.['minute'])} * * * *`)
   const first = start()
   await ended(id)
   await first.stop()
@@ -194,12 +206,11 @@ test('the clock of the database was set back by an hour: what was run is not run
   const second = start()
   await until(async () => {
     const [row] = await sql(
-      `SELECT next_run_at <= now() + interval '1 minute' AS soon FROM workspace_schedules WHERE id = $1`,
+      `SELECT next_run_at <= now() + interval '30 minutes' AS soon FROM workspace_schedules WHERE id = $1`,
       [id],
     )
     return row?.['soon'] === true
   })
   await second.stop()
-  expect(received(member.path).length).toBeLessThanOrEqual(2)
-  expect(new Set(received(member.path).map((each) => each.id)).size).toBe(received(member.path).length)
+  expect(received(member.path)).toHaveLength(1)
 })

@@ -13,6 +13,8 @@ import { openRegistry, type Member } from './registry.ts'
 
 /** A schedule that is not due again while a test runs. */
 export const rare = '0 0 1 1 *'
+/** How long a run may take to its end, on a machine that is busy. */
+const within = 30_000
 
 /** At the top level of a test file; all of it ends after the file. */
 export async function openScheduling() {
@@ -62,14 +64,23 @@ export async function openScheduling() {
     const path = `/${++paths}`
     return { ...(await registry.online(`${agent.url.slice(0, -1)}${path}`)), path }
   }
-  /** As an agent makes one for itself; `next` is SQL. */
+  /**
+   * As an agent makes one for itself; `next` is SQL. It was reckoned a while ago: to a look whose time was taken just
+   * before, what was reckoned this moment is of a clock that was set back since.
+   */
   async function schedule(id: WorkspaceId, next = 'now()', cron = '* * * * *', name = 'daily'): Promise<string> {
     const [row] = await sql(
-      `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt, next_run_at)
-       VALUES ($1, $2, $3, 'Go on.', ${next}) RETURNING id`,
+      `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt, next_run_at, reckoned_from)
+       VALUES ($1, $2, $3, 'Go on.', ${next}, now() - interval '1 day') RETURNING id`,
       [id, name, cron],
     )
     return String(row?.['id'])
+  }
+  /** Due each minute of the hour before this one, and missed; not again while a test runs. */
+  async function missed(id: WorkspaceId): Promise<string> {
+    const hour = `date_trunc('hour', now()) - interval '1 hour'`
+    const [row] = await sql(`SELECT date_part('hour', (${hour}) AT TIME ZONE 'UTC') AS hour`)
+    return schedule(id, hour, `* ${String(row?.['hour'])} * * *`)
   }
   const runs = (id: string) =>
     sql(
@@ -77,12 +88,15 @@ export async function openScheduling() {
       [id],
     )
   const ended = (id: string, count = 1) =>
-    until(async () => {
-      const found = await runs(id)
-      return found.filter(({ status }) => status !== 'waiting' && status !== 'delivering').length >= count
-        ? found
-        : undefined
-    })
+    until(
+      async () => {
+        const found = await runs(id)
+        return found.filter(({ status }) => status !== 'waiting' && status !== 'delivering').length >= count
+          ? found
+          : undefined
+      },
+      { within, what: 'the end of the run' },
+    )
   const received = (path: string) => agent.heard.filter((each) => each.path === path)
-  return { agent, registry, sql, start, online, schedule, runs, ended, received }
+  return { agent, registry, sql, start, online, schedule, missed, runs, ended, received }
 }

@@ -47,5 +47,5 @@ it.each([true, false])('a beat is cheap, on connections kept: %s', { timeout: 12
   // Four statements a second, with the token's look in them.
   expect(measured.statements).toBeLessThan(0.05)
   // Far above the goal: a machine that is busy with other tests must not fail the run, an order of magnitude should.
-  expect(measured.microseconds).toBeLessThan(800)
+  expect(measured.microseconds).toBeLessThan(1500)
 })

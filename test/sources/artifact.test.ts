@@ -37,7 +37,7 @@ async function read(given: { path?: string; digest?: string; reach?: Partial<Rea
   } as const
   try {
     const limits = { ...sourceLimits, packedBytes }
-    const { revision, files } = await fetchArtifact(request, http, limits, AbortSignal.timeout(5000))
+    const { revision, files } = await fetchArtifact(request, http, limits, AbortSignal.timeout(45_000))
     return `${revision} ${[...files].map(([name, bytes]) => `${name}=${Buffer.from(bytes).toString()}`).join(' ')}`
   } catch (error) {
     expect(error).toBeInstanceOf(SourceError)

@@ -35,7 +35,7 @@ interface Given extends Partial<Omit<GitRequest, 'url'>> {
 
 /** The revision and the texts, `unchanged`, or the fault and its message. */
 async function fetched(url: string, given: Given = {}) {
-  const { known, reach, time = 20_000, within, ...asked } = given
+  const { known, reach, time = 45_000, within, ...asked } = given
   const request: GitRequest = { kind: 'git', url, ref: { kind: 'default' }, path: '', interval: seconds(60), ...asked }
   const http = new Http({ ...open, ...reach }, resolve)
   https.push(http)
