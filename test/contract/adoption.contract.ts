@@ -25,11 +25,11 @@ export function adoptionContract(name: string, open: () => Promise<TargetWithStr
 
     beforeAll(async () => {
       target = await open()
-    }, 60_000)
+    }, 180_000)
     afterAll(async () => {
       for (const uid of used) await gone(target.backend, uid, 'delete')
       await target.close()
-    }, 60_000)
+    }, 180_000)
     beforeEach(async () => {
       stranger = await target.stranger()
     })

