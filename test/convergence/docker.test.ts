@@ -53,7 +53,7 @@ describe.skipIf(!available)('on a Docker engine', () => {
   afterAll(async () => {
     await player.close()
     await target.close()
-    await backend.removeNetwork(AbortSignal.timeout(10_000))
+    await backend.removeNetwork(AbortSignal.timeout(60_000))
     await docker.getImage(image).remove()
     await cluster.kubectl(['delete', 'runtime', operatorInstance, '--wait=false'])
     const unlock = ['patch', 'runtime', operatorInstance, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']

@@ -45,7 +45,7 @@ afterAll(async () => {
     },
     { what: 'containers and volumes to be gone', within: 60_000 },
   )
-  await backend.removeNetwork(AbortSignal.timeout(10_000))
+  await backend.removeNetwork(AbortSignal.timeout(60_000))
   await docker.getImage(image).remove()
 })
 

@@ -15,6 +15,7 @@ function lively(spec: InstanceSpec, ended: AbortSignal): void {
   registerAt(spec, ended)
   if (spec.ref.name === 'phantom') return
   const beating = setInterval(() => void scene.beat(spec.ref.uid, spec.token).catch(() => undefined), 500)
+  beating.unref()
   ended.addEventListener('abort', () => clearInterval(beating))
 }
 
@@ -130,13 +131,18 @@ describe('an agent that is not there yet', () => {
   test('incident-22: an agent of which only beats arrive is ready all the same', async () => {
     await make('silent-beater')
     const { uid } = (await settles('silent-beater', 'Launched', 'True Running')).metadata
-    expect(await scene.beat(uid, backend.volumes.get(uid)?.get('.auth_token') ?? '')).toBe(200)
-    await settles('silent-beater', 'Ready', 'True Settled')
+    // More than one, since whoever is silent for two seconds may be called so before anybody looks.
+    await until(async () => {
+      expect(await scene.beat(uid, backend.volumes.get(uid)?.get('.auth_token') ?? '')).toBe(200)
+      expect(conditionOf((await scene.get('silent-beater')).status, 'Ready')).toBe('True Settled')
+      return true
+    })
   })
 
   test('incident-29: tasks that never end are told, and neither repaired nor restarted', async () => {
     await make('phantom')
-    const { uid } = (await settles('phantom', 'Ready', 'True Settled')).metadata
+    const { uid } = (await settles('phantom', 'Launched', 'True Running')).metadata
+    await until(async () => ((await row(uid))?.['registered_at'] ?? null) !== null)
     const ago = `now() - interval '11 minutes'`
     await scene.query(
       `UPDATE workspaces SET active_tasks = 1, busy_since = ${ago}, last_traffic_at = ${ago}, registered_at = ${ago}
