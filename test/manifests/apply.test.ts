@@ -21,7 +21,10 @@ let cluster: ControlPlane
 beforeAll(async () => {
   cluster = await ownControlPlane()
   await cluster.kubectl(['apply', '-k', manifests])
-})
+  // The API server writes into a new CRD what became of it: until then a look at it is no look at what was applied.
+  for (const condition of ['NamesAccepted', 'Established'])
+    await cluster.kubectl(['wait', `--for=condition=${condition}`, 'crd', '--all', '--timeout=90s'])
+}, 240_000)
 afterAll(() => cluster.stop())
 
 /** Name and resourceVersion of each object that the kustomization holds. */

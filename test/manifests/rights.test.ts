@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
+import { until } from '../support/until.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const withRules = z.object({ rules: z.array(z.record(z.string(), z.array(z.string()))).default([]) })
@@ -89,36 +90,45 @@ async function allowed(where: string | undefined): Promise<Record<string, string
   return granted
 }
 
+/** A binding is in force a moment after it is stored. */
+const inForce = (look: () => Promise<void>) => until(() => look().then(() => true), { within: 40_000 })
+
 describe('the operator may do', () => {
   test('everywhere: what it needs of its own kinds and events, and nothing else', async () => {
-    expect(await allowed(undefined)).toEqual(everywhere)
+    await inForce(async () => expect(await allowed(undefined)).toEqual(everywhere))
   })
 
   test('in a namespace that nobody opened: no more than that', async () => {
-    expect(await allowed(closed)).toEqual(everywhere)
+    await inForce(async () => expect(await allowed(closed)).toEqual(everywhere))
   })
 
   test('in an opened namespace: read Secrets and ConfigMaps, and write ConfigMaps', async () => {
-    expect(await allowed(opened)).toEqual({
-      ...everywhere,
-      secrets: ['get', 'list', 'watch'],
-      configmaps: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
-    })
+    await inForce(async () =>
+      expect(await allowed(opened)).toEqual({
+        ...everywhere,
+        secrets: ['get', 'list', 'watch'],
+        configmaps: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
+      }),
+    )
   })
 
   test('in a namespace opened for Flux: see its sources, beside that', async () => {
-    expect(await allowed(withFlux)).toMatchObject({
-      secrets: ['get', 'list', 'watch'],
-      'gitrepositories.source.toolkit.fluxcd.io': ['list', 'watch'],
-      'ocirepositories.source.toolkit.fluxcd.io': ['list', 'watch'],
-    })
+    await inForce(async () =>
+      expect(await allowed(withFlux)).toMatchObject({
+        secrets: ['get', 'list', 'watch'],
+        'gitrepositories.source.toolkit.fluxcd.io': ['list', 'watch'],
+        'ocirepositories.source.toolkit.fluxcd.io': ['list', 'watch'],
+      }),
+    )
   })
 
   test('in its own namespace: hold its lease', async () => {
-    expect(await allowed('molecule-system')).toEqual({
-      ...everywhere,
-      'leases.coordination.k8s.io': ['get', 'create', 'update'],
-    })
+    await inForce(async () =>
+      expect(await allowed('molecule-system')).toEqual({
+        ...everywhere,
+        'leases.coordination.k8s.io': ['get', 'create', 'update'],
+      }),
+    )
   })
 })
 

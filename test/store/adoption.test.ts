@@ -155,7 +155,7 @@ test('the schedules of what was removed wait, and go on with who adopts it', asy
   await record(before)
   await sql(
     `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt, next_run_at)
-     VALUES ($1, 'own', '0 9 * * *', 'Mine.', now())`,
+     VALUES ($1, 'own', '0 9 * * *', 'Mine.', now() - interval '1 minute')`,
     before.id,
   )
   await workspaces.remove(before.id, before.ownerUid, fence)
@@ -239,6 +239,8 @@ test('an instance that runs already counts as launched, and as one that came to 
 
 test('since when a replacement is wanted', async () => {
   const asked = intent()
+  await record(asked)
+  await sql(`UPDATE workspaces SET wanted_since = now() - interval '1 hour' WHERE id = $1`, asked.id)
   const { wantedSince } = rowOf(await record(asked))
   expect(rowOf(await record({ ...asked, generation: 2, role: 'x' })).wantedSince).toEqual(wantedSince)
   const changed = rowOf(await record({ ...asked, generation: 3, specHash: 'hash-2' })).wantedSince

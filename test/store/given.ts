@@ -18,16 +18,25 @@ afterAll(async () => {
   await Promise.all(opened.map((close) => close()))
 })
 
-/** A store that is closed after the file, also when a test asks for it. */
+/** Locks that a test holds, and a machine that stands still for a moment, are waited for longer than an operator would. */
+function patient(databaseUrl: string): string {
+  const url = new URL(databaseUrl)
+  const waits = { lock_timeout: '30000', statement_timeout: '40000', query_timeout: '45000' }
+  for (const [name, value] of Object.entries(waits)) url.searchParams.set(name, value)
+  return url.href
+}
+
+/** A store that is closed after the file, also when a test asks for it. With `hasty`, its waits are an operator's. */
 export function given(
   databaseUrl: string,
-  options: Partial<StoreOptions> = {},
+  { hasty = false, ...options }: Partial<StoreOptions> & { hasty?: boolean } = {},
 ): { store: Store; metrics: Metrics; sql: Sql } {
   const metrics = createMetrics()
-  const store = openStore({ databaseUrl, lease, metrics, log: pino({ level: 'silent' }), ...options })
+  const url = hasty ? databaseUrl : patient(databaseUrl)
+  const store = openStore({ databaseUrl: url, lease, metrics, log: pino({ level: 'silent' }), ...options })
   const client = new Client({ connectionString: databaseUrl })
   client.on('error', () => {})
-  let turn: Promise<unknown> = client.connect()
+  let turn: Promise<unknown> | undefined
   opened.push(async () => {
     await store.close()
     await client.end()
@@ -35,8 +44,9 @@ export function given(
   return {
     store,
     metrics,
-    // One at a time, in the order asked.
+    // One at a time, in the order asked. Connects for the first: a store alone needs no second connection.
     sql: (text, ...values) => {
+      turn ??= client.connect()
       const asked = turn.then(async () => (await client.query(text, values)).rows)
       turn = asked.catch(() => {})
       return asked
@@ -118,8 +128,11 @@ export const beatOf = (id: WorkspaceIntent['id'], more: Partial<Heartbeat> = {})
   ...more,
 })
 
+/** The order in which rows were written. Their times are those of a clock, which may be set back. */
+export const asWritten = 'ORDER BY xmin::text::bigint, ctid'
+
 export const eventsOf = async (sql: Sql, id: string): Promise<unknown[]> =>
-  (await sql('SELECT event_type FROM structure_events WHERE workspace_id = $1 ORDER BY created_at', id)).map(
+  (await sql(`SELECT event_type FROM structure_events WHERE workspace_id = $1 ${asWritten}`, id)).map(
     (row) => row['event_type'],
   )
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Terminal } from '../../src/errors.ts'
 import type { Recorded, WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
-import { eventsOf, fenceOf, given, intent, launchOf, lease, rowOf, someoneWaits } from './given.ts'
+import { asWritten, eventsOf, fenceOf, given, intent, launchOf, lease, rowOf, someoneWaits } from './given.ts'
 
 const { store, metrics, sql } = given(await database())
 const fence = fenceOf(await store.leaders.begin(lease, 'test'))
@@ -221,7 +221,7 @@ test('a transition is told with the pass that made it, where it says', async () 
   const change = { id: made.id, from: ['provisioning'], to: 'failed', event: 'WORKSPACE_PROVISION_FAILED' } as const
   await store.workspaces.change({ ...change, reason: 'BootFailed', reconcileId: 'third' }, fence)
   const told = await sql(
-    `SELECT payload ->> 'reconcileId' AS id FROM structure_events WHERE workspace_id = $1 ORDER BY created_at`,
+    `SELECT payload ->> 'reconcileId' AS id FROM structure_events WHERE workspace_id = $1 ${asWritten}`,
     made.id,
   )
   // The birth of the row tells of the first launch.

@@ -15,6 +15,9 @@ import { fenceOf, given, intent, lease } from '../store/given.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 
+/** Milliseconds, on an engine that many others keep busy. */
+const long = 420_000
+
 const program = readFileSync(join(import.meta.dirname, '../contract/probe.mjs'), 'utf8')
 
 describe.skipIf(!engineAnswers)('with an engine', async () => {
@@ -32,13 +35,13 @@ describe.skipIf(!engineAnswers)('with an engine', async () => {
     image = await buildNodeImage({ docker, name: 'molecule-probe', program })
     const body = { Image: image, name: `ws-${randomUUID()}`, Cmd: ['node', '--version'] }
     unlabelled = (await docker.createContainer(body)).id
-  })
+  }, long)
   afterAll(async () => {
-    for (const { backend, ref } of made) await backend.remove(ref, 'delete', never)
+    await Promise.all(made.map(({ backend, ref }) => backend.remove(ref, 'delete', never)))
     await mine.removeNetwork(never)
     await theirs.removeNetwork(never)
-    await docker.getContainer(unlabelled).remove({ force: true })
-  })
+    if (unlabelled !== '') await docker.getContainer(unlabelled).remove({ force: true })
+  }, long)
 
   /** A container with its volumes, and (of mine) the row of its Workspace. */
   async function make(backend: DockerBackend, deletionPolicy: 'Delete' | 'Retain' = 'Delete') {
@@ -57,59 +60,63 @@ describe.skipIf(!engineAnswers)('with an engine', async () => {
     return { containers: containers.length, volumes: Volumes.length }
   }
 
-  test('containers and volumes without a Workspace go; what is retained, another’s or unlabelled stays', async () => {
-    const [living, forced, removed, bare, retained] = [
-      await make(mine),
-      await make(mine),
-      await make(mine),
-      await make(mine),
-      await make(mine, 'Retain'),
-    ]
-    const foreign = await make(theirs)
-    await store.workspaces.remove(removed.wanted.id, removed.ref.uid, fence)
-    await store.workspaces.remove(retained.wanted.id, retained.ref.uid, fence)
-    // Volumes without a container: the removal broke off half-way.
-    await store.workspaces.remove(bare.wanted.id, bare.ref.uid, fence)
-    expect(await mine.remove(bare.ref, 'keep', never)).toBe('gone')
-    for (const { ref } of [forced, removed, bare, retained, foreign]) there.delete(ref.uid)
+  test(
+    'containers and volumes without a Workspace go; what is retained, another’s or unlabelled stays',
+    async () => {
+      const [living, forced, removed, bare, retained] = [
+        await make(mine),
+        await make(mine),
+        await make(mine),
+        await make(mine),
+        await make(mine, 'Retain'),
+      ]
+      const foreign = await make(theirs)
+      await store.workspaces.remove(removed.wanted.id, removed.ref.uid, fence)
+      await store.workspaces.remove(retained.wanted.id, retained.ref.uid, fence)
+      // Volumes without a container: the removal broke off half-way.
+      await store.workspaces.remove(bare.wanted.id, bare.ref.uid, fence)
+      expect(await mine.remove(bare.ref, 'keep', never)).toBe('gone')
+      for (const { ref } of [forced, removed, bare, retained, foreign]) there.delete(ref.uid)
 
-    const abort = new AbortController()
-    const ended = orphanSweeper({
-      resources: {
-        trouble: () => undefined,
-        size: () => there.size,
-        uids: () => [...there],
-        has: ({ uid }) => there.has(uid),
-        exists: async ({ uid }) => there.has(uid),
-      },
-      rows: store.workspaces,
-      store: store.orphans,
-      backends: new Map([['docker', mine]]),
-      fence,
-      event: () => undefined,
-      mode: 'remove',
-      onGone: () => undefined,
-      grace: milliseconds(400),
-      share: 0.2,
-      log: pino({ level: 'silent' }),
-      metrics,
-    }).start(abort.signal)
-    const gone = { containers: 0, volumes: 0 }
-    for (const { ref } of [forced, removed, bare])
-      await until(
-        async () => {
-          expect(await things(ref.uid)).toEqual(gone)
-          return true
+      const abort = new AbortController()
+      const ended = orphanSweeper({
+        resources: {
+          trouble: () => undefined,
+          size: () => there.size,
+          uids: () => [...there],
+          has: ({ uid }) => there.has(uid),
+          exists: async ({ uid }) => there.has(uid),
         },
-        { within: 40_000 },
-      )
-    abort.abort()
-    await ended
+        rows: store.workspaces,
+        store: store.orphans,
+        backends: new Map([['docker', mine]]),
+        fence,
+        event: () => undefined,
+        mode: 'remove',
+        onGone: () => undefined,
+        grace: milliseconds(400),
+        share: 0.2,
+        log: pino({ level: 'silent' }),
+        metrics,
+      }).start(abort.signal)
+      const gone = { containers: 0, volumes: 0 }
+      for (const { ref } of [forced, removed, bare])
+        await until(
+          async () => {
+            expect(await things(ref.uid)).toEqual(gone)
+            return true
+          },
+          { within: 90_000 },
+        )
+      abort.abort()
+      await ended
 
-    const whole = { containers: 1, volumes: 2 }
-    for (const { ref } of [living, retained, foreign]) expect(await things(ref.uid)).toEqual(whole)
-    expect((await docker.getContainer(unlabelled).inspect()).Id).toBe(unlabelled)
-    const rows = await sql('SELECT status::text AS status FROM workspaces WHERE id = $1', forced.wanted.id)
-    expect(rows).toEqual([{ status: 'removed' }])
-  })
+      const whole = { containers: 1, volumes: 2 }
+      for (const { ref } of [living, retained, foreign]) expect(await things(ref.uid)).toEqual(whole)
+      expect((await docker.getContainer(unlabelled).inspect()).Id).toBe(unlabelled)
+      const rows = await sql('SELECT status::text AS status FROM workspaces WHERE id = $1', forced.wanted.id)
+      expect(rows).toEqual([{ status: 'removed' }])
+    },
+    long,
+  )
 })

@@ -87,6 +87,16 @@ async function make(more: Partial<WorkspaceIntent> = {}): Promise<Made> {
   return { wanted, ref }
 }
 
+const suspectsOf = ({ ref }: Made) =>
+  (['row', 'instance', 'volume'] as const).map((plane) => ({
+    plane,
+    backend: 'fake',
+    ownerUid: ref.uid,
+    namespace: ref.namespace,
+    resourceName: ref.name,
+    cause: 'seen by an earlier process',
+  }))
+
 /** Somebody took the finalizer off by hand. */
 function vanish({ ref }: Made): void {
   cache.delete(ref.uid)
@@ -97,8 +107,7 @@ const rowOf = async ({ wanted }: Made) =>
   (await sql('SELECT status FROM workspaces WHERE id = $1', wanted.id))[0]?.['status']
 const whole = async (made: Made) =>
   (await rowOf(made)) !== 'removed' && backend.has(made.ref.uid) && backend.volumes.has(made.ref.uid)
-const told = async () =>
-  (await sql('SELECT event_type FROM structure_events ORDER BY created_at')).map((row) => row['event_type'])
+const told = async () => (await sql('SELECT event_type FROM structure_events')).map((row) => row['event_type'])
 const sweeps = async (outcome: string) =>
   (await metrics.orphanSweeps.get()).values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0
 const heldFor = async () =>
@@ -176,47 +185,67 @@ test('another operator’s things are nobody’s business', async () => {
 test('nothing is done before its time in quarantine is over, by the clock of the database', async () => {
   const made = await make()
   vanish(made)
-  const { stop } = start({ grace: milliseconds(4_000) })
-  await afterSweeps(3)
+  await store.orphans.quarantine(suspectsOf(made), fence)
+  await sql(`UPDATE orphans SET found_at = now() + interval '1 hour'`)
+  start()
+  await afterSweeps(5)
   expect(await whole(made)).toBe(true)
   expect(await sql('SELECT FROM orphans')).toHaveLength(3)
   await sql(`UPDATE orphans SET found_at = now() - interval '1 minute'`)
   await until(async () => (await rowOf(made)) === 'removed')
-  await stop()
+})
+
+test('who is found is held for as long as is asked', async () => {
+  const made = await make()
+  vanish(made)
+  const held: unknown[] = []
+  const mark: typeof store.orphans.mark = async (...taking) => {
+    await store.orphans.mark(...taking)
+    held.push(
+      ...(await sql(
+        `SELECT taken_at - found_at >= interval '1 second' AS long FROM orphans WHERE taken_at IS NOT NULL`,
+      )),
+    )
+  }
+  start({ grace: milliseconds(1_000), store: { ...store.orphans, mark } })
+  await until(() => !backend.volumes.has(made.ref.uid))
+  expect(held).not.toHaveLength(0)
+  expect(held).toEqual(held.map(() => ({ long: true })))
 })
 
 test('one look convicts nobody: a process that has just begun looks twice', async () => {
   const made = await make()
   vanish(made)
-  const suspects = (['row', 'instance', 'volume'] as const).map((plane) => ({
-    plane,
-    backend: 'fake',
-    ownerUid: made.ref.uid,
-    namespace: made.ref.namespace,
-    resourceName: made.ref.name,
-    cause: 'seen by an earlier process',
-  }))
-  await store.orphans.quarantine(suspects, fence)
+  await store.orphans.quarantine(suspectsOf(made), fence)
   await sql(`UPDATE orphans SET found_at = now() - interval '1 day'`)
-  const before = await sweeps('done')
-  const { stop } = start({ grace: milliseconds(8_000) })
-  await until(async () => (await sweeps('done')) > before, { every: 5 })
-  expect(await whole(made)).toBe(true)
+  const [before, second] = [await sweeps('done'), Promise.withResolvers<void>()]
+  let looks = 0
+  const census: typeof store.orphans.census = async (...asked) => {
+    if (++looks === 2) await second.promise
+    return await store.orphans.census(...asked)
+  }
+  start({ store: { ...store.orphans, census } })
+  try {
+    await until(async () => looks === 2 && (await sweeps('done')) === before + 1, { what: 'the end of the first look' })
+    expect(await whole(made)).toBe(true)
+  } finally {
+    second.resolve()
+  }
   await until(async () => (await rowOf(made)) === 'removed')
-  await stop()
 })
 
 test('who comes back leaves the quarantine, and begins anew when lost again', async () => {
   const made = await make()
   vanish(made)
-  start({ grace: milliseconds(2_000) })
+  // Only reports, so that it may be as quick as it likes.
+  start({ mode: 'report' })
   await until(async () => (await sql('SELECT FROM orphans')).length === 3)
-  await sql(`UPDATE orphans SET found_at = now() - interval '1 second'`)
+  await sql(`UPDATE orphans SET found_at = now() - interval '1 day'`)
   cache.set(made.ref.uid, made.ref)
   await until(async () => (await sql('SELECT FROM orphans')).length === 0)
   cache.delete(made.ref.uid)
-  await until(async () => (await sql(`SELECT FROM orphans WHERE found_at > now() - interval '1 second'`)).length === 3)
-  expect(await whole(made)).toBe(true)
+  await until(async () => (await sql('SELECT FROM orphans')).length === 3)
+  expect(await sql(`SELECT FROM orphans WHERE found_at > now() - interval '1 hour'`)).toHaveLength(3)
 })
 
 test('the cache may be wrong: what the API server still has is left, and that is said', async () => {
