@@ -3,6 +3,7 @@
  * can stop in order), output kept for error messages, and a reaper that ends it when this process dies unannounced.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -23,6 +24,7 @@ export interface ServerOptions {
 
 const startDeadline = 90_000
 const stopDeadline = 10_000
+const lastWords = 5000
 const keptOutput = 64 * 1024
 
 /** `read` returns when the other end of its standard input is gone, however that came about. */
@@ -68,9 +70,13 @@ export class ServerProcess {
     child.stderr.on('data', keep)
     const failed = new Promise<never>((_, reject) => {
       child.once('error', reject)
-      child.once('exit', (code, signal) =>
-        reject(new Error(`${name} ended (${signal ?? `exit code ${String(code)}`}): ${lastLines(this.#output)}`)),
-      )
+      child.once('exit', (code, signal) => {
+        const tell = () =>
+          reject(new Error(`${name} ended (${signal ?? `exit code ${String(code)}`}): ${lastLines(this.#output)}`))
+        // Its last words may still be in the pipe; a child of its own may hold that open for ever.
+        child.once('close', tell)
+        setTimeout(tell, lastWords).unref()
+      })
     })
     failed.catch(() => {})
     if (child.pid === undefined) return failed
@@ -152,15 +158,35 @@ function lastLines(output: string): string {
   return output.trim().split('\n').slice(-12).join('\n') || 'it printed nothing'
 }
 
+/**
+ * Below the ports that systems give to whoever asks for any and to outgoing connections: one of those may be somebody
+ * else's by the time a server listens on it, or comes back to it after a while.
+ */
+const ports = { from: 20_000, to: 30_000 }
+const given = new Set<number>()
+
 /** A TCP port of loopback that was free a moment ago. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
+  for (let attempt = 0; attempt < 1000; attempt++) {
+    const port = randomInt(ports.from, ports.to)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    return port
+  }
+  throw new Error('no TCP port could be had')
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  try {
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+  } catch {
+    return false
+  }
   server.close()
   await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no TCP port could be had')
-  return address.port
+  return true
 }
 
 /** Runs `start` with fresh ports again, up to three times, when another process took one of them meanwhile. */
