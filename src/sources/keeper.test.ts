@@ -132,12 +132,33 @@ describe('the keeper of sources', () => {
       running--
       return fetched('r')
     }, 2)
-    for (const url of ['x', 'y', 'z']) shown(url, url)
+    for (const url of ['x', 'y', 'z']) shown(url, `${url}/org`)
     await settle()
     expect(running).toBe(2)
     waiting.shift()?.()
     await settle()
-    expect([shown('x', 'x'), shown('z', 'z'), running]).toEqual(['r', 'fetching', 2])
+    expect([shown('x', 'x/org'), shown('z', 'z/org'), running]).toEqual(['r', 'fetching', 2])
+  })
+
+  it('lets no namespace have all the fetches, and gives the next to the one that has the fewest', async () => {
+    const begun: string[] = []
+    const ends: (() => void)[] = []
+    const { shown } = keeping(async (request) => {
+      begun.push(request.kind === 'git' ? request.url : request.kind)
+      await new Promise<void>((resolve) => ends.push(resolve))
+      return fetched('r')
+    }, 3)
+    for (const url of ['a1', 'a2', 'a3', 'a4', 'a5']) shown(url, `greedy/${url}`)
+    expect(begun).toEqual(['a1', 'a2'])
+    shown('b1', 'modest/b1')
+    shown('b2', 'modest/b2')
+    expect(begun).toEqual(['a1', 'a2', 'b1'])
+    ends.shift()?.()
+    await settle()
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3'])
+    ends.splice(1, 1)[0]?.()
+    await settle()
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3', 'b2'])
   })
 
   it('fetches nothing for who left while he waited', async () => {

@@ -1,6 +1,6 @@
 /**
- * Keeps what was fetched. One entry a source, however many follow it; a few fetches at once; failures tried again later
- * and later; Git looked at anew every interval. Timers wake the followers, and their look does the rest: a source that
+ * Keeps what was fetched. One entry a source, however many follow it; a few fetches at once, shared fairly between
+ * namespaces; failures tried again later and later; Git looked at anew every interval. Timers wake the followers, and their look does the rest: a source that
  * nobody looks at any more costs nothing.
  */
 import { milliseconds, minutes, seconds, type Duration } from '../duration.ts'
@@ -21,6 +21,7 @@ export interface KeeperOptions {
   readonly wake: (follower: string) => void
   readonly observe?: (kind: SourceRequest['kind'], result: 'fetched' | 'unchanged' | SourceError['fault']) => void
   readonly time: Duration
+  /** Four unless given. One namespace has at most all of them but one. */
   readonly atOnce?: number
 }
 
@@ -50,6 +51,8 @@ export class Keeper implements Sources {
   readonly #waiting: Entry[] = []
   readonly #ending = new AbortController()
   #running = 0
+  /** Of those that run, by the namespace for which they do. */
+  readonly #runningFor = new Map<string, number>()
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -100,6 +103,8 @@ export class Keeper implements Sources {
     if (entry.followers.size > 0) return
     clearTimeout(entry.timer)
     this.#entries.delete(entry.key)
+    const waiting = this.#waiting.indexOf(entry)
+    if (waiting >= 0) this.#waiting.splice(waiting, 1)
   }
 
   #begin(entry: Entry): void {
@@ -110,17 +115,35 @@ export class Keeper implements Sources {
   }
 
   #next(): void {
-    while (this.#running < (this.#options.atOnce ?? 4)) {
-      const entry = this.#waiting.shift()
+    const { atOnce = 4 } = this.#options
+    while (this.#running < atOnce) {
+      const entry = this.#nextInTurn(Math.max(1, atOnce - 1))
       if (entry === undefined) return
-      // Everybody left while it waited.
-      if (entry.followers.size === 0) continue
-      this.#running++
+      const namespace = namespaceOf(entry)
+      this.#count(namespace, 1)
       void this.#fetch(entry).finally(() => {
-        this.#running--
+        this.#count(namespace, -1)
         this.#next()
       })
     }
+  }
+
+  /** The first of the namespace that has the fewest running: many slow sources of one do not hold up those of another. */
+  #nextInTurn(most: number): Entry | undefined {
+    let [next, fewest] = [-1, most]
+    for (const [i, entry] of this.#waiting.entries()) {
+      const running = this.#runningFor.get(namespaceOf(entry)) ?? 0
+      if (running < fewest) [next, fewest] = [i, running]
+      if (running === 0) break
+    }
+    return next < 0 ? undefined : this.#waiting.splice(next, 1)[0]
+  }
+
+  #count(namespace: string, change: 1 | -1): void {
+    this.#running += change
+    const running = (this.#runningFor.get(namespace) ?? 0) + change
+    if (running > 0) this.#runningFor.set(namespace, running)
+    else this.#runningFor.delete(namespace)
   }
 
   async #fetch(entry: Entry): Promise<void> {
@@ -154,6 +177,12 @@ export class Keeper implements Sources {
     if (entry.folder !== before || entry.error?.message !== earlier?.message)
       for (const each of entry.followers) wake(each)
   }
+}
+
+/** Of whoever has followed it longest; a follower is the key of an object. */
+function namespaceOf({ followers }: Entry): string {
+  const [first = ''] = followers
+  return first.slice(0, Math.max(0, first.indexOf('/')))
 }
 
 /** How long what was found is good for. */
