@@ -152,13 +152,14 @@ describe('the keeper of sources', () => {
     expect(begun).toEqual(['a1', 'a2'])
     shown('b1', 'modest/b1')
     shown('b2', 'modest/b2')
+    shown('c1', 'late/c1')
     expect(begun).toEqual(['a1', 'a2', 'b1'])
     ends.shift()?.()
     await settle()
-    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3'])
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'c1'])
     ends.splice(1, 1)[0]?.()
     await settle()
-    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3', 'b2'])
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'c1', 'b2'])
   })
 
   it('fetches nothing for who left while he waited', async () => {
