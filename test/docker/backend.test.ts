@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
 import { buildNodeImage } from '../../src/dev/agent-image.ts'
-import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
+import { gone, never, probeLine, refOf, specOf, state, until } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 import { openProxy } from './proxy.ts'
 
@@ -44,20 +44,17 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
 
   beforeAll(async () => {
     image = await buildNodeImage({ docker, name: 'molecule-probe', program })
-  })
+  }, 180_000)
   afterAll(async () => {
     for (const uid of used) await gone(backend, uid, 'delete')
     await backend.removeNetwork(never)
-  })
+  }, 180_000)
 
   const containersOf = (uid: string) =>
     docker.listContainers({ all: true, filters: { label: [`molecule.dev/uid=${uid}`] } })
   const said = async (uid: string) =>
     JSON.parse(
-      await until(
-        'the probe speaks',
-        async () => /^probe (.*)$/m.exec(await backend.logs(refOf(uid), 64_000, never))?.[1],
-      ),
+      await until('the probe speaks', async () => probeLine(await backend.logs(refOf(uid), 64_000, never))),
     ) as { env: Record<string, string> }
 
   test('a container is held by its limits and has no way out', async () => {
@@ -155,19 +152,21 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     await state(backend, uid, 'running')
   })
 
-  test('an image of a registry that cannot be reached is tried again later', async () => {
+  test('an image of a registry that cannot be reached is tried again later', { timeout: 180_000 }, async () => {
     const uid = fresh()
-    await expect(
-      until('the pull fails', () =>
-        backend.ensure(specOf('registry.invalid/team/agent:1', uid), never).then(
-          () => undefined,
-          (error: unknown) => {
-            if (error instanceof Error && /is being pulled/.test(error.message)) return undefined
-            throw error
-          },
-        ),
-      ),
-    ).rejects.toMatchObject({ name: 'RetryAfter', message: expect.stringContaining('registry.invalid/team/agent:1') })
+    const asked = () =>
+      backend.ensure(specOf('registry.invalid/team/agent:1', uid), never).then(
+        () => undefined,
+        (error: unknown) => {
+          if (error instanceof Error && /is being pulled/.test(error.message)) return undefined
+          throw error
+        },
+      )
+    // However long the machine's name servers take to say that there is no such name.
+    await expect(until('the pull fails', asked, 120_000)).rejects.toMatchObject({
+      name: 'RetryAfter',
+      message: expect.stringContaining('registry.invalid/team/agent:1'),
+    })
     expect(await containersOf(uid)).toEqual([])
   })
 
@@ -182,7 +181,8 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
   })
 
   test('the network is made again after someone removed it', async () => {
-    const alone = new DockerBackend({ host, operatorInstance: `alone-${randomUUID()}` })
+    const operator = `alone-${randomUUID()}`
+    const alone = new DockerBackend({ host, operatorInstance: operator })
     const uid = fresh()
     onTestFinished(async () => {
       await gone(alone, uid, 'delete')
@@ -190,9 +190,8 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     })
     await alone.ensure(specOf(image, uid), never)
     await gone(alone, uid, 'delete')
-    const engines = await docker.listNetworks({ filters: { name: ['molecule-'] } })
-    const theirs = engines.find(({ Labels }) => Labels?.['molecule.dev/operator']?.startsWith('alone-'))
-    await docker.getNetwork(theirs?.Id ?? '').remove()
+    const [network] = await docker.listNetworks({ filters: { label: [`molecule.dev/operator=${operator}`] } })
+    await docker.getNetwork(network?.Id ?? '').remove()
     await until('it runs again', () =>
       alone.ensure(specOf(image, uid), never).then(
         () => true,

@@ -1,6 +1,9 @@
 /** The operator's image: built by the Dockerfile from a base of local files, and run as the Deployment runs it. */
 import { execFile } from 'node:child_process'
+import { randomBytes, randomInt } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -10,7 +13,6 @@ import { GenericContainer, Wait, type StartedTestContainer } from 'testcontainer
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { apiVersion } from '../../src/api/meta.ts'
-import { freePort } from '../../src/dev/server-process.ts'
 import { installOperator } from '../../src/dev/install.ts'
 import { ownControlPlane } from '../support/cluster.ts'
 import { ownPostgres } from '../support/database.ts'
@@ -19,7 +21,8 @@ import { until } from '../support/until.ts'
 import { localBase } from './local-base.ts'
 
 const root = join(import.meta.dirname, '..', '..')
-const image = 'molecule-operator:test'
+/** Its own, since another run may use the same engine. */
+const image = `molecule-operator:test-${randomBytes(4).toString('hex')}`
 
 // Its reaper is an image that would have to be pulled; what is started here is stopped here.
 process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true'
@@ -68,7 +71,7 @@ describe.skipIf(!(await dockerAvailable()))('the image', () => {
     expect(await printed(['node', '-e', script])).toBe('65532 65532 0')
   })
 
-  test('reconciles as its ServiceAccount, and stops when told', async () => {
+  test('reconciles as its ServiceAccount, and stops when told', { timeout: 300_000 }, async () => {
     const kubeconfig = join(folder, 'kubeconfig')
     const cluster = started.use(await ownControlPlane())
     const { url: databaseUrl } = started.use(await ownPostgres())
@@ -77,14 +80,14 @@ describe.skipIf(!(await dockerAvailable()))('the image', () => {
     // The container's user is not this one.
     await chmod(folder, 0o755)
     await chmod(kubeconfig, 0o644)
-    const health = await freePort()
+    const health = await quietPort()
     const container = await new Restricted()
       .withBindMounts([{ source: kubeconfig, target: '/kubeconfig', mode: 'ro' }])
       .withEnvironment({
         KUBECONFIG: '/kubeconfig',
         DATABASE_URL: databaseUrl,
         HEALTH_PORT: String(health),
-        PLATFORM_PORT: String(await freePort()),
+        PLATFORM_PORT: String(await quietPort()),
       })
       .withWaitStrategy(Wait.forLogMessage(/"msg"/))
       .start()
@@ -99,13 +102,25 @@ describe.skipIf(!(await dockerAvailable()))('the image', () => {
       const spec = { displayName: 'Somebody', runtime: 'some-runtime', backend: 'external' }
       const workspace = { apiVersion, kind: 'Workspace', metadata: { name: 'somebody', namespace: 'default' }, spec }
       // A kind is served a moment after it is Established.
-      await until(() => cluster.apply([runtime, workspace]), { what: 'the kinds to be served' })
-      await until(async () => (await phase(databaseUrl)) === 'awaiting_agent', { within: 30_000, what: 'the row' })
+      await until(() => cluster.apply([runtime, workspace]), { within: 60_000, what: 'the kinds to be served' })
+      await until(async () => (await phase(databaseUrl)) === 'awaiting_agent', { within: 60_000, what: 'the row' })
       expect(await stopped(container)).toBe(0)
     } finally {
       await container.stop({ remove: true })
     }
   })
+
+  /** One that nobody else is given by chance until the operator has it: the kernel gives from 32768 on. */
+  async function quietPort(): Promise<number> {
+    const port = randomInt(20_000, 30_000)
+    const server = createServer().listen(port, '0.0.0.0')
+    const free = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    server.close()
+    return free ? port : quietPort()
+  }
 
   async function printed(command: string[]): Promise<string> {
     const container = await new Restricted().withCommand(command).withWaitStrategy(Wait.forOneShotStartup()).start()
@@ -132,7 +147,7 @@ describe.skipIf(!(await dockerAvailable()))('the image', () => {
   /** Its exit code after SIGTERM; 137 when it had to be killed. */
   async function stopped(container: StartedTestContainer): Promise<number | undefined> {
     const handle = docker.getContainer(container.getId())
-    await handle.stop({ t: 15 })
+    await handle.stop({ t: 60 })
     return (await handle.inspect()).State.ExitCode
   }
 })

@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { HostFolder } from '../../src/backends/backend.ts'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
 import { buildNodeImage } from '../../src/dev/agent-image.ts'
-import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
+import { gone, never, probeLine, refOf, specOf, state, until } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 
 /** Tries to write in /workspace, and lists it. */
@@ -55,9 +55,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
   })
 
   const said = async (uid: string): Promise<unknown> =>
-    JSON.parse(
-      await until('it speaks', async () => /^probe (.*)$/m.exec(await backend.logs(refOf(uid), 64_000, never))?.[1]),
-    )
+    JSON.parse(await until('it speaks', async () => probeLine(await backend.logs(refOf(uid), 64_000, never))))
 
   test.each(['read_only', 'read_write'] as const)(
     'a folder of the host is there %s, its owner unchanged',

@@ -45,6 +45,8 @@ export async function openProxy(host: string, answer?: (asked: IncomingMessage) 
     response.on('close', () => onward.destroy())
     asked.pipe(onward)
   })
+  // Who keeps a connection closes it, too: else a request may be sent on one that is being closed.
+  server.keepAliveTimeout = 0
   server.on('connection', (connection: Socket) => {
     if (severed) return void connection.destroy()
     open.add(connection)

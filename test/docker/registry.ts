@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { tarOf } from '../../src/backends/docker/tar.ts'
 
@@ -12,13 +11,15 @@ interface Registry {
   readonly digest: string
   /** The path of everything that was asked of a manifest or layer. */
   readonly requests: string[]
+  /** Gives what `slow` repositories hold back, from now on. */
+  release(): void
   close(): Promise<void>
 }
 
 const digestOf = (content: Buffer) => `sha256:${createHash('sha256').update(content).digest('hex')}`
 const manifestType = 'application/vnd.docker.distribution.manifest.v2+json'
 
-/** What a repository does: nothing special, give a layer only after a second, ask for a login, or have no image. */
+/** What a repository does: nothing special, hold its layer back until `release`, ask for a login, or have no image. */
 export type Manner = 'ready' | 'slow' | 'closed' | 'empty'
 
 /** A registry with one small image, whose repositories are named for their manner. */
@@ -49,6 +50,7 @@ export async function openRegistry(address: string, architecture: string): Promi
   const digest = digestOf(manifest)
   const blobs = new Map([config, layer].map((blob) => [digestOf(blob), blob]))
   const requests: string[] = []
+  const released = Promise.withResolvers<void>()
 
   const answer = async (method: string, url: string, response: ServerResponse): Promise<void> => {
     const [, manner, kind, name = ''] = /^\/v2\/([a-z]+)[^/]*\/(manifests|blobs)\/(.+)$/.exec(url) ?? []
@@ -60,7 +62,7 @@ export async function openRegistry(address: string, architecture: string): Promi
     if (manner === 'closed') return void refuse(401, 'UNAUTHORIZED')
     const content = kind === 'blobs' ? blobs.get(name) : ['1', digest].includes(name) ? manifest : undefined
     if (manner === 'empty' || content === undefined) return void refuse(404, 'MANIFEST_UNKNOWN')
-    if (manner === 'slow' && content === layer) await sleep(3000)
+    if (manner === 'slow' && content === layer) await released.promise
     const type = kind === 'blobs' ? 'application/octet-stream' : manifestType
     const about = { ...head, 'content-type': type, 'docker-content-digest': digestOf(content) }
     response.writeHead(200, { ...about, 'content-length': content.length })
@@ -75,6 +77,7 @@ export async function openRegistry(address: string, architecture: string): Promi
     host: `${address}:${bound.port}`,
     digest,
     requests,
+    release: () => released.resolve(),
     close: async () => {
       server.closeAllConnections()
       server.close()
