@@ -39,8 +39,7 @@ export class OperatorProcess {
 
   /** Starts it and waits for nothing. Settings go by environment: secrets are among them. */
   static async start(env: Readonly<Record<string, string>>): Promise<OperatorProcess> {
-    let healthPort = String(await freePort())
-    while (healthPort === env['PLATFORM_PORT']) healthPort = String(await freePort())
+    const healthPort = String(await freePort())
     const { PATH = '', HOME = '' } = process.env
     const own = { PATH, HOME, HEALTH_HOST: '127.0.0.1', HEALTH_PORT: healthPort, LOG_LEVEL: 'info' }
     const child = spawn(process.execPath, [main, 'run'], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...own, ...env } })

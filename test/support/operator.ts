@@ -36,10 +36,7 @@ export function startOperator(settings: OperatorSettings): Promise<TestOperator>
 }
 
 async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorSettings): Promise<TestOperator> {
-  // Of two asked for one after the other the second may be the first again.
-  const platformPort = await freePort()
-  let healthPort = await freePort()
-  while (healthPort === platformPort) healthPort = await freePort()
+  const [platformPort, healthPort] = [await freePort(), await freePort()]
   const config = readConfig([], {
     KUBECONFIG: await operatorKubeconfig(),
     DATABASE_URL: databaseUrl,
