@@ -51,7 +51,7 @@ const acts = (wanted: boolean) =>
         if ((await finalizersAtBirth(kind, {}, true)).includes(finalizer) !== wanted) return false
       return true
     },
-    { within: 30_000, what: wanted ? 'the finalizer at birth' : 'the end of the finalizer at birth' },
+    { within: 60_000, what: wanted ? 'the finalizer at birth' : 'the end of the finalizer at birth' },
   )
 
 describe('the finalizer at birth', () => {
@@ -97,5 +97,5 @@ describe('the finalizer at birth', () => {
     await cluster.kubectl(['delete', '-k', policy])
     await acts(false)
     for (const kind of kinds) expect(await finalizersAtBirth(kind)).toEqual([])
-  })
+  }, 120_000)
 })

@@ -125,7 +125,7 @@ test('writers of the same rows in opposite orders do not deadlock', async () => 
 
 test('a server that is gone is told as a wait, within bounds, and close() does not hang on it', async () => {
   const { store } = given()
-  await store.agents.countByPhase()
+  await patiently(() => store.agents.countByPhase())
   await postgres.server?.stop()
   const began = performance.now()
   await expect(store.workspaces.record(intent(), fence)).rejects.toThrow(RetryAfter)
@@ -137,7 +137,7 @@ test('a server that is gone is told as a wait, within bounds, and close() does n
 
 test('a server that answers nothing is told as a wait within bounds, and is used again when it answers', async () => {
   const { store, sql } = given()
-  await store.agents.countByPhase()
+  await patiently(() => store.agents.countByPhase())
   const rows = await sql(`SELECT pid FROM pg_stat_activity WHERE application_name = 'molecule-operator'`)
   const sessions = rows.map((row) => Number(row['pid']))
   /** A session that has ended meanwhile answers nothing either. */
@@ -164,6 +164,8 @@ test('a server that answers nothing is told as a wait within bounds, and is used
 
 test('close() writes what waits, and refuses what comes later', async () => {
   const { store, sql } = given()
+  // So that it has a connection: closing, it does not try for one again.
+  await patiently(() => store.agents.countByPhase())
   const all = Array.from({ length: 500 }, () => intent())
   const results = all.map((one) => store.workspaces.record(one, fence))
   await store.close()

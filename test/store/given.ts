@@ -125,6 +125,7 @@ export const beatOf = (id: WorkspaceIntent['id'], more: Partial<Heartbeat> = {})
   monthlySpend: 0,
   state: 'healthy',
   ownsStatus: false,
+  ownsSchedules: false,
   ...more,
 })
 

@@ -6,7 +6,7 @@ import { dueNow } from '../../src/store/postgres/schedules.ts'
 import type { DueSchedule } from '../../src/store/schedule-store.ts'
 import type { WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
-import { eventsOf, fenceOf, given, intent, lease, rowOf } from './given.ts'
+import { beatOf, eventsOf, fenceOf, given, intent, lease, rowOf } from './given.ts'
 
 const { store, sql } = given(await database())
 const fence = fenceOf(await store.leaders.begin(lease, 'test'))
@@ -111,6 +111,32 @@ test('what comes due while a run is open is skipped, with its event', async () =
   const logged = await sql('SELECT activity_type, status FROM activity_logs WHERE workspace_id = $1', ws.id)
   expect(logged).toEqual([{ activity_type: 'cron_run', status: 'skipped' }])
   expect(await openOf(ws)).toHaveLength(1)
+})
+
+test.each([
+  ['online', 0],
+  ['degraded', 0],
+  ['hibernated', 1],
+  ['offline', 1],
+  ['provisioning', 1],
+])('of an agent that runs its schedules itself and is %s, %i runs are ours', async (phase, runs) => {
+  const { id, ws } = await scheduled(past)
+  await store.agents.heartbeat(beatOf(ws.id, { ownsSchedules: true }))
+  await sql('UPDATE workspaces SET status = $2 WHERE id = $1', ws.id, phase)
+  const due = await dueOf(id)
+  if (due === undefined) throw new Error('not due')
+  expect(await advance(due)).toBe(false)
+  expect(await runsOf(id)).toHaveLength(runs)
+  expect(await nextOf(id)).toEqual(tomorrow)
+})
+
+test('an agent that no longer says so has its schedules run again', async () => {
+  const { id, ws } = await scheduled(past)
+  for (const ownsSchedules of [true, false]) await store.agents.heartbeat(beatOf(ws.id, { ownsSchedules }))
+  const due = await dueOf(id)
+  if (due === undefined) throw new Error('not due')
+  await advance(due)
+  expect(await runsOf(id)).toHaveLength(1)
 })
 
 test('a run ends once, with one event, one activity row, and the schedule’s own account', async () => {
