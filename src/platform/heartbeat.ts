@@ -9,6 +9,8 @@ import { workspaceGone } from './register.ts'
 
 const maxInt = 2 ** 31 - 1
 
+const capabilities = z.object({ status_mgmt: z.boolean().nullish(), scheduler: z.boolean().nullish() })
+
 const beat = z.object({
   workspace_id: id,
   error_rate: clamped(0, 1),
@@ -19,10 +21,11 @@ const beat = z.object({
   monthly_spend: clamped(0, 1e12),
   // Whatever else an agent says here means healthy.
   runtime_state: z.string().nullish(),
-  runtime_metadata: z.object({ capabilities: z.object({ status_mgmt: z.boolean().nullish() }).nullish() }).nullish(),
+  runtime_metadata: z.object({ capabilities: capabilities.nullish() }).nullish(),
 })
 
 function heartbeatOf(said: z.output<typeof beat>, tokenHash: Buffer): Heartbeat {
+  const does = said.runtime_metadata?.capabilities
   return {
     id: said.workspace_id,
     errorRate: said.error_rate,
@@ -33,7 +36,8 @@ function heartbeatOf(said: z.output<typeof beat>, tokenHash: Buffer): Heartbeat 
     monthlySpend: Math.trunc(said.monthly_spend),
     state: said.runtime_state === 'wedged' ? 'wedged' : 'healthy',
     tokenHash,
-    ownsStatus: said.runtime_metadata?.capabilities?.status_mgmt === true,
+    ownsStatus: does?.status_mgmt === true,
+    ownsSchedules: does?.scheduler === true,
   }
 }
 

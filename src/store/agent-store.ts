@@ -23,6 +23,8 @@ export interface Heartbeat {
   readonly state: 'healthy' | 'wedged'
   /** The agent judges its own health: error rates then change nothing. */
   readonly ownsStatus: boolean
+  /** The agent runs its schedules itself: while it is there, the scheduler does not. */
+  readonly ownsSchedules: boolean
   /** SHA-256 of the token it came with: where given, a beat counts only while that is a live token of `id`. */
   readonly tokenHash?: Buffer
 }

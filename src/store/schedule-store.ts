@@ -5,8 +5,9 @@
  *   schedule ──(due)──► run waiting ──► delivering ──► ok · error
  *                          └──────────────┴─────────► skipped
  *
- * A schedule has one open run at most: what comes due meanwhile is skipped. A run is known by its schedule and due time:
- * claimed a second time, it is the same one.
+ * What comes due while an agent is there that runs its schedules itself makes no run. A schedule has one open run at
+ * most: what comes due meanwhile is skipped. A run is known by its schedule and due time: claimed a second time, it is
+ * the same one.
  */
 import type { Duration } from '../duration.ts'
 import type { Fence } from '../fence.ts'

@@ -127,6 +127,15 @@ describe('heartbeat', () => {
     expect(await beat({ error_rate: 7 })).toBe('degraded')
   })
 
+  it('says each time whether it runs its schedules itself', async () => {
+    const { id, token } = await registry.online('')
+    for (const scheduler of [true, null, false]) {
+      const capabilities = { scheduler }
+      await post('/registry/heartbeat', token, { workspace_id: id, runtime_metadata: { capabilities } })
+      expect(await registry.row(id)).toMatchObject({ owns_schedules: scheduler === true })
+    }
+  })
+
   it.each([
     ['a text for a number', { active_tasks: '3' }],
     ['a list for a text', { current_task: ['x'] }],

@@ -100,6 +100,7 @@ export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undef
     ['monthly_spend', 'bigint', (b) => Math.round(Math.min(Math.max(b.monthlySpend, 0), 1e12))],
     ['wedged', 'boolean', (b) => b.state === 'wedged'],
     ['owns_status', 'boolean', (b) => b.ownsStatus],
+    ['owns_schedules', 'boolean', (b) => b.ownsSchedules],
   ],
   sql: `${judged(
     `CASE
@@ -121,7 +122,7 @@ export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undef
       last_task_at = CASE WHEN j.active_tasks > 0 OR w.active_tasks > 0 THEN now() ELSE w.last_task_at END,
       busy_since = CASE WHEN j.active_tasks > 0 THEN COALESCE(w.busy_since, now()) END,
       wake_requested_at = CASE WHEN j.waking THEN now() ELSE w.wake_requested_at END,
-      active_tasks = j.active_tasks, uptime_seconds = j.uptime_seconds, current_task = NULLIF(j.current_task, ''),
+      active_tasks = j.active_tasks, owns_schedules = j.owns_schedules, uptime_seconds = j.uptime_seconds, current_task = NULLIF(j.current_task, ''),
       monthly_spend = CASE j.monthly_spend WHEN 0 THEN w.monthly_spend ELSE j.monthly_spend END
     FROM judged j WHERE w.id = j.id
     RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first, j.waking, j.wedged, j.error_rate

@@ -15,6 +15,7 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
   '0004_lifecycle': () => import('../../../migrations/0004_lifecycle.ts'),
   '0005_orphans': () => import('../../../migrations/0005_orphans.ts'),
   '0006_parts': () => import('../../../migrations/0006_parts.ts'),
+  '0007_own_schedules': () => import('../../../migrations/0007_own_schedules.ts'),
 }
 
 /** `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. */

@@ -46,7 +46,10 @@ const chronicled = `
 /** Of the schedule and its due time alone. */
 const runIdOf = `md5(l.schedule_id::text || ' ' || ${milliseconds('l.seen')}::bigint)::uuid`
 
-/** A schedule of a workspace that is gone runs once more, which the scheduler skips, and then waits for an adoption. */
+/**
+ * A schedule of a workspace that is gone runs once more, which the scheduler skips, and then waits for an adoption. One
+ * that the agent runs itself is only told the time, unless the agent is not there to run it.
+ */
 const advance: Statement<Advance, Answer & { skipped: boolean }, boolean> = {
   name: 'schedule_advance',
   key: ({ scheduleId }) => scheduleId,
@@ -60,6 +63,7 @@ const advance: Statement<Advance, Answer & { skipped: boolean }, boolean> = {
   sql: `,
   locked AS MATERIALIZED (
     SELECT i.*, s.workspace_id, w.status <> 'removed' AS live,
+      i.run_after IS NOT NULL AND NOT (w.owns_schedules AND w.status IN ('online', 'degraded')) AS ours,
       EXISTS (SELECT FROM workspace_schedule_runs r WHERE r.schedule_id = s.id AND r.finished_at IS NULL) AS occupied
     FROM workspace_schedules s JOIN input i ON i.schedule_id = s.id JOIN workspaces w ON w.id = s.workspace_id
     WHERE s.enabled AND s.next_run_at IS NOT DISTINCT FROM i.seen
@@ -79,7 +83,7 @@ const advance: Statement<Advance, Answer & { skipped: boolean }, boolean> = {
     SELECT ${runIdOf}, l.schedule_id, l.workspace_id, l.seen, now() + l.run_after * interval '1 millisecond',
       CASE WHEN l.occupied THEN 'skipped' ELSE 'waiting' END,
       CASE WHEN l.occupied THEN 'the run before it has not ended' END, CASE WHEN l.occupied THEN now() END, l.epoch
-    FROM locked l WHERE l.run_after IS NOT NULL ORDER BY l.schedule_id
+    FROM locked l WHERE l.ours ORDER BY l.schedule_id
     ON CONFLICT DO NOTHING
     RETURNING r.id, r.schedule_id, r.workspace_id, r.due_at, r.claimed_at AS begun, r.status AS outcome, r.detail
   ),
