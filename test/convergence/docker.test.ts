@@ -46,7 +46,7 @@ const numRuns = Number(process.env['CONVERGENCE_DOCKER_RUNS'] ?? 1)
 describe.skipIf(!available)('on a Docker engine', () => {
   let image = ''
   beforeAll(async () => {
-    image = await buildAgentImage({ docker, name: 'molecule-walk' })
+    image = await buildAgentImage({ docker, name: `molecule-${operatorInstance}` })
     await until(() => cluster.apply([runtime(operatorInstance, { image, bootDeadline: '1m' })]))
   })
 
@@ -54,7 +54,7 @@ describe.skipIf(!available)('on a Docker engine', () => {
     await player.close()
     await target.close()
     await backend.removeNetwork(AbortSignal.timeout(60_000))
-    await docker.getImage(image).remove()
+    await until(() => docker.getImage(image).remove(), { what: 'the image to be of use to nobody' })
     await cluster.kubectl(['delete', 'runtime', operatorInstance, '--wait=false'])
     const unlock = ['patch', 'runtime', operatorInstance, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
     await cluster.kubectl(unlock).catch(() => undefined)

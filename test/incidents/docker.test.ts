@@ -13,7 +13,7 @@ import { openScene } from './scene.ts'
 const docker = new Dockerode()
 const operatorInstance = `incidents-${randomBytes(4).toString('hex')}`
 const available = await dockerAvailable()
-const image = available ? await buildAgentImage({ docker, name: 'molecule-incidents' }) : ''
+const image = available ? await buildAgentImage({ docker, name: `molecule-${operatorInstance}` }) : ''
 const backend = new DockerBackend({ operatorInstance })
 const port = String(await freePort())
 const scene = await openScene({
@@ -46,7 +46,7 @@ afterAll(async () => {
     { what: 'containers and volumes to be gone', within: 60_000 },
   )
   await backend.removeNetwork(AbortSignal.timeout(60_000))
-  await docker.getImage(image).remove()
+  await until(() => docker.getImage(image).remove(), { what: 'the image to be of use to nobody' })
 })
 
 describe.skipIf(!available)('on a Docker engine', () => {
