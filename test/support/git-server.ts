@@ -36,6 +36,8 @@ export async function startGitServer(): Promise<GitServer> {
     }
     serve(root, request, response)
   })
+  // Who keeps a connection closes it, too: else a fetch may be sent on one that is being closed.
+  server.keepAliveTimeout = 0
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const git: GitServer = {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
