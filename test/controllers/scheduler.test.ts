@@ -55,8 +55,10 @@ afterAll(async () => {
 /** As an agent would make one for itself. `id` decides its place within the first seconds of its minute. */
 async function schedule(workspaceId: string, next = 'now()', id = '00000000', name = 'own'): Promise<void> {
   await client.query(
-    `INSERT INTO workspace_schedules (id, workspace_id, name, cron_expr, prompt, next_run_at)
-     VALUES (($3 || substr(gen_random_uuid()::text, 9))::uuid, $1, $2, '0 0 1 1 *', 'Go on.', ${next})`,
+    // Reckoned long ago: in a look that began just before this, now() would be an earlier time, as after a step back.
+    `INSERT INTO workspace_schedules (id, workspace_id, name, cron_expr, prompt, next_run_at, reckoned_from)
+     VALUES (($3 || substr(gen_random_uuid()::text, 9))::uuid, $1, $2, '0 0 1 1 *', 'Go on.', ${next},
+       now() - interval '1 day')`,
     [workspaceId, name, id],
   )
 }
