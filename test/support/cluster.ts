@@ -34,7 +34,7 @@ export async function namespace(cluster: Cluster = controlPlane()): Promise<stri
 export function namespaces(cluster: Cluster = controlPlane()): () => Promise<string> {
   const made: string[] = []
   afterAll(async () => {
-    for (const name of made) await clear(cluster, name)
+    await Promise.all(made.map((name) => clear(cluster, name)))
   })
   return async () => {
     const name = `test-${randomBytes(5).toString('hex')}`
