@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { reasonOf } from '../../src/errors.ts'
 
 export interface Until {
-  /** Milliseconds; 15 s unless given. */
+  /** Milliseconds; 30 s unless given. */
   readonly within?: number
   /** Milliseconds between two looks; 50 unless given. */
   readonly every?: number
@@ -15,18 +15,20 @@ export interface Until {
  * when the time is over, with what the last look found or threw.
  */
 export async function until<T>(look: () => T | Promise<T>, options: Until = {}): Promise<NonNullable<T>> {
-  const { within = 15_000, every = 50, what = 'what was waited for' } = options
+  const { within = 30_000, every = 50, what = 'what was waited for' } = options
   const deadline = performance.now() + within
-  let last = ''
-  do {
+  for (;;) {
+    // Asked before the look: a machine that stood still until the deadline gets one more.
+    const last = performance.now() >= deadline
+    let seen: string
     try {
       const found = await look()
       if (found) return found
-      last = `last seen: ${JSON.stringify(found)}`
+      seen = `last seen: ${JSON.stringify(found)}`
     } catch (error) {
-      last = reasonOf(error)
+      seen = reasonOf(error)
     }
+    if (last) throw new Error(`${what} did not come within ${String(within / 1000)} s: ${seen}`)
     await wait(every)
-  } while (performance.now() < deadline)
-  throw new Error(`${what} did not come within ${String(within / 1000)} s: ${last}`)
+  }
 }
