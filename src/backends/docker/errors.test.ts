@@ -16,6 +16,7 @@ test.each([
   [404, 'page not found', 'unknown'],
   [409, 'Conflict. The container name "/ws-1" is already in use by container "ab". You have to remove', 'conflict'],
   [409, 'removal of container ab is already in progress', 'removing'],
+  [409, 'container is marked for removal and cannot be started', 'removing'],
   [409, 'remove ws-1-configs: volume is in use - [ab]', 'conflict'],
   [400, 'No command specified', 'refused'],
   [400, 'OCI runtime create failed: exec: "x": executable file not found in $PATH', 'refused'],
@@ -44,6 +45,7 @@ test('a launch that the engine could not do for reasons of its own may be tried 
   expect(() => throwLaunchFailure(answer(500, 'hiccup'), 'a', 'r')).toThrow('the Docker engine did not start')
   expect(() => throwLaunchFailure(answer(500, 'hiccup'), 'a', 'r')).not.toThrow(Terminal)
   expect(() => throwLaunchFailure(answer(500, 'no space left on device'), 'a', 'r')).toThrow(RetryAfter)
+  expect(() => throwLaunchFailure(answer(409, 'container is marked for removal'), 'a', 'r')).toThrow(RetryAfter)
   expect(() => throwLaunchFailure(answer(400, 'No command specified'), 'a', 'r')).toThrow(Terminal)
 })
 

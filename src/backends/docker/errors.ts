@@ -21,7 +21,7 @@ const table: readonly (readonly [code: number, words: RegExp, failure: Failure])
   [500, /task .*already exists|container with given id already exists/i, 'stuck'],
   [404, /network .*not found|could not find network/i, 'no-network'],
   [404, /no such (container|volume|network)|get \S+: no such volume/i, 'absent'],
-  [409, /removal of container .* is already in progress/i, 'removing'],
+  [409, /removal of container .* is already in progress|marked for removal/i, 'removing'],
   [
     409,
     /already in use by container|volume is in use|network with name .* already exists|has active endpoints/i,
@@ -64,6 +64,8 @@ export function throwLaunchFailure(error: unknown, image: string, runtime: strin
   if (error instanceof Terminal || error instanceof RetryAfter) throw error
   const failure = failureOf(error)
   if (failure === 'disk-full') throw new RetryAfter(minutes(1), 'the disk of the Docker host is full', { cause: error })
+  // A removal came in between; what is made after it has the name to itself.
+  if (failure === 'removing') throw new RetryAfter(seconds(1), 'the container is on its way out', { cause: error })
   if (failure === 'refused')
     throw new Terminal('StartRefused', `image "${image}" of runtime "${runtime}" cannot start: ${engineMessage(error)}`)
   throw new Error('the Docker engine did not start the instance', { cause: error })
