@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Resolve } from '../../src/outbound.ts'
+import type { WorkspaceId } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { adminToken, call, openRegistry, refusal } from './registry.ts'
@@ -279,6 +280,28 @@ describe('tokens', () => {
 })
 
 describe('the rest', () => {
+  it('is no 200 for what was not done: the workspace is removed in the middle of the call', async () => {
+    const { agents } = registry.store
+    const afterRemoval = async <Answer>(id: WorkspaceId, write: () => Promise<Answer>): Promise<Answer> => {
+      await registry.setStatus(id, 'removed')
+      return await write()
+    }
+    const late = await registry.serve({
+      agents: {
+        ...agents,
+        register: (said) => afterRemoval(said.id, () => agents.register(said)),
+        heartbeat: (said) => afterRemoval(said.id, () => agents.heartbeat(said)),
+      },
+    })
+    const tell = async (path: string) => {
+      const { id, token } = await registry.workspace()
+      return await call(late.base, 'POST', path, token, { id, workspace_id: id, agent_card: {} })
+    }
+    expect(await tell('/registry/register')).toMatchObject({ status: 410, body: refusal('workspace_removed') })
+    expect(await tell('/registry/heartbeat')).toMatchObject({ status: 401, body: refusal('unauthorized') })
+    await late.stop()
+  })
+
   it('answers /health to everyone, and 404 in the one shape to all else', async () => {
     expect(await get('/health')).toMatchObject({ status: 200, body: { status: 'ok' } })
     expect(await get('/nothing')).toMatchObject({ status: 404, body: refusal('not_found') })

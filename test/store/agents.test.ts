@@ -69,8 +69,9 @@ test('heartbeat: where it leads to, by what it says', async () => {
   }
 })
 
-test('a beat’s facts become columns; a spend of zero says nothing', async () => {
+test('a beat’s facts become columns, whether or not its status is another; a spend of zero says nothing', async () => {
   const asked = await recorded()
+  expect(await agents.heartbeat(beatOf(asked.id))).toEqual({ status: 'online' })
   const says = { errorRate: 0.2, sampleError: 'oops', activeTasks: 2, currentTask: 'a "task"', monthlySpend: 250 }
   await agents.heartbeat(beatOf(asked.id, says))
   await agents.heartbeat(beatOf(asked.id, { ...says, monthlySpend: 0 }))

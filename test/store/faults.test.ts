@@ -103,6 +103,45 @@ test('a row that somebody else has locked delays the others by a few of its wait
   expect(slowest).toBeLessThan(7000)
 })
 
+test.each([
+  ['a look', 'leaders'],
+  ['a write', 'structure_events'],
+])('%s at %s that fails leaves no row behind: an error writes nothing', async (_, table) => {
+  const { sql } = given()
+  const asked = intent()
+  await sql('BEGIN')
+  try {
+    await sql(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
+    await expect(store.workspaces.record(asked, fence)).rejects.toThrow(RetryAfter)
+    expect(await sql('SELECT id FROM workspaces WHERE id = $1', asked.id)).toEqual([])
+  } finally {
+    await sql('ROLLBACK')
+  }
+  expect((await patiently(() => store.workspaces.record(asked, fence))).kind).toBe('recorded')
+})
+
+test('a statement without end is ended on the server, and delays the others alone', async () => {
+  const { sql } = given()
+  const endless = intent({ displayName: 'endless' })
+  const asleep = `FROM pg_stat_activity WHERE wait_event = 'PgSleep'`
+  await sql(
+    `CREATE FUNCTION sleep_on() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3600); RETURN NEW; END'`,
+  )
+  await sql(
+    `CREATE TRIGGER endless BEFORE INSERT ON workspaces FOR EACH ROW WHEN (NEW.name = 'endless')
+     EXECUTE FUNCTION sleep_on()`,
+  )
+  try {
+    const beside = patiently(() => store.workspaces.record(intent(), fence))
+    await expect(store.workspaces.record(endless, fence)).rejects.toThrow(RetryAfter)
+    expect((await beside).kind).toBe('recorded')
+    await until(async () => (await sql(`SELECT pid ${asleep}`)).length === 0, { what: 'the end on the server' })
+  } finally {
+    await sql(`SELECT pg_terminate_backend(pid) ${asleep}`)
+    await sql('DROP FUNCTION sleep_on CASCADE')
+  }
+})
+
 test('writers of the same rows in opposite orders do not deadlock', async () => {
   const all = Array.from({ length: 400 }, () => intent())
   await Promise.all(all.map((one) => store.workspaces.record(one, fence)))
