@@ -6,12 +6,15 @@ import type { Row, Seen, World } from './world.ts'
 export async function removeAll(world: World): Promise<void> {
   const seen = await world.look()
   for (const { metadata } of seen.orgs) await world.ask('DELETE', world.pathOf('orgimports', metadata.name))
-  const roots = seen.workspaces.filter(({ metadata }) => metadata.ownerReferences === undefined)
-  for (const { metadata } of roots) await world.ask('DELETE', world.pathOf('workspaces', metadata.name))
+  for (const plural of ['workspaces', 'plugininstalls'] as const) {
+    const items = plural === 'workspaces' ? seen.workspaces : seen.installs
+    const roots = items.filter(({ metadata }) => metadata.ownerReferences === undefined)
+    for (const { metadata } of roots) await world.ask('DELETE', world.pathOf(plural, metadata.name))
+  }
 }
 
 export function gone(seen: Seen): string | undefined {
-  const objects = [...seen.workspaces, ...seen.orgs].map(({ metadata }) => metadata.name)
+  const objects = [...seen.workspaces, ...seen.orgs, ...seen.installs].map(({ metadata }) => metadata.name)
   if (objects.length > 0) return `still there: ${objects.join(', ')}`
   const lack = unremoved(seen)
   return lack ?? (seen.live.size > 0 ? `${seen.live.size} instances of nobody` : undefined)
