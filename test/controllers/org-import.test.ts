@@ -7,6 +7,7 @@ import type { OrgImport } from '../../src/api/org-import.ts'
 import { controlPlane, namespaces, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from '../support/operator.ts'
+import { patch } from '../support/org-scene.ts'
 import { atRest, conditionOf, fromConfigMap, onePass, orgImport, readOrg, readTree, template } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { writesOf } from '../support/writes.ts'
@@ -150,17 +151,7 @@ describe('a tree', () => {
     await cluster.apply([orgImport(ns, 'pair', spec)])
     await settles(ns, 'pair', 'Ready', '0 of 2 existed, 2 created / True')
     const { name = '', uid, finalizers = [] } = (await readTree(cluster, ns)).get('B')?.metadata ?? {}
-    const hold = async (by: readonly string[]) =>
-      await cluster.kubectl([
-        'patch',
-        'ws',
-        name,
-        '-n',
-        ns,
-        '--type=merge',
-        '-p',
-        JSON.stringify({ metadata: { finalizers: by } }),
-      ])
+    const hold = (by: readonly string[]) => patch(cluster, ns, 'ws', name, { metadata: { finalizers: by } })
     await hold([...finalizers, 'test.example/held'])
     await cluster.kubectl(['delete', 'ws', name, '-n', ns, '--wait=false'])
     const org = await settles(ns, 'pair', 'Applied', 'False ApplyFailed')
@@ -182,16 +173,7 @@ describe('a tree', () => {
     ])
     await settles(ns, 'solo', 'Ready', 'True Settled')
     const name = (await readTree(cluster, ns)).get('A')?.metadata.name ?? ''
-    await cluster.kubectl([
-      'patch',
-      'ws',
-      name,
-      '-n',
-      ns,
-      '--type=merge',
-      '-p',
-      '{"spec":{"tier":1,"maxConcurrentTasks":3}}',
-    ])
+    await patch(cluster, ns, 'ws', name, { spec: { tier: 1, maxConcurrentTasks: 3 } })
     await until(async () => {
       const live = (await readTree(cluster, ns)).get('A')
       expect(live?.spec).toMatchObject({ tier: 2, maxConcurrentTasks: 3 })
