@@ -32,8 +32,12 @@ export interface WorkspaceIntent {
   readonly generation: number
   readonly displayName: string
   readonly role: string | undefined
-  readonly parentId: WorkspaceId | undefined
-  /** The parent is gone: a row that has one keeps it, whoever it is. One that is not there yet is `parentMissing`. */
+  /**
+   * UID of the resource above it. The parent's row is the one of this owner in the same namespace, whatever id anything
+   * asks for; undefined: a root.
+   */
+  readonly parentOwnerUid: string | undefined
+  /** The parent is gone: a row that has one in its namespace keeps it. One that is not there yet is `parentMissing`. */
   readonly keepsParent: boolean
   readonly tier: number
   readonly runtime: string
@@ -107,6 +111,8 @@ export interface WorkspaceRow {
   readonly template: string | undefined
   /** Digest of the parts that were recorded last (`PartStore`); empty: not all of them could be; undefined: never any. */
   readonly partsHash: string | undefined
+  /** The row above it. */
+  readonly parentId: WorkspaceId | undefined
 }
 
 /** What became of one intent. Everything but `recorded` wrote nothing. */

@@ -144,9 +144,9 @@ describe('a message', () => {
 describe('who may talk', () => {
   it('is the family: self, siblings, up and down', async () => {
     const root = await registry.online(agent.url)
-    const child = await registry.online(agent.url, { parentId: root.id })
-    const grandchild = await registry.online(agent.url, { parentId: child.id })
-    const nephew = await registry.online(agent.url, { parentId: root.id })
+    const child = await registry.online(agent.url, { parentOwnerUid: root.id })
+    const grandchild = await registry.online(agent.url, { parentOwnerUid: child.id })
+    const nephew = await registry.online(agent.url, { parentOwnerUid: root.id })
     const other = await registry.online(agent.url)
     const may = async (from: typeof root, to: typeof root) =>
       (await ask(from.token, to.id, { method: 'answer/200' })).status
@@ -220,7 +220,7 @@ describe('no answer', () => {
 
   it('and no wake for what is no request, or from a stranger', async () => {
     const [to, stranger] = [await registry.online(agent.url), await registry.online(agent.url)]
-    const child = await registry.online(agent.url, { parentId: stranger.id })
+    const child = await registry.online(agent.url, { parentOwnerUid: stranger.id })
     await registry.setStatus(to.id, 'hibernated')
     expect((await ask(adminToken, to.id, { method: 7 })).status).toBe(400)
     expect((await ask(child.token, to.id, { method: 'm' })).status).toBe(403)

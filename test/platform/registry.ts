@@ -104,7 +104,7 @@ const blank = {
   namespace: 'default',
   generation: 1,
   role: undefined,
-  parentId: undefined,
+  parentOwnerUid: undefined,
   tier: 2,
   runtime: 'claude-code',
   model: 'opus',

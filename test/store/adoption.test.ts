@@ -125,8 +125,8 @@ test('names and parents are judged as for any other', async () => {
   await record(taken)
   const id = await left()
   expect(await record(adopt(id, { displayName: 'Taken name' }))).toMatchObject({ kind: 'siblingTaken' })
-  expect(await record(adopt(id, { parentId: intent().id }))).toEqual({ kind: 'parentMissing' })
-  expect(await record(adopt(id, { parentId: taken.id }))).toMatchObject({ kind: 'recorded' })
+  expect(await record(adopt(id, { parentOwnerUid: intent().ownerUid }))).toEqual({ kind: 'parentMissing' })
+  expect(await record(adopt(id, { parentOwnerUid: taken.ownerUid }))).toMatchObject({ kind: 'recorded' })
 })
 
 test('what was removed can be adopted explicitly, and begins anew', async () => {
@@ -198,10 +198,10 @@ test('a row that is taken while we wait for it is not taken again', async () => 
 
 test('a parent that is gone: the row keeps the one it has, and one without waits', async () => {
   const parent = intent()
-  const child = intent({ parentId: parent.id })
+  const child = intent({ parentOwnerUid: parent.ownerUid })
   await Promise.all([parent, child].map(record))
   await workspaces.remove(parent.id, parent.ownerUid, fence)
-  const orphaned = { ...child, parentId: undefined, keepsParent: true }
+  const orphaned = { ...child, parentOwnerUid: undefined, keepsParent: true }
   expect(await record(orphaned)).toMatchObject({ kind: 'recorded', changed: false })
   expect(await record({ ...orphaned, generation: 2, role: 'new' })).toMatchObject({ changed: true })
   expect(await sql('SELECT parent_id, role FROM workspaces WHERE id = $1', child.id)).toEqual([

@@ -179,10 +179,10 @@ test('who may talk: self, siblings, ancestors and descendants', async () => {
   const root = await recorded({ namespace: 'talk' })
   const otherRoot = await recorded({ namespace: 'talk' })
   const foreignRoot = await recorded({ namespace: 'elsewhere' })
-  const left = await recorded({ namespace: 'talk', parentId: root.id })
-  const right = await recorded({ namespace: 'talk', parentId: root.id })
-  const cousin = await recorded({ namespace: 'talk', parentId: otherRoot.id })
-  const leaf = await recorded({ namespace: 'talk', parentId: left.id })
+  const left = await recorded({ namespace: 'talk', parentOwnerUid: root.ownerUid })
+  const right = await recorded({ namespace: 'talk', parentOwnerUid: root.ownerUid })
+  const cousin = await recorded({ namespace: 'talk', parentOwnerUid: otherRoot.ownerUid })
+  const leaf = await recorded({ namespace: 'talk', parentOwnerUid: left.ownerUid })
   const may: [WorkspaceIntent, WorkspaceIntent, boolean][] = [
     [root, root, true],
     [root, otherRoot, true],

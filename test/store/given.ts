@@ -81,7 +81,7 @@ export function intent(more: Partial<WorkspaceIntent> = {}): WorkspaceIntent {
     generation: 1,
     displayName: `Agent ${String(number)}`,
     role: 'Tries {things}, "quoted" and \\escaped',
-    parentId: undefined,
+    parentOwnerUid: undefined,
     tier: 3,
     runtime: 'claude-code',
     model: 'sonnet',

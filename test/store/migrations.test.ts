@@ -78,3 +78,40 @@ test('a lock left by a process that died while migrating is no obstacle', async 
   await query('UPDATE knex_migrations_lock SET is_locked = 1')
   expect(await migrate(url)).toEqual(names.slice(-1))
 })
+
+test('a filled database keeps every row, status, instance and parent, and knows which rows were adopted', async () => {
+  await migrate(url, 'nothing')
+  for (const _ of names.slice(0, names.indexOf('0008_tenants'))) await migrate(url, 'next')
+  await query(`
+    WITH made AS (
+      INSERT INTO workspaces (id, name, runtime, model, owner_uid, namespace, resource_name, backend, status, instance_id,
+        observed_generation, spec_hash, leader_epoch, deletion_policy)
+      SELECT gen_random_uuid(), kind, 'r', 'm', owner, namespace, kind, 'docker', status::workspace_status, 'i-' || kind, 1,
+        'h', 1, policy
+      FROM (VALUES
+        ('left', NULL, '', 'online', NULL), ('taken', 'u-1', 'acme', 'online', 'Delete'),
+        ('own', 'u-2', 'acme', 'paused', 'Retain'), ('gone', 'u-3', 'acme', 'removed', 'Delete')
+      ) AS v(kind, owner, namespace, status, policy)
+      RETURNING *
+    ), told AS (
+      INSERT INTO structure_events (event_type, workspace_id, payload)
+      SELECT 'WORKSPACE_ADOPTED', id, jsonb_build_object('owner_before', CASE name WHEN 'own' THEN 'u-0' END)
+      FROM made WHERE name IN ('taken', 'own')
+    ), tokens AS (
+      INSERT INTO workspace_auth_tokens (workspace_id, token_hash, prefix) SELECT id, sha256(name::bytea), 'p' FROM made
+    )
+    INSERT INTO workspaces (name, runtime, model, owner_uid, namespace, resource_name, backend, observed_generation, spec_hash,
+      leader_epoch, parent_id)
+    SELECT 'below', 'r', 'm', 'u-4', 'attacker', 'below', 'docker', 1, 'h', 1, id FROM made WHERE name = 'own'`)
+  const kept = () =>
+    query(`SELECT to_jsonb(w) - 'legacy' - 'assigned_namespace' AS row, to_jsonb(t) AS token
+      FROM workspaces w LEFT JOIN workspace_auth_tokens t ON t.workspace_id = w.id ORDER BY w.id`)
+  const before = await kept()
+  expect(before).toHaveLength(5)
+  expect(await migrate(url)).toContain('0008_tenants')
+  // A later migration may add columns of its own.
+  expect(await kept()).toMatchObject(before)
+  expect(await query('SELECT name FROM workspaces WHERE legacy OR assigned_namespace IS NOT NULL')).toEqual([
+    { name: 'taken' },
+  ])
+})

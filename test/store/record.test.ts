@@ -83,26 +83,26 @@ test('after removal every record is stale', async () => {
 test('a parent in the same batch counts, whatever the order of the ids', async () => {
   const root = intent()
   const chain = [root]
-  for (let depth = 0; depth < 20; depth++) chain.push(intent({ parentId: chain.at(-1)?.id }))
+  for (let depth = 0; depth < 20; depth++) chain.push(intent({ parentOwnerUid: chain.at(-1)?.ownerUid }))
   const recorded = await Promise.all(chain.toReversed().map(record))
   expect(new Set(kindsOf(recorded))).toEqual(new Set(['recorded']))
 })
 
 test('without a live parent nothing is written, and two that are each other’s parents wait both', async () => {
-  const orphan = intent({ parentId: intent().id })
+  const orphan = intent({ parentOwnerUid: intent().ownerUid })
   const [a, b] = [intent(), intent()]
-  const waiting = [orphan, { ...a, parentId: b.id }, { ...b, parentId: a.id }]
+  const waiting = [orphan, { ...a, parentOwnerUid: b.ownerUid }, { ...b, parentOwnerUid: a.ownerUid }]
   expect(kindsOf(await Promise.all(waiting.map(record)))).toEqual(['parentMissing', 'parentMissing', 'parentMissing'])
   const removed = intent()
   await record(removed)
   await store.workspaces.remove(removed.id, removed.ownerUid, fence)
-  expect(await record(intent({ parentId: removed.id }))).toEqual({ kind: 'parentMissing' })
+  expect(await record(intent({ parentOwnerUid: removed.ownerUid }))).toEqual({ kind: 'parentMissing' })
   expect(await sql('SELECT 1 FROM workspaces WHERE id = ANY ($1)', [waiting.map((one) => one.id)].flat())).toEqual([])
 })
 
 test('a child whose parent is removed goes on', async () => {
   const parent = intent()
-  const child = intent({ parentId: parent.id })
+  const child = intent({ parentOwnerUid: parent.ownerUid })
   await Promise.all([parent, child].map(record))
   await store.workspaces.remove(parent.id, parent.ownerUid, fence)
   expect(await record(child)).toMatchObject({ kind: 'recorded', changed: false })
@@ -128,7 +128,7 @@ test('a name is free in another namespace, under another parent, and after a rem
   await record(parent)
   const others = [
     intent({ displayName: 'Same', namespace: 'other' }),
-    intent({ displayName: 'Same', parentId: parent.id }),
+    intent({ displayName: 'Same', parentOwnerUid: parent.ownerUid }),
   ]
   expect(kindsOf(await Promise.all(others.map(record)))).toEqual(['recorded', 'recorded'])
   await store.workspaces.remove(first.id, first.ownerUid, fence)
@@ -137,16 +137,19 @@ test('a name is free in another namespace, under another parent, and after a rem
 
 test('a rename or a move onto a taken name is refused and changes nothing', async () => {
   const [parent, a] = [intent(), intent({ displayName: 'Taken' })]
-  const b = intent({ displayName: 'Mover', parentId: parent.id })
+  const b = intent({ displayName: 'Mover', parentOwnerUid: parent.ownerUid })
   await Promise.all([parent, a, b].map(record))
-  expect(await record({ ...b, generation: 2, displayName: 'Taken', parentId: undefined })).toMatchObject({
+  expect(await record({ ...b, generation: 2, displayName: 'Taken', parentOwnerUid: undefined })).toMatchObject({
     kind: 'siblingTaken',
     by: { resourceName: a.resourceName },
   })
   expect(await sql('SELECT name, parent_id FROM workspaces WHERE id = $1', b.id)).toEqual([
     { name: 'Mover', parent_id: parent.id },
   ])
-  expect(await record({ ...b, generation: 2, parentId: undefined })).toMatchObject({ kind: 'recorded', changed: true })
+  expect(await record({ ...b, generation: 2, parentOwnerUid: undefined })).toMatchObject({
+    kind: 'recorded',
+    changed: true,
+  })
 })
 
 test('a race for a name that the look did not see ends in siblingTaken', async () => {
@@ -226,4 +229,77 @@ test('a transition is told with the pass that made it, where it says', async () 
   )
   // The birth of the row tells of the first launch.
   expect(told.map(({ id }) => id)).toEqual([null, 'second', 'third'])
+})
+
+test('a parent is found by its owner and namespace: a row of another namespace is none', async () => {
+  const victim = intent({ namespace: 'victim' })
+  await record(victim)
+  // The object above asks for the row of the victim, or has no row at all.
+  const decoy = intent({ namespace: 'attacker', id: victim.id, claim: 'adopt' })
+  const child = intent({ namespace: 'attacker', parentOwnerUid: decoy.ownerUid })
+  const cheeky = intent({ namespace: 'attacker', parentOwnerUid: victim.ownerUid })
+  const all = await Promise.all([decoy, child, cheeky].map(record))
+  expect(kindsOf(all).slice(1)).toEqual(['parentMissing', 'parentMissing'])
+  expect(await sql('SELECT 1 FROM workspaces WHERE namespace = $1', 'attacker')).toEqual([])
+  const both = [intent({ namespace: 'victim', resourceName: 'late' }), intent({ namespace: 'attacker' })] as const
+  const together = [both[0], { ...both[1], parentOwnerUid: both[0].ownerUid }]
+  expect(kindsOf(await Promise.all(together.map(record)))).toEqual(['recorded', 'parentMissing'])
+})
+
+test('a child without its parent takes no name from a root of the same batch', async () => {
+  const [root, child] = [intent({ displayName: 'Same place' }), intent({ displayName: 'Same place' })]
+  const waiting = { ...child, parentOwnerUid: intent().ownerUid, id: '00000000-0000-4000-8000-000000000000' as never }
+  expect(kindsOf(await Promise.all([waiting, root].map(record)))).toEqual(['parentMissing', 'recorded'])
+})
+
+/** A row as it could come to be before: below a row of another namespace. */
+async function misplaced(): Promise<{ above: WorkspaceIntent; child: WorkspaceIntent }> {
+  const [above, child] = [intent({ namespace: 'victim' }), intent({ namespace: 'attacker' })]
+  await Promise.all([above, child].map(record))
+  await sql('ALTER TABLE workspaces DISABLE TRIGGER workspaces_moved_in_namespace')
+  await sql('UPDATE workspaces SET parent_id = $2 WHERE id = $1', child.id, above.id)
+  await sql('ALTER TABLE workspaces ENABLE TRIGGER workspaces_moved_in_namespace')
+  return { above, child }
+}
+
+test('a row that has a parent of another namespace waits for one of its own, and speaks to none of the others', async () => {
+  const { above, child } = await misplaced()
+  const below = intent({ namespace: 'attacker', parentOwnerUid: child.ownerUid })
+  await record(below)
+  for (const from of [child, below])
+    for (const pair of [[from.id, above.id] as const, [above.id, from.id] as const])
+      expect(await store.agents.mayTalk(...pair)).toBe(false)
+  expect(await store.agents.mayTalk(below.id, child.id)).toBe(true)
+  expect(await record({ ...child, generation: 2, keepsParent: true })).toEqual({ kind: 'parentMissing' })
+  expect(await record({ ...child, generation: 2, parentOwnerUid: above.ownerUid })).toEqual({ kind: 'parentMissing' })
+  expect(await record({ ...child, generation: 2 })).toMatchObject({ kind: 'recorded', row: { parentId: undefined } })
+})
+
+test('a kept parent of another namespace is none, also when it is of the same batch', async () => {
+  const { above, child } = await misplaced()
+  const both = [
+    { ...above, generation: 2 },
+    { ...child, generation: 2, keepsParent: true },
+  ]
+  expect(kindsOf(await Promise.all(both.map(record)))).toEqual(['recorded', 'parentMissing'])
+})
+
+test('the database refuses a parent of another namespace, whoever writes it, and keeps the rows that have one', async () => {
+  const { above, child } = await misplaced()
+  const refused = { constraint: 'workspaces_same_namespace' }
+  const own = intent({ namespace: 'attacker' })
+  await record(own)
+  await expect(sql('UPDATE workspaces SET parent_id = $2 WHERE id = $1', own.id, above.id)).rejects.toMatchObject(
+    refused,
+  )
+  await expect(sql(`UPDATE workspaces SET namespace = 'victim' WHERE id = $1`, child.id)).resolves.toEqual([])
+  await expect(sql(`UPDATE workspaces SET namespace = 'third' WHERE id = $1`, child.id)).rejects.toMatchObject(refused)
+  await expect(
+    sql(
+      `INSERT INTO workspaces (name, namespace, resource_name, owner_uid, runtime, model, backend, observed_generation,
+         spec_hash, leader_epoch, parent_id) VALUES ('n', 'attacker', 'n', 'u', 'r', 'm', 'process', 1, 'h', 1, $1)`,
+      above.id,
+    ),
+  ).rejects.toMatchObject(refused)
+  expect(await record({ ...own, generation: 2, role: 'other' })).toMatchObject({ kind: 'recorded', changed: true })
 })

@@ -17,7 +17,7 @@ import { again, outcomeAfter } from './outcome.ts'
 import { plan, type Step } from './plan.ts'
 import { powerOf } from './power.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
-import { resolve, type Settings, type Surroundings } from './resolve.ts'
+import { ofRow, resolve, type Settings, type Surroundings } from './resolve.ts'
 import { Senses, type SenseCollaborators } from './sense.ts'
 import { unrecorded } from './unrecorded.ts'
 
@@ -58,19 +58,20 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const around = surroundings(workspace)
     const power = powerOf(workspace, around.sibling, ctx.now())
     if (power.end?.over === true && power.end.action === 'Delete') return await this.#expire(workspace, ctx)
-    const desired = resolve(workspace, around, settings)
-    if (isObstacle(desired)) {
+    const asked = resolve(workspace, around, settings)
+    if (isObstacle(asked)) {
       // A pause holds whatever else of the spec cannot be followed.
       const halted = power.power.state === 'Paused' ? await this.#deeds.halt(workspace, ctx) : undefined
-      return describeObstacle(workspace, desired, outcomeOf(desired), halted && { row: halted, power })
+      return describeObstacle(workspace, asked, outcomeOf(asked), halted && { row: halted, power })
     }
 
     await ctx.claim() // 1
     failpoint('claimed')
-    const recorded = await rows.record(desired.intent, ctx.fence, hasteOf(workspace)) // 2
+    const recorded = await rows.record(asked.intent, ctx.fence, hasteOf(workspace)) // 2
     failpoint('recorded')
     onRecord(workspace, recorded)
-    if (recorded.kind !== 'recorded') return unrecorded(workspace, desired, recorded)
+    if (recorded.kind !== 'recorded') return unrecorded(workspace, asked, recorded)
+    const desired = ofRow(asked, recorded.row)
 
     const parts = await equip(workspace, recorded.row, around.look, this.#with, ctx)
     const look = await this.#senses.observe(workspace, desired, recorded.row, ctx) // 3

@@ -3,9 +3,10 @@ import { restartedAt } from '../../api/meta.ts'
 import { runtimeType, type Runtime } from '../../api/runtime.ts'
 import { workspaceType, type Workspace } from '../../api/workspace.ts'
 import { defaultTiers } from '../../backends/tiers.ts'
+import { workspaceId } from '../../store/workspace-store.ts'
 import type { Found } from '../references.ts'
 import { isObstacle } from './obstacle.ts'
-import { resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
+import { ofRow, resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
 
 const metadata = {
   uid: 'u-1',
@@ -51,6 +52,10 @@ function desired(spec: object, surroundings = around(), annotations: Record<stri
   return result
 }
 const obstacle = (spec: object, surroundings = around()) => resolve(workspace(spec), surroundings, settings)
+const rowOf = (uid: string, parentId?: string) => ({
+  id: workspaceId(uid),
+  parentId: parentId === undefined ? undefined : workspaceId(parentId),
+})
 const hashOf = (...given: Parameters<typeof desired>) => desired(...given).intent.specHash
 
 describe('defaults', () => {
@@ -120,7 +125,7 @@ describe('environment', () => {
         { name: 'PLATFORM_URL', value: 'http://evil' },
       ],
     }
-    const { instance, secrets } = desired(spec, around(undefined, objects))
+    const { instance, secrets } = ofRow(desired(spec, around(undefined, objects)), rowOf('u-1'))
     expect(instance.env).toMatchObject({ A: 'secret', B: 'map', C: 'own', WORKSPACE_ID: 'u-1' })
     expect(instance.env['PLATFORM_URL']).toBe('http://operator:8080')
     expect(secrets).toContain('secret')
@@ -207,10 +212,25 @@ describe('whose credentials an agent gets', () => {
     const forged = {
       env: [
         { name: 'WORKSPACE_ID', value: 'u-2' },
+        { name: 'PARENT_ID', value: 'u-3' },
         { name: 'PLATFORM_URL', value: 'http://elsewhere' },
       ],
     }
-    expect(desired(forged).instance.env).toMatchObject({ WORKSPACE_ID: 'u-1', PLATFORM_URL: 'http://operator:8080' })
+    const { env } = ofRow(desired(forged), rowOf('u-1')).instance
+    expect(env).toMatchObject({ WORKSPACE_ID: 'u-1', PLATFORM_URL: 'http://operator:8080' })
+    expect(env).not.toHaveProperty('PARENT_ID')
+  })
+
+  test('a parent is known by its object, never by the row that it asks for', () => {
+    const victim = '11111111-2222-4333-8444-555555555555'
+    const decoy = { ...workspace({ adopt: { workspaceID: victim } }, 'decoy') }
+    decoy.metadata = { ...decoy.metadata, uid: 'u-decoy' }
+    const child = desired({ parentRef: { name: 'decoy' } }, { ...around(), sibling: () => decoy })
+    expect(child.intent.parentOwnerUid).toBe('u-decoy')
+    expect(JSON.stringify(child.intent)).not.toContain(victim)
+    expect(ofRow(child, rowOf('u-1', 'row-of-decoy')).instance.env['PARENT_ID']).toBe('row-of-decoy')
+    const gone = desired({ parentRef: { name: 'decoy' } })
+    expect(ofRow(gone, rowOf('u-1', 'kept')).instance.env).not.toHaveProperty('PARENT_ID')
   })
 })
 

@@ -5,7 +5,7 @@ import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
 import { parseDuration, type Duration } from '../../duration.ts'
-import { workspaceId, type WorkspaceId, type WorkspaceIntent } from '../../store/workspace-store.ts'
+import { workspaceId, type WorkspaceId, type WorkspaceIntent, type WorkspaceRow } from '../../store/workspace-store.ts'
 import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-config.ts'
 import { defaultTier, limitsOf, modelOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
@@ -105,8 +105,7 @@ interface Chosen {
 /** An external agent that names no runtime brings whatever it is: there is no image to choose. */
 const ownRuntime: Chosen = { name: 'external', spec: { image: '', bootDeadline: '10m' } }
 
-type Parent =
-  { readonly kind: 'none' } | { readonly kind: 'found'; readonly id: WorkspaceId } | { readonly kind: 'gone' }
+type Parent = { readonly kind: 'none' } | { readonly kind: 'found'; readonly uid: string } | { readonly kind: 'gone' }
 
 interface Choices {
   readonly parent: Parent
@@ -155,7 +154,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
     generation: metadata.generation,
     displayName,
     role: role === '' ? undefined : role,
-    parentId: parent.kind === 'found' ? parent.id : undefined,
+    parentOwnerUid: parent.kind === 'found' ? parent.uid : undefined,
     keepsParent: parent.kind === 'gone',
     tier,
     runtime: agent.runtime,
@@ -200,15 +199,21 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
         ...gitIdentity(displayName, metadata.name),
         ...asked,
         // Last, so that no spec can make an agent speak for another or to another operator.
-        WORKSPACE_ID: id,
         WORKSPACE_NAME: displayName,
-        ...(parent.kind === 'found' && { PARENT_ID: parent.id }),
         TIER: String(tier),
         PLATFORM_URL: settings.platformUrl,
         MOLECULE_URL: settings.platformUrl,
       },
     },
   }
+}
+
+/** What is desired, once it is known which rows are its own and its parent's: an id that a spec names proves neither. */
+export function ofRow(desired: Desired, row: Pick<WorkspaceRow, 'id' | 'parentId'>): Desired {
+  const { PARENT_ID: _, ...env } = desired.instance.env
+  const parentId = desired.parentFound === true ? row.parentId : undefined
+  const ids = { WORKSPACE_ID: row.id, ...(parentId !== undefined && { PARENT_ID: parentId }) }
+  return { ...desired, instance: { ...desired.instance, env: { ...env, ...ids } } }
 }
 
 const byFirst = ([a]: readonly [string, ...unknown[]], [b]: readonly [string, ...unknown[]]) => (a < b ? -1 : 1)
@@ -258,7 +263,7 @@ function parentOf(workspace: Workspace, sibling: Surroundings['sibling']): Paren
     if (chain.indexOf(name) < chain.length - 1) break // a cycle further up: its members say so
   }
   const parent = sibling(above)
-  return parent === undefined ? { kind: 'gone' } : { kind: 'found', id: rowId(parent) }
+  return parent === undefined ? { kind: 'gone' } : { kind: 'found', uid: parent.metadata.uid }
 }
 
 function runtimeOf(workspace: Workspace, runtimes: Surroundings['runtimes'], backend: string): Chosen | Obstacle {

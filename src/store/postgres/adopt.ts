@@ -46,7 +46,7 @@ export const recordAdopting = recording({
   ),
   adopted AS (
     UPDATE workspaces w SET
-      ${assign(intended, 'a')}, owner_uid = a.owner_uid, namespace = a.namespace, wanted_since = now(),
+      ${assign(intended, 'a')}, parent_id = a.parent_id, owner_uid = a.owner_uid, namespace = a.namespace, wanted_since = now(),
       ${anew('status', 'a.status')}, ${anew('status_since', 'now()')}, ${anew('delivery_mode', 'a.delivery_mode')},
       ${anew('launched_hash', 'NULL')}, ${anew('launched_at', 'NULL')}, ${anew('registered_at', 'NULL')},
       ${anew('launch_attempts', '0')}, ${anew('restarts', '0')}, ${anew('wake_requested_at', 'NULL')},

@@ -11,13 +11,17 @@ import { notified, notifiedCount } from './signal.ts'
 import { batched } from './statement.ts'
 import { authenticate, mint, rotate } from './tokens.ts'
 
-/** The two chains of ancestors, each at most 32 long; one contains the other's end, or both ends are siblings. */
+/**
+ * The two chains of ancestors, each at most 32 long; one contains the other's end, or both ends are siblings. A chain ends
+ * where the namespace does: a row that has a parent of another namespace speaks to nothing there.
+ */
 const mayTalk = `
   WITH RECURSIVE chain AS (
     SELECT id AS start, id, parent_id, namespace, 0 AS depth FROM workspaces
     WHERE id IN ($1::uuid, $2::uuid) AND status <> 'removed'
     UNION ALL
-    SELECT c.start, w.id, w.parent_id, w.namespace, c.depth + 1 FROM chain c JOIN workspaces w ON w.id = c.parent_id
+    SELECT c.start, w.id, w.parent_id, w.namespace, c.depth + 1 FROM chain c
+      JOIN workspaces w ON w.id = c.parent_id AND w.namespace = c.namespace
     WHERE c.depth < 32
   )
   SELECT EXISTS (SELECT FROM chain WHERE start = $1 AND id = $2) AND EXISTS (SELECT FROM chain WHERE id = $2 AND depth = 0)

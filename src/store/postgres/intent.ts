@@ -8,7 +8,6 @@ export const intended: readonly Column<WorkspaceIntent>[] = [
   ['observed_generation', 'bigint', (i) => i.generation],
   ['name', 'text', (i) => i.displayName],
   ['role', 'text', (i) => i.role],
-  ['parent_id', 'uuid', (i) => i.parentId],
   ['tier', 'integer', (i) => i.tier],
   ['runtime', 'text', (i) => i.runtime],
   ['model', 'text', (i) => i.model],
@@ -33,7 +32,11 @@ export const canvas: readonly Column<WorkspaceIntent>[] = [
   ['canvas_y', 'double precision', (i) => i.canvas?.y],
   ['canvas_collapsed', 'boolean', (i) => i.canvas?.collapsed],
 ]
-export const kinship: readonly Column<WorkspaceIntent>[] = [['keeps_parent', 'boolean', (i) => i.keepsParent]]
+/** What the row's `parent_id` is found by. */
+export const kinship: readonly Column<WorkspaceIntent>[] = [
+  ['parent_owner_uid', 'text', (i) => i.parentOwnerUid],
+  ['keeps_parent', 'boolean', (i) => i.keepsParent],
+]
 
 export const namesOf = (columns: readonly Column<WorkspaceIntent>[]): readonly string[] => columns.map(([name]) => name)
 export const list = (columns: readonly Column<WorkspaceIntent>[], table: string): string =>

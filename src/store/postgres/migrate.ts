@@ -16,6 +16,7 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
   '0005_orphans': () => import('../../../migrations/0005_orphans.ts'),
   '0006_parts': () => import('../../../migrations/0006_parts.ts'),
   '0007_own_schedules': () => import('../../../migrations/0007_own_schedules.ts'),
+  '0008_tenants': () => import('../../../migrations/0008_tenants.ts'),
 }
 
 /** `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. */

@@ -22,19 +22,29 @@ export interface Variant {
   readonly take: { readonly tables: string; readonly rows: string; readonly events: string }
 }
 
-const parent = 'CASE WHEN i.keeps_parent THEN w.parent_id ELSE i.parent_id END'
+const parent = 'CASE WHEN i.keeps_parent THEN w.parent_id ELSE i.parent_row END'
 /** What the row gets as the intent has it. */
-const plain = intended.filter(([name]) => name !== 'template' && name !== 'parent_id')
+const plain = intended.filter(([name]) => name !== 'template')
 
 /**
  * How an intent is judged, worst first:
  *   refusal        `stale`: another owner, a newer generation, or removed; and what adopt.ts adds
- *   parentMissing  the parent has no live row and does not get one here. A row that had this parent all along keeps it,
- *                  also when the parent is removed meanwhile: the child goes on running
+ *   parentMissing  the parent, found by its owner's UID in the namespace of the intent, has no live row and does not get
+ *                  one here. A row that had this parent all along keeps it, also when the parent is removed meanwhile: the
+ *                  child goes on running. A parent of another namespace is none, also one that the row has already
  *   siblingTaken   a live sibling has the name; of two in this batch, the one with a row, else the smaller id, wins
  * Correlated subqueries on purpose: they stay index look-ups, whatever the planner believes of the table's size.
  */
 const judge = ({ refusal, template, foreign }: Variant): string => `,
+  kin AS MATERIALIZED (
+    SELECT i.*, COALESCE(
+        (SELECT p.id FROM workspaces p WHERE p.owner_uid = i.parent_owner_uid AND p.namespace = i.namespace
+          ORDER BY p.status = 'removed', p.id LIMIT 1),
+        q.id) AS parent_row
+    FROM input i LEFT JOIN (
+      SELECT DISTINCT ON (owner_uid, namespace) owner_uid, namespace, id FROM input
+    ) q ON q.owner_uid = i.parent_owner_uid AND q.namespace = i.namespace
+  ),
   seen AS MATERIALIZED (
     SELECT ${list([...born, ...plain, ...canvas], 'i')}, i.epoch, i.ord,
       ${template} AS template, ${parent} AS parent_id,
@@ -44,26 +54,28 @@ const judge = ({ refusal, template, foreign }: Variant): string => `,
       (${list(plain, 'w')}, w.template, w.parent_id) IS DISTINCT FROM
         (${list(plain, 'i')}, ${template}, ${parent}) AS differs,
       CASE
-        WHEN i.keeps_parent THEN w.parent_id IS NOT NULL
-        ELSE i.parent_id IS NULL OR w.parent_id IS NOT DISTINCT FROM i.parent_id
-          OR (SELECT p.status <> 'removed' FROM workspaces p WHERE p.id = i.parent_id) IS TRUE
+        WHEN i.keeps_parent
+          THEN (SELECT p.namespace = i.namespace FROM workspaces p WHERE p.id = w.parent_id) IS TRUE
+        ELSE i.parent_owner_uid IS NULL OR (w.parent_id = i.parent_row) IS TRUE
+          OR (SELECT p.status <> 'removed' FROM workspaces p WHERE p.id = i.parent_row) IS TRUE
       END AS rooted,
       (SELECT s.id FROM workspaces s
         WHERE COALESCE(s.parent_id, '00000000-0000-0000-0000-000000000000'::uuid)
             = COALESCE(${parent}, '00000000-0000-0000-0000-000000000000'::uuid)
           AND s.namespace = i.namespace AND s.name = i.name AND s.status <> 'removed' AND s.id <> i.id) AS taken_by
-    FROM input i LEFT JOIN workspaces w ON w.id = i.id
+    FROM kin i LEFT JOIN workspaces w ON w.id = i.id
   ),
   free AS MATERIALIZED (
-    SELECT s.id, s.parent_id, s.rooted,
+    SELECT s.id, s.parent_id, s.namespace, s.rooted,
       first_value(s.id) OVER (PARTITION BY s.parent_id, s.namespace, s.name ORDER BY s.known DESC, s.id) AS first_id
-    FROM seen s WHERE s.refusal IS NULL AND s.taken_by IS NULL
+    FROM seen s WHERE s.refusal IS NULL AND s.taken_by IS NULL AND (s.rooted OR s.parent_id IS NOT NULL)
   ),
   -- From the roots down: a parent in this batch counts as soon as it is in order itself.
   placed AS (
-    SELECT f.id FROM free f WHERE f.rooted AND f.first_id = f.id
+    SELECT f.id, f.namespace FROM free f WHERE f.rooted AND f.first_id = f.id
     UNION
-    SELECT f.id FROM free f JOIN placed p ON f.parent_id = p.id WHERE f.first_id = f.id
+    SELECT f.id, f.namespace FROM free f JOIN placed p ON f.parent_id = p.id AND f.namespace = p.namespace
+    WHERE f.first_id = f.id
   ),
   judged AS MATERIALIZED (
     SELECT v.*, CASE v.verdict
@@ -76,7 +88,8 @@ const judge = ({ refusal, template, foreign }: Variant): string => `,
         CASE
           WHEN s.refusal IS NOT NULL THEN s.refusal
           WHEN s.id IN (SELECT id FROM placed) THEN 'recorded'
-          WHEN NOT s.rooted AND (s.parent_id IS NULL OR s.parent_id NOT IN (SELECT id FROM placed)) THEN 'parentMissing'
+          WHEN NOT s.rooted AND (s.parent_id IS NULL
+            OR (s.parent_id, s.namespace) NOT IN (SELECT id, namespace FROM placed)) THEN 'parentMissing'
           ELSE 'siblingTaken'
         END AS verdict
       FROM seen s LEFT JOIN free f ON f.id = s.id
@@ -89,12 +102,12 @@ const judge = ({ refusal, template, foreign }: Variant): string => `,
  */
 const write = ({ take }: Variant): string => `,
   written AS (
-    INSERT INTO workspaces AS w (${namesOf([...born, ...intended]).join(', ')}, leader_epoch)
-    SELECT ${list([...born, ...intended], 'j')}, j.epoch
+    INSERT INTO workspaces AS w (${namesOf([...born, ...intended]).join(', ')}, parent_id, leader_epoch)
+    SELECT ${list([...born, ...intended], 'j')}, j.parent_id, j.epoch
     FROM judged j
     WHERE j.verdict = 'recorded' AND NOT j.foreign_row AND (j.differs OR NOT j.known) ORDER BY j.id
     ON CONFLICT (id) DO UPDATE SET
-      ${assign(intended, 'EXCLUDED')},
+      ${assign(intended, 'EXCLUDED')}, parent_id = EXCLUDED.parent_id,
       delivery_mode = CASE WHEN w.observed_generation < EXCLUDED.observed_generation
         THEN EXCLUDED.delivery_mode ELSE w.delivery_mode END,
       wanted_since = CASE WHEN w.spec_hash <> EXCLUDED.spec_hash THEN now() ELSE w.wanted_since END,

@@ -29,6 +29,7 @@ const names = [
   'wake_requested_at',
   'template',
   'parts_hash',
+  'parent_id',
 ] as const
 const times: ReadonlySet<string> = new Set([
   'status_since',
@@ -78,6 +79,7 @@ export interface SentRow extends Answer {
   wake_requested_at: number | null
   template: string | null
   parts_hash: string | null
+  parent_id: string | null
 }
 
 /** A failure as `last_failure` holds it. */
@@ -137,5 +139,6 @@ export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
     wakeRequestedAt: dateOf(sent.wake_requested_at),
     template: sent.template ?? undefined,
     partsHash: sent.parts_hash ?? undefined,
+    parentId: (sent.parent_id as WorkspaceId | null) ?? undefined,
   }
 }
