@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { defaultPool, poolFault } from './backends/docker/subnets.ts'
 import { folderFault } from './backends/host-folder.ts'
 import { defaultTiers, tiersFromJson } from './backends/tiers.ts'
 import { durationPattern, parseDuration } from './duration.ts'
@@ -37,6 +38,14 @@ const sealingKey = z.string().transform((text, ctx) => {
   if (key.length === 32 && key.toString('base64') === text) return key
   ctx.addIssue({ code: 'custom', message: 'is 32 bytes in base64: openssl rand -base64 32' })
   return z.NEVER
+})
+
+const subnets = list.superRefine((pool, ctx) => {
+  if (pool.length === 0) ctx.addIssue({ code: 'custom', message: 'names no network' })
+  for (const network of pool) {
+    const fault = poolFault(network)
+    if (fault !== undefined) ctx.addIssue({ code: 'custom', message: `"${network}" ${fault}` })
+  }
 })
 
 const folders = list.superRefine((paths, ctx) => {
@@ -84,6 +93,9 @@ const settings = {
     .optional()
     .describe('URL by which agents reach the operator; http://127.0.0.1:PORT when not given'),
   DOCKER_HOST: z.string().optional().describe('Docker engine, unix:///var/run/docker.sock or tcp://host:2375'),
+  DOCKER_SUBNETS: subnets
+    .default(defaultPool)
+    .describe('IPv4 networks out of which each namespace gets Docker networks of 64 addresses'),
   PROCESS_STATE_DIR: z.string().optional().describe('Folder of the process backend'),
   PROCESS_COMMAND: argv.optional().describe('What the process backend runs, a JSON array of words'),
   LEADER_ELECT: flag.default(true).describe('Take part in leader election'),

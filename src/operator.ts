@@ -136,8 +136,9 @@ async function openBackends(config: Config, operatorInstance: string): Promise<M
     switch (name) {
       case 'docker': {
         const { DockerBackend } = await import('./backends/docker/backend.ts')
-        const { DOCKER_HOST: host, WORKSPACE_ROOTS: workspaceRoots } = config
-        backends.set(name, new DockerBackend({ operatorInstance, workspaceRoots, ...(host !== undefined && { host }) }))
+        const { DOCKER_HOST: host, DOCKER_SUBNETS: subnets, WORKSPACE_ROOTS: workspaceRoots } = config
+        const options = { operatorInstance, workspaceRoots, subnets, ...(host !== undefined && { host }) }
+        backends.set(name, new DockerBackend(options))
         break
       }
       case 'process': {

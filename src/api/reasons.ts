@@ -18,6 +18,8 @@ export type WorkspaceCondition =
   | 'Launched'
   /** The agent registered and beats. */
   | 'Connected'
+  /** What runs is as far apart from others as one launched now; only while it is not. */
+  | 'Isolated'
   | 'ImageCurrent'
   | 'PluginsMaterialized'
   /** Schedules, channels, memories and the like have their rows; only where the spec has any. */
@@ -93,6 +95,16 @@ export type WorkspaceReason =
   | 'SecretsKeyMissing'
   | 'RequiredEnvMissing'
   | 'HostAccessRefused'
+  /** It runs on a network that other agents share: it was launched before each namespace had its own. */
+  | 'SharedNetwork'
+  /** It runs on the network of the system before. */
+  | 'AdoptedInstance'
+  /** Its tier opens the network of the host. */
+  | 'HostNetwork'
+  /** The networks of DOCKER_SUBNETS are used up. */
+  | 'NetworkPoolExhausted'
+  /** The engine leaves out the addresses that keep an agent from the credentials of its machine. */
+  | 'MetadataReachable'
   | 'Starting'
   | 'Running'
   | 'Stopping'

@@ -69,6 +69,15 @@ export interface InstanceSpec {
 /** What `observe` says of the hash of an instance that was adopted: the row knows what it stands for. */
 export const adoptedHash = 'adopted'
 
+/** Whom or what a running instance can reach, or is reached by, that one launched now would be kept from. */
+export type Exposure =
+  /** It was made on a network that others share, or was put on one since. */
+  | 'SharedNetwork'
+  /** It runs as another system made it. */
+  | 'AdoptedInstance'
+  /** Its tier opens the network of the host. */
+  | 'HostNetwork'
+
 /** What a look found. `unknown` is never `absent`: nothing destructive may follow from it. */
 export type Observation =
   | { readonly state: 'absent' }
@@ -86,6 +95,8 @@ export type Observation =
       readonly startedAt: Date
       /** Digest of the image that runs, `sha256:…`; empty where the backend has none. */
       readonly imageDigest: string
+      /** What keeps it from being as far apart from others as one launched now would be; absent: nothing. */
+      readonly exposure?: Exposure
     }
   | { readonly state: 'stopping'; readonly id: InstanceId }
   | {
@@ -105,6 +116,15 @@ export interface OwnedInstance {
 }
 
 /**
+ * Throws once this process may no longer act. A backend calls it right before every request that changes something, and not
+ * only at the beginning of a call: a process may be frozen between two requests, and a successor act meanwhile.
+ */
+export type Guard = () => void
+
+/** For whoever asks a backend of its own, as a test does. Through the port a guard is always given. */
+export const unguarded: Guard = () => {}
+
+/**
  * Every call is idempotent, none blocks on the instance, and all classify their errors at their own edge: `Terminal`
  * when only the user can help (image missing), `RetryAfter` for a throttle, `unknown` from observe when the backend
  * cannot be reached. Two calls for one uid never overlap; calls for different uids do.
@@ -117,12 +137,12 @@ export interface Backend {
    * Makes the instance exist and start, once. An instance of this uid that exists already is adopted as it is, even
    * with another specHash (replacing is remove, then ensure); one created but never started gets files and token anew.
    */
-  ensure(spec: InstanceSpec, signal: AbortSignal): Promise<Observation>
+  ensure(spec: InstanceSpec, signal: AbortSignal, guard: Guard): Promise<Observation>
   /**
    * Stops and removes the instance; with `volumes: 'delete'` also everything that outlives a restart. `requested`:
    * look again; `gone`: a look proved that nothing (of what was asked) is left. Nothing there is `gone`.
    */
-  remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'>
+  remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal, guard: Guard): Promise<'requested' | 'gone'>
   /**
    * Makes sure that the image of a later `ensure` is there, so that nothing is taken away for a replacement that could
    * not start. Throws `RetryAfter` while it is on its way (one pull an image, however many ask), `Terminal` when it
@@ -134,7 +154,7 @@ export interface Backend {
    * and so is what outlives it. It is not restarted; `observe` gives it with the hash `adopted`. Throws `Terminal` with the reason AdoptionRefused
    * when it does not exist, or belongs to another operator or another ref.
    */
-  adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation>
+  adopt(ref: InstanceRef, id: string, signal: AbortSignal, guard: Guard): Promise<Observation>
   /** The last output of the instance, at most `bytes` from the end, for people; empty when there is none. */
   logs(ref: InstanceRef, bytes: number, signal: AbortSignal): Promise<string>
   /** All instances that carry this operator's mark, for the orphan collector and the list-and-diff after a gap. */

@@ -1,3 +1,4 @@
+import { unguarded } from './backend.ts'
 import { expect, test } from 'vitest'
 import { seconds } from '../duration.ts'
 import { RetryAfter, Terminal } from '../errors.ts'
@@ -23,11 +24,11 @@ test('every call is counted by how it ended, and ends as it did', async () => {
   expect(await backend.observe(ref, never)).toMatchObject({ state: 'unknown' })
   for (const error of [new RetryAfter(seconds(1), 'busy'), new Terminal('NameTaken', 'taken'), new Error('broken')]) {
     fake.fail('ensure', error)
-    await expect(backend.ensure(spec, never)).rejects.toBe(error)
+    await expect(backend.ensure(spec, never, unguarded)).rejects.toBe(error)
   }
-  expect(await backend.ensure(spec, never)).toMatchObject({ state: 'running' })
-  expect(await backend.remove(ref, 'keep', never)).toBe('requested')
-  expect(await backend.remove(ref, 'keep', never)).toBe('gone')
+  expect(await backend.ensure(spec, never, unguarded)).toMatchObject({ state: 'running' })
+  expect(await backend.remove(ref, 'keep', never, unguarded)).toBe('requested')
+  expect(await backend.remove(ref, 'keep', never, unguarded)).toBe('gone')
   expect(await counted()).toEqual([
     'ensure error 1',
     'ensure ok 1',

@@ -45,16 +45,16 @@ export function measured(backend: Backend, { backendSeconds }: Pick<Metrics, 'ba
         () => backend.observe(ref, signal),
         ({ state }) => (state === 'unknown' ? 'unknown' : 'ok'),
       ),
-    ensure: (spec, signal) => timed('ensure', spec.ref.uid, () => backend.ensure(spec, signal)),
-    remove: (ref, volumes, signal) =>
+    ensure: (spec, signal, guard) => timed('ensure', spec.ref.uid, () => backend.ensure(spec, signal, guard)),
+    remove: (ref, volumes, signal, guard) =>
       timed(
         'remove',
         ref.uid,
-        () => backend.remove(ref, volumes, signal),
+        () => backend.remove(ref, volumes, signal, guard),
         (done) => (done === 'gone' ? 'ok' : 'waits'),
       ),
     prepare: (spec, signal) => timed('prepare', '', () => backend.prepare(spec, signal)),
-    adopt: (ref, id, signal) => timed('adopt', ref.uid, () => backend.adopt(ref, id, signal)),
+    adopt: (ref, id, signal, guard) => timed('adopt', ref.uid, () => backend.adopt(ref, id, signal, guard)),
     logs: (ref, bytes, signal) => timed('logs', ref.uid, () => backend.logs(ref, bytes, signal)),
     owned: (signal) => backend.owned(signal),
     ownedVolumes: (signal) => backend.ownedVolumes(signal),

@@ -1,7 +1,8 @@
 /** What every backend must keep that can take over an instance which no operator made. */
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { adoptedHash, type Observation } from '../../src/backends/backend.ts'
+import { adoptedHash, unguarded, type Observation } from '../../src/backends/backend.ts'
+import { Fenced } from '../../src/errors.ts'
 import { gone, never, refOf, specOf, state, until, type Target } from './backend.contract.ts'
 
 export interface TargetWithStrangers extends Target {
@@ -37,14 +38,14 @@ export function adoptionContract(name: string, open: () => Promise<TargetWithStr
 
     const adopted = async (backend = target.backend) => {
       const uid = fresh()
-      const seen = await backend.adopt(refOf(uid), stranger.id, never)
+      const seen = await backend.adopt(refOf(uid), stranger.id, never, unguarded)
       expect(seen).toMatchObject({ state: 'running', id: stranger.id, specHash: adoptedHash })
       return { uid, since: (seen as Extract<Observation, { state: 'running' }>).startedAt }
     }
 
     test('is taken over, once, as it runs', async () => {
       const { uid, since } = await adopted()
-      expect(await target.backend.adopt(refOf(uid), stranger.id, never)).toMatchObject({ startedAt: since })
+      expect(await target.backend.adopt(refOf(uid), stranger.id, never, unguarded)).toMatchObject({ startedAt: since })
       for (const backend of [target.backend, target.reopen()]) {
         expect(await backend.observe(refOf(uid), never)).toMatchObject({
           state: 'running',
@@ -52,7 +53,7 @@ export function adoptionContract(name: string, open: () => Promise<TargetWithStr
           specHash: adoptedHash,
           startedAt: since,
         })
-        expect(await backend.ensure(specOf(target.image, uid), never)).toMatchObject({ id: stranger.id })
+        expect(await backend.ensure(specOf(target.image, uid), never, unguarded)).toMatchObject({ id: stranger.id })
         const owned = await Array.fromAsync(backend.owned(never))
         expect(owned.filter(({ id }) => id === stranger.id)).toMatchObject([{ ref: refOf(uid) }])
       }
@@ -78,8 +79,18 @@ export function adoptionContract(name: string, open: () => Promise<TargetWithStr
       expect(await target.backend.logs(refOf(uid), 1000, never)).toBeTypeOf('string')
       await gone(target.backend, uid, 'keep')
       expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
-      await target.backend.ensure(specOf(target.image, uid), never)
+      await target.backend.ensure(specOf(target.image, uid), never, unguarded)
       expect(await state(target.backend, uid, 'running')).toMatchObject({ specHash: 'hash-1' })
+    })
+
+    test('is left as it is by a process that may no longer act', async () => {
+      const uid = fresh()
+      const guard = () => {
+        throw new Fenced('another leads')
+      }
+      const fenced = { name: 'Fenced' }
+      await expect(target.backend.adopt(refOf(uid), stranger.id, never, guard)).rejects.toMatchObject(fenced)
+      expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
     })
 
     test('belongs to one ref of one operator', async () => {
@@ -87,23 +98,23 @@ export function adoptionContract(name: string, open: () => Promise<TargetWithStr
       const foreign = target.foreign()
       const refusal = { name: 'Terminal', reason: 'AdoptionRefused' }
       const id = stranger.id
-      await expect(target.backend.adopt(refOf(fresh()), id, never)).rejects.toMatchObject(refusal)
-      await expect(foreign.adopt(refOf(fresh()), id, never)).rejects.toMatchObject(refusal)
-      await expect(foreign.adopt(refOf(uid), id, never)).rejects.toMatchObject(refusal)
+      await expect(target.backend.adopt(refOf(fresh()), id, never, unguarded)).rejects.toMatchObject(refusal)
+      await expect(foreign.adopt(refOf(fresh()), id, never, unguarded)).rejects.toMatchObject(refusal)
+      await expect(foreign.adopt(refOf(uid), id, never, unguarded)).rejects.toMatchObject(refusal)
       expect(await foreign.observe(refOf(uid), never)).toEqual({ state: 'absent' })
-      expect(await foreign.remove(refOf(uid), 'delete', never)).toBe('gone')
+      expect(await foreign.remove(refOf(uid), 'delete', never, unguarded)).toBe('gone')
       expect((await Array.fromAsync(foreign.owned(never))).filter((each) => each.id === id)).toEqual([])
       expect(await state(target.backend, uid, 'running')).toMatchObject({ id })
     })
 
     test('is refused beside an instance that is there, as is what another operator made', async () => {
       const [uid, other] = [fresh(), fresh()]
-      await target.backend.ensure(specOf(target.image, uid), never)
-      await target.foreign().ensure(specOf(target.image, other), never)
+      await target.backend.ensure(specOf(target.image, uid), never, unguarded)
+      await target.foreign().ensure(specOf(target.image, other), never, unguarded)
       const { id } = await state(target.foreign(), other, 'running')
       const refusal = { name: 'Terminal', reason: 'AdoptionRefused' }
-      await expect(target.backend.adopt(refOf(uid), stranger.id, never)).rejects.toMatchObject(refusal)
-      await expect(target.backend.adopt(refOf(fresh()), id, never)).rejects.toMatchObject(refusal)
+      await expect(target.backend.adopt(refOf(uid), stranger.id, never, unguarded)).rejects.toMatchObject(refusal)
+      await expect(target.backend.adopt(refOf(fresh()), id, never, unguarded)).rejects.toMatchObject(refusal)
       expect(await state(target.foreign(), other, 'running')).toMatchObject({ id })
       await gone(target.foreign(), other, 'delete')
     })

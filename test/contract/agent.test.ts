@@ -1,4 +1,5 @@
 /** The demo's agent as a process, in front of a platform that only takes notes. */
+import { unguarded } from '../../src/backends/backend.ts'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
@@ -30,7 +31,7 @@ test('the agent registers against refusals, beats, answers, and ends when it is 
       PLATFORM_URL: `http://127.0.0.1:${platform.port}/`,
       HEARTBEAT_SECONDS: '0.1',
     }
-    await backend.ensure(specOf('', uid, env), never)
+    await backend.ensure(specOf('', uid, env), never, unguarded)
     const { id, address } = await state(backend, uid, 'running')
     const { token, body } = await until('it registers', async () => platform.registered[0])
     expect(token).toBe(`token-of-${uid}`)

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Backend, Observation } from '../../src/backends/backend.ts'
+import { unguarded, type Backend, type Observation } from '../../src/backends/backend.ts'
+import { Fenced } from '../../src/errors.ts'
 import { never, refOf, specOf } from './spec.ts'
 
 /** One place where instances live, and ways to look at it that do not go through the backend. */
@@ -46,7 +47,7 @@ export const state = <S extends Observation['state']>(backend: Backend, uid: str
 export const probeLine = (log: string): string | undefined => /^probe (.*)\n/m.exec(log)?.[1]
 
 export const gone = (backend: Backend, uid: string, volumes: 'keep' | 'delete') =>
-  until(`${uid} is gone`, async () => (await backend.remove(refOf(uid), volumes, never)) === 'gone')
+  until(`${uid} is gone`, async () => (await backend.remove(refOf(uid), volumes, never, unguarded)) === 'gone')
 
 /** Loosely: clocks are set now and then, but none by an hour. */
 const isRecent = (at: Date): boolean => Math.abs(Date.now() - at.getTime()) < 3_600_000
@@ -70,15 +71,15 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       const uid = fresh()
       for (let twice = 0; twice < 2; twice++) {
         expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
-        expect(await target.backend.remove(refOf(uid), 'delete', never)).toBe('gone')
+        expect(await target.backend.remove(refOf(uid), 'delete', never, unguarded)).toBe('gone')
         expect(await target.backend.logs(refOf(uid), 1000, never)).toBe('')
       }
     })
 
     test('an instance runs, once, and finds files and token in place at its first instruction', async () => {
       const uid = fresh()
-      const first = await target.backend.ensure(specOf(target.image, uid), never)
-      const again = await target.backend.ensure(specOf(target.image, uid), never)
+      const first = await target.backend.ensure(specOf(target.image, uid), never, unguarded)
+      const again = await target.backend.ensure(specOf(target.image, uid), never, unguarded)
       expect(first).toHaveProperty('id')
       expect(again).toMatchObject({ id: (first as { id: string }).id })
       const running = await state(target.backend, uid, 'running')
@@ -98,17 +99,17 @@ export function backendContract(name: string, open: () => Promise<Target>): void
 
     test('another desired state changes nothing while the old instance is there', async () => {
       const uid = fresh()
-      const first = await target.backend.ensure(specOf(target.image, uid), never)
+      const first = await target.backend.ensure(specOf(target.image, uid), never, unguarded)
       const other = { ...specOf(target.image, uid), specHash: 'hash-2' }
-      expect(await target.backend.ensure(other, never)).toMatchObject({ id: (first as { id: string }).id })
+      expect(await target.backend.ensure(other, never, unguarded)).toMatchObject({ id: (first as { id: string }).id })
       expect(await state(target.backend, uid, 'running')).toMatchObject({ specHash: 'hash-1' })
     })
 
     test('an operator that starts anew adopts what runs, and sees it in owned()', async () => {
       const uid = fresh()
-      const first = await target.backend.ensure(specOf(target.image, uid), never)
+      const first = await target.backend.ensure(specOf(target.image, uid), never, unguarded)
       const reopened = target.reopen()
-      expect(await reopened.ensure(specOf(target.image, uid), never)).toMatchObject({
+      expect(await reopened.ensure(specOf(target.image, uid), never, unguarded)).toMatchObject({
         id: (first as { id: string }).id,
       })
       const seen = await Array.fromAsync(reopened.owned(never))
@@ -132,7 +133,7 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       // A busy machine is late now and then, a poller as a rule: one of the two has to lead.
       for (let lead = 0; lead < 3 && lead > -8; lead = delays.length - 2 * late()) {
         const uid = fresh()
-        await target.backend.ensure(specOf(target.image, uid), never)
+        await target.backend.ensure(specOf(target.image, uid), never, unguarded)
         await state(target.backend, uid, 'running')
         await until('the reader is told that it is there', async () => listed.has(uid))
         const killedAt = await target.kill(uid)
@@ -147,38 +148,40 @@ export function backendContract(name: string, open: () => Promise<Target>): void
 
     test('an instance that ends by itself leaves its code and its last words', async () => {
       const uid = fresh()
-      await target.backend.ensure(specOf(target.image, uid, { PROBE_EXIT: '3' }), never)
+      await target.backend.ensure(specOf(target.image, uid, { PROBE_EXIT: '3' }), never, unguarded)
       const seen = await state(target.backend, uid, 'exited')
       expect(seen).toMatchObject({ exitCode: 3, detail: expect.stringContaining('exit code 3') })
       expect(isRecent(seen.finishedAt)).toBe(true)
       await until('its last words', async () => (await said(uid)).includes('leaving with 3'))
       expect(await target.backend.logs(refOf(uid), 10, never)).toHaveLength(10)
-      expect(await target.backend.ensure(specOf(target.image, uid), never)).toMatchObject({ state: 'exited' })
+      expect(await target.backend.ensure(specOf(target.image, uid), never, unguarded)).toMatchObject({
+        state: 'exited',
+      })
     })
 
     test('volumes that are kept are there for the next instance; deleted ones are not', async () => {
       const uid = fresh()
       const starts = async () =>
         until('the probe speaks', async () => /"starts":(\d+)(?!.*"starts")/s.exec(await said(uid))?.[1])
-      await target.backend.ensure(specOf(target.image, uid), never)
+      await target.backend.ensure(specOf(target.image, uid), never, unguarded)
       await starts()
       await gone(target.backend, uid, 'keep')
-      expect(await target.backend.remove(refOf(uid), 'keep', never)).toBe('gone')
+      expect(await target.backend.remove(refOf(uid), 'keep', never, unguarded)).toBe('gone')
       expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
       expect((await target.things(uid)).filter((thing) => /^(container|process|instance)/.test(thing))).toEqual([])
       expect((await Array.fromAsync(target.backend.owned(never))).filter(({ ref }) => ref.uid === uid)).toEqual([])
 
-      await target.backend.ensure({ ...specOf(target.image, uid), specHash: 'hash-2' }, never)
+      await target.backend.ensure({ ...specOf(target.image, uid), specHash: 'hash-2' }, never, unguarded)
       expect(await state(target.backend, uid, 'running')).toMatchObject({ specHash: 'hash-2' })
       await until('the second start is counted', async () => (await starts()) === '2')
       await gone(target.backend, uid, 'delete')
-      expect(await target.backend.remove(refOf(uid), 'delete', never)).toBe('gone')
+      expect(await target.backend.remove(refOf(uid), 'delete', never, unguarded)).toBe('gone')
       expect(await target.things(uid)).toEqual([])
     })
 
     test('volumes go even when the instance went before', async () => {
       const uid = fresh()
-      await target.backend.ensure(specOf(target.image, uid), never)
+      await target.backend.ensure(specOf(target.image, uid), never, unguarded)
       await gone(target.backend, uid, 'keep')
       expect(await target.things(uid)).not.toEqual([])
       await gone(target.backend, uid, 'delete')
@@ -187,8 +190,8 @@ export function backendContract(name: string, open: () => Promise<Target>): void
 
     test('what is done to one uid never touches another', async () => {
       const [one, other] = [fresh(), fresh()]
-      await target.backend.ensure(specOf(target.image, one), never)
-      const kept = await target.backend.ensure(specOf(target.image, other), never)
+      await target.backend.ensure(specOf(target.image, one), never, unguarded)
+      const kept = await target.backend.ensure(specOf(target.image, other), never, unguarded)
       await gone(target.backend, one, 'delete')
       expect(await state(target.backend, other, 'running')).toMatchObject({ id: (kept as { id: string }).id })
     })
@@ -196,18 +199,18 @@ export function backendContract(name: string, open: () => Promise<Target>): void
     test("another operator's instance of that name is never adopted, listed, read or removed", async () => {
       const uid = fresh()
       const foreign = target.foreign()
-      const theirs = await foreign.ensure(specOf(target.image, uid), never)
+      const theirs = await foreign.ensure(specOf(target.image, uid), never, unguarded)
       const before = await until('it is there to be seen', async () => {
         const things = await target.things(uid)
         return things.some((thing) => /^(container|process|instance)/.test(thing)) && things
       })
       expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
-      await expect(target.backend.ensure(specOf(target.image, uid), never)).rejects.toMatchObject({
+      await expect(target.backend.ensure(specOf(target.image, uid), never, unguarded)).rejects.toMatchObject({
         name: 'Terminal',
         reason: 'NameTaken',
         message: expect.stringContaining(`ws-${uid}`),
       })
-      expect(await target.backend.remove(refOf(uid), 'delete', never)).toBe('gone')
+      expect(await target.backend.remove(refOf(uid), 'delete', never, unguarded)).toBe('gone')
       expect(await target.backend.logs(refOf(uid), 1000, never)).toBe('')
       expect((await Array.fromAsync(target.backend.owned(never))).filter(({ ref }) => ref.uid === uid)).toEqual([])
       expect(await target.things(uid)).toEqual(before)
@@ -224,7 +227,7 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       const refusal = { name: 'Terminal', reason: 'ImageMissing', message: expect.stringContaining(`"${image}"`) }
       for (let twice = 0; twice < 2; twice++) {
         await expect(target.backend.prepare({ image }, never)).rejects.toMatchObject(refusal)
-        await expect(target.backend.ensure(specOf(image, uid), never)).rejects.toMatchObject(refusal)
+        await expect(target.backend.ensure(specOf(image, uid), never, unguarded)).rejects.toMatchObject(refusal)
       }
       expect(await target.things(uid)).toEqual([])
     })
@@ -232,17 +235,40 @@ export function backendContract(name: string, open: () => Promise<Target>): void
     test('what does not exist is not adopted', async () => {
       const uid = fresh()
       for (let twice = 0; twice < 2; twice++)
-        await expect(target.backend.adopt(refOf(uid), 'f'.repeat(64), never)).rejects.toMatchObject({
+        await expect(target.backend.adopt(refOf(uid), 'f'.repeat(64), never, unguarded)).rejects.toMatchObject({
           name: 'Terminal',
           reason: 'AdoptionRefused',
         })
       expect(await target.backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
     })
 
+    test('a process that may no longer act changes nothing, wherever in a call it learns of that', async () => {
+      const after = (times: number) => {
+        let left = times
+        return () => {
+          if (left-- <= 0) throw new Fenced('another leads')
+        }
+      }
+      const fenced = { name: 'Fenced', message: 'another leads' }
+      const uid = fresh()
+      await expect(target.backend.ensure(specOf(target.image, uid), never, after(0))).rejects.toMatchObject(fenced)
+      expect(await target.things(uid)).toEqual([])
+      for (let times = 1; ; times++) {
+        const done = await target.backend.ensure(specOf(target.image, uid), never, after(times)).catch(String)
+        if (typeof done !== 'string') break
+        expect(done).toBe('Fenced: another leads')
+        expect((await target.backend.observe(refOf(uid), never)).state).toMatch(/absent|created/)
+      }
+      const { id } = await state(target.backend, uid, 'running')
+      for (const volumes of ['keep', 'delete'] as const)
+        await expect(target.backend.remove(refOf(uid), volumes, never, after(0))).rejects.toMatchObject(fenced)
+      expect(await state(target.backend, uid, 'running')).toMatchObject({ id })
+    })
+
     test.each(['../../etc/passwd', '.auth_token'])('the file %s is refused and nothing is made', async (path) => {
       const uid = fresh()
       const spec = { ...specOf(target.image, uid), files: [{ path, content: 'x' }] }
-      await expect(target.backend.ensure(spec, never)).rejects.toMatchObject({ name: 'Terminal' })
+      await expect(target.backend.ensure(spec, never, unguarded)).rejects.toMatchObject({ name: 'Terminal' })
       expect(await target.things(uid)).toEqual([])
     })
   })

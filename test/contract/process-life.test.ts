@@ -1,4 +1,5 @@
 /** What only processes have: crashes of the operator around a spawn, adoption, groups, and what an agent may see. */
+import { unguarded } from '../../src/backends/backend.ts'
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -71,7 +72,7 @@ test(
       await sleep(after)
       runner.kill('SIGKILL')
       await exited
-      await backend.ensure(specOf('', uid), never)
+      await backend.ensure(specOf('', uid), never, unguarded)
       await state(backend, uid, 'running')
       // A shell that was on its way when its operator died has either been adopted or given up.
       await until('it speaks', async () => probeLine(await said(uid)))
@@ -86,18 +87,19 @@ test('a launch whose run was called off never becomes the agent', async () => {
   const marker = join(folder, 'ran')
   const command = ['/bin/sh', '-c', `echo ran > ${marker}`]
   const env = { PATH: '/usr/bin:/bin' }
-  const late = await launch({ run: join(folder, 'gone'), command, cwd: folder, env, log: join(folder, 'log') })
+  const given = { command, cwd: folder, env, log: join(folder, 'log'), guard: unguarded }
+  const late = await launch({ run: join(folder, 'gone'), ...given })
   if (late.exitCode === null) await once(late, 'exit')
   expect(late.exitCode).toBe(125)
   mkdirSync(join(folder, 'there'))
-  const timely = await launch({ run: join(folder, 'there'), command, cwd: folder, env, log: join(folder, 'log') })
+  const timely = await launch({ run: join(folder, 'there'), ...given })
   if (timely.exitCode === null) await once(timely, 'exit')
   expect(existsSync(marker)).toBe(true)
 })
 
 test('an adopted instance whose pid is somebody else by now counts as ended, and nobody is harmed', async () => {
   const uid = fresh()
-  await backend.ensure(specOf('', uid), never)
+  await backend.ensure(specOf('', uid), never, unguarded)
   const pidFile = join(folderOf(uid), runOf(uid), 'pid')
   const claim = readFileSync(pidFile, 'utf8')
   // Of another tick of the clock: two of one tick and one pid would be the same to anyone.
@@ -114,7 +116,7 @@ test('an adopted instance whose pid is somebody else by now counts as ended, and
   writeFileSync(pidFile, claim)
   expect(await later.observe(refOf(uid), never)).toMatchObject({ state: 'running' })
   writeFileSync(pidFile, claim.replace(/^\d+/, String(bystander.pid)))
-  expect(await later.remove(refOf(uid), 'keep', never)).toBe('gone')
+  expect(await later.remove(refOf(uid), 'keep', never, unguarded)).toBe('gone')
   expect(bystander.exitCode ?? bystander.signalCode).toBeNull()
   process.kill(bystander.pid ?? 0, 0)
   bystander.kill()
@@ -124,7 +126,7 @@ test('an adopted instance whose pid is somebody else by now counts as ended, and
 
 test('the death of an adopted instance is told', async () => {
   const uid = fresh()
-  await backend.ensure(specOf('', uid), never)
+  await backend.ensure(specOf('', uid), never, unguarded)
   const later = open()
   await state(later, uid, 'running')
   const stop = new AbortController()
@@ -143,13 +145,13 @@ test('the death of an adopted instance is told', async () => {
 test('an agent that ignores the polite signal is killed with everything it started', async () => {
   const uid = fresh()
   const deaf = open(['/bin/sh', '-c', 'trap "" TERM; sleep 600 & while :; do sleep 600; done'])
-  await deaf.ensure(specOf('', uid), never)
+  await deaf.ensure(specOf('', uid), never, unguarded)
   await until('its children are there', async () => pids(uid).length >= 3)
-  expect(await deaf.remove(refOf(uid), 'delete', never)).toBe('requested')
+  expect(await deaf.remove(refOf(uid), 'delete', never, unguarded)).toBe('requested')
   // Two seconds are soon over on a slow machine: what is no more stopping has ended.
   const { state: seen } = await deaf.observe(refOf(uid), never)
   if (seen !== 'stopping') expect({ seen, left: pids(uid) }).toEqual({ seen: 'exited', left: [] })
-  if ((await deaf.remove(refOf(uid), 'delete', never)) === 'gone') expect(pids(uid)).toEqual([])
+  if ((await deaf.remove(refOf(uid), 'delete', never, unguarded)) === 'gone') expect(pids(uid)).toEqual([])
   await until('they are killed without another call', async () => pids(uid).length === 0)
   await gone(deaf, uid, 'delete')
   expect(pids(uid)).toEqual([])
@@ -159,7 +161,7 @@ test('an agent that ignores the polite signal is killed with everything it start
 test('what an agent leaves behind ends with it', async () => {
   const uid = fresh()
   const messy = open(['/bin/sh', '-c', 'sleep 600 & exit 4'])
-  await messy.ensure(specOf('', uid), never)
+  await messy.ensure(specOf('', uid), never, unguarded)
   expect(await state(messy, uid, 'exited')).toMatchObject({ exitCode: 4 })
   await until('its child is gone', async () => pids(uid).length === 0)
 })
@@ -168,7 +170,7 @@ test("an agent sees its own environment and nothing of the operator's", async ()
   const uid = fresh()
   process.env['OPERATORS_OWN'] = 'planted-secret'
   try {
-    await backend.ensure(specOf('', uid, { ROLE: 'chief', PORT: '1', WORKSPACE_CONFIG_PATH: '/etc' }), never)
+    await backend.ensure(specOf('', uid, { ROLE: 'chief', PORT: '1', WORKSPACE_CONFIG_PATH: '/etc' }), never, unguarded)
   } finally {
     delete process.env['OPERATORS_OWN']
   }
@@ -194,7 +196,7 @@ test("an agent sees its own environment and nothing of the operator's", async ()
 
 test('a value that no environment can hold is refused without being shown', async () => {
   const uid = fresh()
-  const refused = backend.ensure(specOf('', uid, { KEY: 'planted\0secret' }), never)
+  const refused = backend.ensure(specOf('', uid, { KEY: 'planted\0secret' }), never, unguarded)
   await expect(refused).rejects.toMatchObject({
     reason: 'InvalidEnvironment',
     message: expect.not.stringContaining('secret'),
@@ -208,7 +210,7 @@ test('the log is bounded and its end is kept', async () => {
   const told = 'until [ -e told ]; do sleep 0.02; done'
   const script = `${told}; head -c 5000000 /dev/zero | tr "\\0" x; echo; echo the end; exec sleep 600`
   const loud = open(['/bin/sh', '-c', script])
-  await loud.ensure(specOf('', uid), never)
+  await loud.ensure(specOf('', uid), never, unguarded)
   writeFileSync(join(folderOf(uid), 'workspace', 'told'), '')
   const log = join(folderOf(uid), 'log')
   await until('it said everything', async () => (await loud.logs(refOf(uid), 100, never)).includes('the end'))
@@ -220,7 +222,7 @@ test('the log is bounded and its end is kept', async () => {
 test('a command that does not exist ends the instance and says so', async () => {
   const uid = fresh()
   const broken = open(['/nonexistent/agent'])
-  await broken.ensure(specOf('', uid), never)
+  await broken.ensure(specOf('', uid), never, unguarded)
   expect(await state(broken, uid, 'exited')).toMatchObject({ exitCode: 127 })
   expect(await broken.logs(refOf(uid), 1000, never)).toContain('/nonexistent/agent')
 })

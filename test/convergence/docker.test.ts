@@ -53,7 +53,7 @@ describe.skipIf(!available)('on a Docker engine', () => {
   afterAll(async () => {
     await player.close()
     await target.close()
-    await backend.removeNetwork(AbortSignal.timeout(60_000))
+    await backend.removeNetworks(AbortSignal.timeout(60_000))
     await until(() => docker.getImage(image).remove(), { what: 'the image to be of use to nobody' })
     await cluster.kubectl(['delete', 'runtime', operatorInstance, '--wait=false'])
     const unlock = ['patch', 'runtime', operatorInstance, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']

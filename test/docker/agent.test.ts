@@ -14,7 +14,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
 
   afterAll(async () => {
     await gone(backend, uid, 'delete')
-    await backend.removeNetwork(never)
+    await backend.removeNetworks(never)
   })
 
   test('a second build of the image is a look', async () => {

@@ -47,7 +47,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
   }, 180_000)
   afterAll(async () => {
     for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetwork(never)
+    await backend.removeNetworks(never)
   }, 180_000)
 
   const containersOf = (uid: string) =>
@@ -118,7 +118,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     })
   })
 
-  test('a launch is create, archive and start, and no secret is in a URL', async () => {
+  test('a launch is create, archive, start and one look, and no secret is in a URL', async () => {
     const uid = fresh()
     const proxy = await openProxy(host)
     onTestFinished(() => proxy.close())
@@ -131,6 +131,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
       'POST /containers/create',
       'PUT /containers/ID/archive',
       'POST /containers/ID/start',
+      'GET /containers/ID/json',
     ])
     expect(proxy.requests.join()).not.toContain('planted-secret')
     expect(JSON.stringify((await containersOf(uid))[0])).not.toContain('planted-secret')
@@ -186,10 +187,10 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     const uid = fresh()
     onTestFinished(async () => {
       await gone(alone, uid, 'delete')
-      await alone.removeNetwork(never)
+      await alone.removeNetworks(never)
     })
     await alone.ensure(specOf(image, uid), never)
-    await gone(alone, uid, 'delete')
+    await gone(alone, uid, 'keep')
     const [network] = await docker.listNetworks({ filters: { label: [`molecule.dev/operator=${operator}`] } })
     await docker.getNetwork(network?.Id ?? '').remove()
     await until('it runs again', () =>

@@ -47,8 +47,8 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
         return [...containers.map(({ Id }) => `container ${Id}`), ...Volumes.map(({ Name }) => Name).sort()]
       },
       close: async () => {
-        await mine.removeNetwork(never)
-        await another.removeNetwork(never)
+        await mine.removeNetworks(never)
+        await another.removeNetworks(never)
       },
     }
   }

@@ -24,7 +24,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
   }, 180_000)
   afterAll(async () => {
     for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetwork(never)
+    await backend.removeNetworks(never)
   }, 180_000)
 
   /** A backend whose engine answers so to the next request of that kind, and as always after that. */

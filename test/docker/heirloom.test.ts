@@ -39,7 +39,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
   }, 180_000)
   afterAll(async () => {
     for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetwork(never)
+    await backend.removeNetworks(never)
     for (const name of strangers)
       await docker
         .getVolume(name)

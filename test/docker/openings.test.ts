@@ -50,7 +50,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
   })
   afterAll(async () => {
     for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetwork(never)
+    await backend.removeNetworks(never)
     rmSync(root, { recursive: true, force: true })
   })
 

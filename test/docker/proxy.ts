@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, request, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -20,8 +21,19 @@ interface Answer {
   readonly body: unknown
 }
 
+interface Meddling {
+  /** What the engine is given in place of a body. */
+  readonly rewrite?: (asked: IncomingMessage, body: string) => string
+  /** Told when the engine has answered, before that is passed on. */
+  readonly answered?: (asked: IncomingMessage) => void
+}
+
 /** A socket in front of the engine, to watch what is asked and to break the line; `answer` replies in its stead. */
-export async function openProxy(host: string, answer?: (asked: IncomingMessage) => Answer | undefined): Promise<Proxy> {
+export async function openProxy(
+  host: string,
+  answer?: (asked: IncomingMessage) => Answer | undefined,
+  { rewrite, answered }: Meddling = {},
+): Promise<Proxy> {
   const folder = mkdtempSync(join(tmpdir(), 'molecule-proxy-'))
   const socket = join(folder, 'docker.sock')
   const requests: string[] = []
@@ -36,14 +48,26 @@ export async function openProxy(host: string, answer?: (asked: IncomingMessage) 
       return
     }
     const { method, url: path, headers } = asked
-    const onward = request({ socketPath: host.replace('unix://', ''), method, path, headers }, (reply) => {
-      response.writeHead(reply.statusCode ?? 502, reply.headers)
-      response.flushHeaders()
-      reply.pipe(response)
-    })
-    onward.on('error', () => response.destroy())
-    response.on('close', () => onward.destroy())
-    asked.pipe(onward)
+    const pass = (body?: string) => {
+      const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+      const socketPath = host.replace('unix://', '')
+      const onward = request({ socketPath, method, path, headers: { ...headers, ...length } }, (reply) => {
+        answered?.(asked)
+        response.writeHead(reply.statusCode ?? 502, reply.headers)
+        response.flushHeaders()
+        reply.pipe(response)
+      })
+      onward.on('error', () => response.destroy())
+      response.on('close', () => onward.destroy())
+      if (body === undefined) asked.pipe(onward)
+      else onward.end(body)
+    }
+    if (rewrite === undefined || headers['content-type'] !== 'application/json') pass()
+    else
+      text(asked).then(
+        (body) => pass(rewrite(asked, body)),
+        () => response.destroy(),
+      )
   })
   // Who keeps a connection closes it, too: else a request may be sent on one that is being closed.
   server.keepAliveTimeout = 0

@@ -45,7 +45,7 @@ afterAll(async () => {
     },
     { what: 'containers and volumes to be gone', within: 60_000 },
   )
-  await backend.removeNetwork(AbortSignal.timeout(60_000))
+  await backend.removeNetworks(AbortSignal.timeout(60_000))
   await until(() => docker.getImage(image).remove(), { what: 'the image to be of use to nobody' })
 })
 

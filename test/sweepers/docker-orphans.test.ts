@@ -38,8 +38,8 @@ describe.skipIf(!engineAnswers)('with an engine', async () => {
   }, long)
   afterAll(async () => {
     await Promise.all(made.map(({ backend, ref }) => backend.remove(ref, 'delete', never)))
-    await mine.removeNetwork(never)
-    await theirs.removeNetwork(never)
+    await mine.removeNetworks(never)
+    await theirs.removeNetworks(never)
     if (unlabelled !== '') await docker.getContainer(unlabelled).remove({ force: true })
   }, long)
 

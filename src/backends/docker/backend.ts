@@ -2,17 +2,27 @@ import { seconds } from '../../duration.ts'
 import type { ContainerInspectInfo } from 'dockerode'
 import { reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
-import type { Backend, InstanceId, InstanceRef, InstanceSpec, Observation, OwnedInstance } from '../backend.ts'
+import {
+  unguarded,
+  type Backend,
+  type InstanceId,
+  type InstanceRef,
+  type InstanceSpec,
+  type Observation,
+  type OwnedInstance,
+} from '../backend.ts'
 import { instanceName } from '../names.ts'
 import { assertContained } from './containment.ts'
-import { connect, Engine, socketOf } from './engine.ts'
-import { cpusOf, failureOf, throwLaunchFailure } from './errors.ts'
+import { connect, Engine, socketOf, type Write } from './engine.ts'
+import { cpusOf, type Failure, failureOf, throwLaunchFailure } from './errors.ts'
 import { containerChanges } from './events.ts'
 import { allowedRoot, assertFolder } from './host-folder.ts'
 import { formerVolumes, type Heirlooms, heirloomsIn, heirloomsOf, noteName, noteOf } from './heirloom.ts'
 import { Images } from './images.ts'
-import { observationOf } from './observation.ts'
-import { adoptedName, adoptionRefused, assertAdoptable, label, networkName, refOf } from './ownership.ts'
+import { Networks } from './networks.ts'
+import { exposureOf, observationOf, unshadowed } from './observation.ts'
+import { adoptedName, adoptionRefused, assertAdoptable, label, refOf } from './ownership.ts'
+import { defaultPool } from './subnets.ts'
 import { tarOf } from './tar.ts'
 import { archiveOf, createBody } from './translate.ts'
 
@@ -23,6 +33,16 @@ interface DockerOptions {
   readonly operatorInstance: string
   /** Folders of the engine's host in which an instance may have its `/workspace`; none unless given. */
   readonly workspaceRoots?: readonly string[]
+  /** Networks of IPv4 out of which each namespace gets subnets. */
+  readonly subnets?: readonly string[]
+}
+
+/** Failures of a start after which the same container can never start. */
+const startedAnew: Partial<Record<Failure, string>> = {
+  stuck: 'a container that cannot start is made again',
+  'no-network': 'the network of the instances was removed and is made again',
+  'network-full': 'the network of the instances has no address left',
+  ambiguous: 'there are two networks of one name, and one of them goes',
 }
 
 /** Instances as containers of one Docker engine: create, files and token by archive, start. Found again by their marks. */
@@ -34,14 +54,16 @@ export class DockerBackend implements Backend {
   readonly #socket: string
   /** Of the engine's machine, once it has refused a container for wanting more. */
   #cpus = Infinity
-  #network: Promise<string> | undefined
+  readonly #networks: Networks
   #adoptions: Promise<unknown> = Promise.resolve()
   /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
   readonly #looked = new Set<string>()
 
-  constructor({ host, operatorInstance, workspaceRoots = [] }: DockerOptions) {
+  constructor({ host, operatorInstance, workspaceRoots = [], subnets = defaultPool }: DockerOptions) {
     this.#engine = new Engine(connect(host), operatorInstance)
     this.#images = new Images(this.#engine)
+    const local = host === undefined || host.startsWith('unix://')
+    this.#networks = new Networks({ engine: this.#engine, pool: subnets, local })
     this.#roots = workspaceRoots
     this.#socket = socketOf(host)
   }
@@ -57,40 +79,53 @@ export class DockerBackend implements Backend {
     }
   }
 
-  async ensure(spec: InstanceSpec, signal: AbortSignal): Promise<Observation> {
+  async ensure(spec: InstanceSpec, signal: AbortSignal, guard = unguarded): Promise<Observation> {
+    const write = { signal, guard }
     const archive = archiveOf(spec)
     const root = spec.hostFolder && allowedRoot(spec.hostFolder, this.#roots)
     try {
       const adopted = this.#looked.delete(spec.ref.uid) ? undefined : await this.#engine.adopted(spec.ref.uid, signal)
       if (adopted !== undefined) return this.observe(spec.ref, signal)
-      const made = await this.#create(spec, root, signal)
-      if (typeof made !== 'string') return made
-      failpoint('created')
-      await this.#engine.put(made, archive.path, tarOf(archive.entries), signal)
-      failpoint('delivered')
-      await this.#start(made, signal)
-      return { state: 'starting', id: made as InstanceId, since: new Date(), specHash: spec.specHash }
+      for (;;) {
+        const { id: network } = await this.#networks.open(spec.ref.namespace, write)
+        const made = await this.#create(spec, root, network, write)
+        if (typeof made !== 'string') return made
+        failpoint('created')
+        await this.#engine.put(made, archive.path, tarOf(archive.entries), write)
+        failpoint('delivered')
+        if ((await this.#start(made, spec.ref, write)) === 'started') return await this.#started(made, write)
+        this.#networks.markFull(network)
+      }
     } catch (error) {
       throwLaunchFailure(error, spec.image, spec.runtime)
     }
   }
 
-  async remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'> {
+  async remove(
+    ref: InstanceRef,
+    volumes: 'keep' | 'delete',
+    signal: AbortSignal,
+    guard = unguarded,
+  ): Promise<'requested' | 'gone'> {
+    const write = { signal, guard }
     this.#looked.delete(ref.uid)
     let pending = false
-    for (const { Id, Labels } of await this.#engine.containers(ref.uid, signal)) {
+    for (const { Id, Labels, NetworkSettings } of await this.#engine.containers(ref.uid, signal)) {
       const adopted = Labels[label.operator] === undefined
-      if (adopted) await this.#note(ref, await this.#engine.inspect(Id, signal), signal)
-      const removed = await this.#engine.removeContainer(Id, signal, adopted ? 'stay' : 'go')
+      if (adopted) await this.#note(ref, await this.#engine.inspect(Id, signal), write)
+      const removed = await this.#engine.removeContainer(Id, write, adopted ? 'stay' : 'go')
       if (removed === 'removing') pending = true
+      this.#networks.markLeft(Object.values(NetworkSettings.Networks).map(({ NetworkID }) => NetworkID))
     }
-    if (volumes === 'delete' && !pending)
+    if (volumes === 'delete' && !pending) {
       for (const { name, labels } of await this.#engine.volumes(ref.uid, signal)) {
         // One that is still in use then is shared with somebody, and stays. The note goes after all that it names.
         for (const heirloom of Object.values(heirloomsIn(labels) ?? {}))
-          await this.#engine.removeVolume(heirloom, signal)
-        if ((await this.#engine.removeVolume(name, signal)) === 'in use') pending = true
+          await this.#engine.removeVolume(heirloom, write)
+        if ((await this.#engine.removeVolume(name, write)) === 'in use') pending = true
       }
+      await this.#networks.removeUnused(ref.namespace, write)
+    }
     return pending ? 'requested' : 'gone'
   }
 
@@ -99,9 +134,9 @@ export class DockerBackend implements Backend {
   }
 
   /** One after the other, so that two refs cannot both find a container free. */
-  async adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation> {
+  async adopt(ref: InstanceRef, id: string, signal: AbortSignal, guard = unguarded): Promise<Observation> {
     const before = this.#adoptions
-    const adoption = before.then(() => this.#adopt(ref, id, signal))
+    const adoption = before.then(() => this.#adopt(ref, id, { signal, guard }))
     this.#adoptions = adoption.catch(() => {})
     return adoption
   }
@@ -132,11 +167,9 @@ export class DockerBackend implements Backend {
     return containerChanges(this.#engine, signal)
   }
 
-  /** Takes the operator's own network away, for one that leaves nothing behind. It must have no container left. */
-  async removeNetwork(signal: AbortSignal): Promise<void> {
-    this.#network = undefined
-    const id = await this.#engine.network(signal)
-    if (id !== undefined) await this.#engine.removeNetwork(id, signal)
+  /** Takes the operator's own networks away, for one that leaves nothing behind. They must have no container left. */
+  async removeNetworks(signal: AbortSignal): Promise<void> {
+    await this.#networks.removeAll({ signal, guard: unguarded })
   }
 
   /** By name, which is one cheap call; by its marks when that finds nothing of ours: renamed by someone, or adopted. */
@@ -153,124 +186,124 @@ export class DockerBackend implements Backend {
   }
 
   /** The id of a container that waits for its files, or what an instance that is there already shows. */
-  async #create(spec: InstanceSpec, root: string | undefined, signal: AbortSignal): Promise<string | Observation> {
+  async #create(
+    spec: InstanceSpec,
+    root: string | undefined,
+    network: string,
+    write: Write,
+  ): Promise<string | Observation> {
     const { ref, hostFolder: folder } = spec
     const name = instanceName(ref.uid)
-    const network = await this.#ensureNetwork(signal)
-    const heirlooms = spec.adopted && (await this.#heirlooms(ref, spec.adopted.row, signal))
+    const heirlooms = spec.adopted && (await this.#heirlooms(ref, spec.adopted.row, write))
     const create = async () => {
       const place = { operator: this.#engine.operator, network, socket: this.#socket, cpus: this.#cpus }
       const body = createBody(spec, place, heirlooms)
       assertContained(body, spec, this.#socket)
       if (folder !== undefined && root !== undefined)
-        await assertFolder(this.#engine, root, { ref, folder, image: spec.image }, signal)
-      return this.#engine.create(name, body, spec.platform, signal)
+        await assertFolder(this.#engine, root, { ref, folder, image: spec.image }, write)
+      return this.#engine.create(name, body, spec.platform, write)
     }
     try {
       return await create()
     } catch (error) {
       const failure = failureOf(error)
-      if (failure === 'conflict') return this.#existing(name, spec, signal)
+      if (failure === 'conflict') return (await this.#existing(name, spec, write)) ?? (await create())
       const cpus = cpusOf(error)
       if (cpus !== undefined) this.#cpus = cpus
-      else if (failure === 'no-image') await this.#images.pull(spec)
-      else throw error
+      else if (failure === 'no-image') {
+        write.guard()
+        await this.#images.pull(spec)
+      } else throw error
       return create()
     }
   }
 
-  async #existing(name: string, spec: InstanceSpec, signal: AbortSignal): Promise<string | Observation> {
-    const info = await this.#engine.inspect(name, signal)
+  /** Undefined: one that never started was made for another network than those of its namespace, and is gone. */
+  async #existing(name: string, spec: InstanceSpec, write: Write): Promise<string | Observation | undefined> {
+    const info = await this.#engine.inspect(name, write.signal)
     if (info === undefined) throw new RetryAfter(seconds(1), `container ${name} is on its way out`)
     if (!this.#isOf(info, spec.ref.uid))
       throw new Terminal('NameTaken', `container ${name} (${info.Id.slice(0, 12)}) exists and is not this operator's`)
     const seen = observationOf(info)
-    return seen.state === 'created' ? seen.id : seen
+    if (seen.state !== 'created') return seen
+    if (exposureOf(info) !== 'SharedNetwork') return seen.id
+    await this.#engine.removeContainer(info.Id, write)
+    return undefined
   }
 
-  async #adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation> {
-    const wanted = /^[A-Za-z0-9][\w.-]*$/.test(id) ? await this.#engine.inspect(id, signal) : undefined
+  async #adopt(ref: InstanceRef, id: string, write: Write): Promise<Observation> {
+    const wanted = /^[A-Za-z0-9][\w.-]*$/.test(id) ? await this.#engine.inspect(id, write.signal) : undefined
     if (wanted === undefined) throw adoptionRefused(id, 'does not exist')
-    const own = await this.#find(ref, signal)
+    const own = await this.#find(ref, write.signal)
     if (own?.Id === wanted.Id) {
-      await this.#note(ref, own, signal)
+      await this.#note(ref, own, write)
       return observationOf(own)
     }
     if (own !== undefined) throw adoptionRefused(id, `cannot be a second one beside ${own.Id.slice(0, 12)}`)
     assertAdoptable(wanted, ref, this.#engine.operator)
     this.#looked.delete(ref.uid)
-    await this.#engine.takeOver(wanted.Id, adoptedName(this.#engine.operator, ref), signal)
-    const adopted = await this.#engine.inspect(wanted.Id, signal)
-    await this.#note(ref, adopted, signal)
+    await this.#engine.takeOver(wanted.Id, adoptedName(this.#engine.operator, ref), write)
+    const adopted = await this.#engine.inspect(wanted.Id, write.signal)
+    await this.#note(ref, adopted, write)
     return adopted === undefined ? { state: 'absent' } : observationOf(adopted)
   }
 
   /** Writes down what volumes an adopted container has, while it can still be asked. */
-  async #note(ref: InstanceRef, adopted: ContainerInspectInfo | undefined, signal: AbortSignal): Promise<void> {
-    if (adopted !== undefined) await this.#noteDown(ref, heirloomsOf(adopted), signal)
+  async #note(ref: InstanceRef, adopted: ContainerInspectInfo | undefined, write: Write): Promise<void> {
+    if (adopted !== undefined) await this.#noteDown(ref, heirloomsOf(adopted), write)
   }
 
-  async #noteDown(ref: InstanceRef, heirlooms: Heirlooms, signal: AbortSignal): Promise<void> {
+  async #noteDown(ref: InstanceRef, heirlooms: Heirlooms, write: Write): Promise<void> {
     if (Object.keys(heirlooms).length === 0) return
-    await this.#engine.createVolume(noteName(ref.uid), noteOf(this.#engine.operator, ref, heirlooms), signal)
+    await this.#engine.createVolume(noteName(ref.uid), noteOf(this.#engine.operator, ref, heirlooms), write)
   }
 
   /** What was noted at the adoption; where no container was there to adopt, volumes that the row's id gives a name. */
-  async #heirlooms(ref: InstanceRef, row: string | undefined, signal: AbortSignal): Promise<Heirlooms> {
-    const note = await this.#engine.volume(noteName(ref.uid), signal)
+  async #heirlooms(ref: InstanceRef, row: string | undefined, write: Write): Promise<Heirlooms> {
+    const note = await this.#engine.volume(noteName(ref.uid), write.signal)
     if (note !== undefined && refOf(note.labels, '', this.#engine.operator)?.uid === ref.uid)
       return heirloomsIn(note.labels) ?? {}
     const there: [string, string][] = []
     for (const [target, name] of Object.entries(row === undefined ? {} : formerVolumes(row))) {
-      const volume = await this.#engine.volume(name, signal)
+      const volume = await this.#engine.volume(name, write.signal)
       if (volume !== undefined && volume.labels[label.operator] === undefined) there.push([target, name])
     }
     const found = Object.fromEntries(there)
-    await this.#noteDown(ref, found, signal)
+    await this.#noteDown(ref, found, write)
     return found
   }
 
   /**
    * A container knows its network by id, so one whose network was taken away can never start; nor can one whose start
-   * the engine has kept half of, when it was stopped in the middle. Either is made anew.
+   * the engine has kept half of, when it was stopped in the middle. Each is made anew.
    */
-  async #start(id: string, signal: AbortSignal): Promise<void> {
+  async #start(id: string, { namespace }: InstanceRef, write: Write): Promise<'started' | 'no address'> {
     try {
-      await this.#engine.start(id, signal)
+      await this.#engine.start(id, write)
+      return 'started'
     } catch (error) {
       const failure = failureOf(error)
-      if (failure !== 'no-network' && failure !== 'stuck') throw error
-      if (failure === 'no-network') this.#network = undefined
-      await this.#engine.removeContainer(id, signal)
-      const what =
-        failure === 'stuck' ? 'a container that cannot start' : 'the network of the instances was removed and'
-      throw new RetryAfter(seconds(1), `${what} is made again`, { cause: error })
+      const why = startedAnew[failure]
+      if (why === undefined) throw error
+      await this.#engine.removeContainer(id, write)
+      if (failure === 'network-full') return 'no address'
+      this.#networks.forget(namespace)
+      throw new RetryAfter(seconds(1), why, { cause: error })
     }
   }
 
-  /** One look a process: concurrent launches share it, and a failed one is forgotten. */
-  async #ensureNetwork(signal: AbortSignal): Promise<string> {
-    this.#network ??= this.#findOrMakeNetwork(signal)
-    try {
-      return await this.#network
-    } catch (error) {
-      this.#network = undefined
-      throw error
-    }
-  }
-
-  async #findOrMakeNetwork(signal: AbortSignal): Promise<string> {
-    const found = await this.#engine.network(signal)
-    if (found !== undefined) return found
-    const name = networkName(this.#engine.operator)
-    try {
-      return await this.#engine.createNetwork(name, signal)
-    } catch (error) {
-      if (failureOf(error) !== 'conflict') throw error
-      const made = await this.#engine.network(signal)
-      if (made !== undefined) return made
-      throw new Terminal('NameTaken', `network ${name} exists and is not this operator's`)
-    }
+  /** What came of a start. An engine that leaves out the addresses it was asked for gives no error: it is looked at. */
+  async #started(id: string, write: Write): Promise<Observation> {
+    const info = await this.#engine.inspect(id, write.signal)
+    if (info === undefined) return { state: 'absent' }
+    const missing = unshadowed(info)
+    if (missing.length === 0) return observationOf(info)
+    await this.#engine.removeContainer(id, write)
+    const addresses = missing.join(', ')
+    throw new Terminal(
+      'MetadataReachable',
+      `this Docker engine gave the container no address ${addresses} of its own, so that an agent could reach the credentials of the machine there: the container was removed`,
+    )
   }
 }
 

@@ -3,11 +3,15 @@ import Dockerode from 'dockerode'
 import type { ContainerCreateOptions, ContainerInfo, ContainerInspectInfo } from 'dockerode'
 import { seconds, type Duration } from '../../duration.ts'
 import { failureOf } from './errors.ts'
+import type { Guard } from '../backend.ts'
 import { adoptedPattern, label } from './ownership.ts'
 
 const forLooks = seconds(10)
 const forWork = seconds(60)
 const forPulls = seconds(900)
+
+/** The driver's option: whether containers of one network reach each other. */
+const betweenContainers = 'com.docker.network.bridge.enable_icc'
 
 /** The engine's own socket, as a path of its host. */
 export const socketOf = (host?: string): string =>
@@ -27,6 +31,22 @@ export interface Volume {
   readonly labels: Readonly<Record<string, string>>
 }
 
+/** How a call that changes something is made: not after the signal, and not once the guard throws. */
+export interface Write {
+  readonly signal: AbortSignal
+  readonly guard: Guard
+}
+
+/** A network of this operator's. */
+export interface Network {
+  readonly id: string
+  readonly name: string
+  /** Undefined for the one that all namespaces shared before each had its own. */
+  readonly namespace: string | undefined
+  /** What runs on it cannot reach what else runs on it, and has no address of IPv6. */
+  readonly isolating: boolean
+}
+
 /** The calls that the backend makes, each with a deadline and each seeing only what carries this operator's mark. */
 export class Engine {
   readonly operator: string
@@ -37,22 +57,22 @@ export class Engine {
     this.operator = operator
   }
 
-  async create(name: string, body: ContainerCreateOptions, platform: string | undefined, signal: AbortSignal) {
-    const abortSignal = within(forWork, signal)
+  async create(name: string, body: ContainerCreateOptions, platform: string | undefined, write: Write) {
+    const abortSignal = beginning(write)
     // The client puts every option into the URL, where the engine logs it, unless query and body are told apart.
     const parted = { _query: { name, ...(platform !== undefined && { platform }) }, _body: body, abortSignal }
     return (await this.#docker.createContainer(parted)).id
   }
 
-  async put(id: string, path: string, archive: Buffer, signal: AbortSignal): Promise<void> {
-    await this.#docker.getContainer(id).putArchive(archive, { path, abortSignal: within(forWork, signal) })
+  async put(id: string, path: string, archive: Buffer, write: Write): Promise<void> {
+    await this.#docker.getContainer(id).putArchive(archive, { path, abortSignal: beginning(write) })
   }
 
-  async start(id: string, signal: AbortSignal): Promise<void> {
+  async start(id: string, write: Write): Promise<void> {
     // 304: it runs already.
     await this.#docker
       .getContainer(id)
-      .start({ abortSignal: within(forWork, signal) })
+      .start({ abortSignal: beginning(write) })
       .catch(unless((error) => 'statusCode' in error && error.statusCode === 304))
   }
 
@@ -89,16 +109,16 @@ export class Engine {
   }
 
   /** Gives a container that was adopted the name by which it is found, and the operator alone the say over restarts. */
-  async takeOver(id: string, name: string, signal: AbortSignal): Promise<void> {
+  async takeOver(id: string, name: string, write: Write): Promise<void> {
     const container = this.#docker.getContainer(id)
-    await container.update({ RestartPolicy: { Name: 'no' }, abortSignal: within(forLooks, signal) })
-    await container.rename({ name, abortSignal: within(forLooks, signal) })
+    await container.update({ RestartPolicy: { Name: 'no' }, abortSignal: beginning(write) })
+    await container.rename({ name, abortSignal: beginning(write) })
   }
 
   /** Kills and removes in one call; volumes without a name go with it or stay. `removing`: the engine is at it already. */
-  async removeContainer(id: string, signal: AbortSignal, nameless: 'go' | 'stay' = 'go'): Promise<'gone' | 'removing'> {
+  async removeContainer(id: string, write: Write, nameless: 'go' | 'stay' = 'go'): Promise<'gone' | 'removing'> {
     try {
-      const how = { force: true, v: nameless === 'go', abortSignal: within(forWork, signal) }
+      const how = { force: true, v: nameless === 'go', abortSignal: beginning(write) }
       await this.#docker.getContainer(id).remove(how)
       return 'gone'
     } catch (error) {
@@ -128,13 +148,13 @@ export class Engine {
   }
 
   /** Makes an empty volume. One of that name that is there already stays as it is. */
-  async createVolume(name: string, labels: Volume['labels'], signal: AbortSignal): Promise<void> {
-    await this.#docker.createVolume({ Name: name, Labels: labels, abortSignal: within(forWork, signal) })
+  async createVolume(name: string, labels: Volume['labels'], write: Write): Promise<void> {
+    await this.#docker.createVolume({ Name: name, Labels: labels, abortSignal: beginning(write) })
   }
 
-  async removeVolume(name: string, signal: AbortSignal): Promise<'gone' | 'in use'> {
+  async removeVolume(name: string, write: Write): Promise<'gone' | 'in use'> {
     try {
-      await this.#docker.getVolume(name).remove({ abortSignal: within(forWork, signal) })
+      await this.#docker.getVolume(name).remove({ abortSignal: beginning(write) })
       return 'gone'
     } catch (error) {
       const failure = failureOf(error)
@@ -144,25 +164,59 @@ export class Engine {
     }
   }
 
-  /** The oldest network of this operator; the engine allows two of one name. */
-  async network(signal: AbortSignal): Promise<string | undefined> {
-    const filters = { label: this.#labelsOf() }
-    const found = await this.#docker.listNetworks({ filters, abortSignal: within(forLooks, signal) })
-    return found.sort((a, b) => a.Created.localeCompare(b.Created))[0]?.Id
+  /** Whether a namespace has a container that this operator made, in any state. */
+  async hasContainers(namespace: string, signal: AbortSignal): Promise<boolean> {
+    const filters = JSON.stringify({ label: [...this.#labelsOf(), `${label.namespace}=${namespace}`] })
+    const asked = { all: true, limit: 1, filters, abortSignal: within(forLooks, signal) }
+    return (await this.#docker.listContainers(asked)).length > 0
   }
 
-  async createNetwork(name: string, signal: AbortSignal): Promise<string> {
-    const Labels = { [label.operator]: this.operator }
-    const abortSignal = within(forWork, signal)
-    const made = await this.#docker.createNetwork({ Name: name, CheckDuplicate: true, Labels, abortSignal })
+  /** Networks of this operator, the oldest first: the engine allows two of one name. */
+  async networks(signal: AbortSignal): Promise<Network[]> {
+    const filters = { label: this.#labelsOf() }
+    const found = await this.#docker.listNetworks({ filters, abortSignal: within(forLooks, signal) })
+    return found
+      .toSorted((a, b) => a.Created.localeCompare(b.Created) || a.Id.localeCompare(b.Id))
+      .map(({ Id, Name, Labels, Driver, EnableIPv6, Options }) => ({
+        id: Id,
+        name: Name,
+        namespace: Labels?.[label.namespace],
+        isolating: Driver === 'bridge' && !EnableIPv6 && Options?.[betweenContainers] === 'false',
+      }))
+  }
+
+  /** Subnets of all networks of the engine, whosever they are. */
+  async subnets(signal: AbortSignal): Promise<string[]> {
+    const found = await this.#docker.listNetworks({ abortSignal: within(forLooks, signal) })
+    return found.flatMap(({ IPAM }) => (IPAM?.Config ?? []).map(({ Subnet }) => Subnet ?? '').filter(Boolean))
+  }
+
+  /** The id of a new network on which containers cannot reach each other, of IPv4 alone. */
+  async createNetwork(name: string, namespace: string, subnet: string, write: Write): Promise<string> {
+    const made = await this.#docker.createNetwork({
+      Name: name,
+      CheckDuplicate: true,
+      Driver: 'bridge',
+      EnableIPv6: false,
+      IPAM: { Driver: 'default', Config: [{ Subnet: subnet }] },
+      Options: { [betweenContainers]: 'false' },
+      Labels: { [label.operator]: this.operator, [label.namespace]: namespace },
+      abortSignal: beginning(write),
+    })
     return made.id
   }
 
-  async removeNetwork(id: string, signal: AbortSignal): Promise<void> {
-    await this.#docker
-      .getNetwork(id)
-      .remove({ abortSignal: within(forWork, signal) })
-      .catch(unless((error) => ['absent', 'no-network'].includes(failureOf(error))))
+  /** `in use`: a container that runs is on it. */
+  async removeNetwork(id: string, write: Write): Promise<'gone' | 'in use'> {
+    try {
+      await this.#docker.getNetwork(id).remove({ abortSignal: beginning(write) })
+      return 'gone'
+    } catch (error) {
+      const failure = failureOf(error)
+      if (failure === 'absent' || failure === 'no-network') return 'gone'
+      if (failure === 'conflict') return 'in use'
+      throw error
+    }
   }
 
   async logs(id: string, lines: number, signal: AbortSignal): Promise<Buffer> {
@@ -239,6 +293,12 @@ export class Engine {
 
 /** The engine says null where there are none. */
 const labelsOf = ({ Labels }: { Labels: Volume['labels'] | null }): Volume['labels'] => Labels ?? {}
+
+/** Asked as the very last thing before the request. */
+function beginning({ signal, guard }: Write): AbortSignal {
+  guard()
+  return within(forWork, signal)
+}
 
 const within = (deadline: Duration, signal: AbortSignal): AbortSignal =>
   AbortSignal.any([signal, AbortSignal.timeout(deadline)])

@@ -1,5 +1,5 @@
 import { minutes, seconds } from '../../duration.ts'
-import { reasonOf, RetryAfter, Terminal } from '../../errors.ts'
+import { Fenced, reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 
 /** What a failed call to the engine means. */
 export type Failure =
@@ -8,6 +8,12 @@ export type Failure =
   | 'removing'
   | 'no-image'
   | 'no-network'
+  /** The network has no address left. */
+  | 'network-full'
+  /** There are two networks of its name. */
+  | 'ambiguous'
+  /** Another network has addresses of that subnet. */
+  | 'overlap'
   | 'refused'
   /** The engine has kept half of a start: this container can never be started. */
   | 'stuck'
@@ -19,9 +25,13 @@ const table: readonly (readonly [code: number, words: RegExp, failure: Failure])
   [404, /no such image|image .*not found|manifest unknown|does not match the specified platform/i, 'no-image'],
   [500, /no space left on device|disk quota exceeded/i, 'disk-full'],
   [500, /task .*already exists|container with given id already exists/i, 'stuck'],
+  [500, /no available IPv4 addresses/i, 'network-full'],
+  [403, /pool overlaps/i, 'overlap'],
+  [400, /network \S+ is ambiguous/i, 'ambiguous'],
   [404, /network .*not found|could not find network/i, 'no-network'],
   [404, /no such (container|volume|network)|get \S+: no such volume/i, 'absent'],
   [409, /removal of container .* is already in progress|marked for removal/i, 'removing'],
+  [403, /has active endpoints/i, 'conflict'],
   [
     409,
     /already in use by container|volume is in use|network with name .* already exists|has active endpoints/i,
@@ -61,7 +71,7 @@ export function engineMessage(error: unknown): string {
 
 /** Throws what a failed create or start means for the workspace: the spec's fault, or a wait. */
 export function throwLaunchFailure(error: unknown, image: string, runtime: string): never {
-  if (error instanceof Terminal || error instanceof RetryAfter) throw error
+  if (error instanceof Terminal || error instanceof RetryAfter || error instanceof Fenced) throw error
   const failure = failureOf(error)
   if (failure === 'disk-full') throw new RetryAfter(minutes(1), 'the disk of the Docker host is full', { cause: error })
   // A removal came in between; what is made after it has the name to itself.

@@ -2,7 +2,7 @@ import type { HostFolder, InstanceRef } from '../backend.ts'
 import { Terminal } from '../../errors.ts'
 import { folderFault, rootOf } from '../host-folder.ts'
 import { instanceName } from '../names.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, Write } from './engine.ts'
 import { engineMessage, failureOf } from './errors.ts'
 import { label, marks } from './ownership.ts'
 
@@ -34,7 +34,7 @@ export function allowedRoot({ path }: HostFolder, roots: readonly string[]): str
  * that is made and never started is asked what it sees. What changes after that is seen by nobody, so two workspaces
  * should not be given folders within each other.
  */
-export async function assertFolder(engine: Engine, root: string, asked: Asked, signal: AbortSignal): Promise<void> {
+export async function assertFolder(engine: Engine, root: string, asked: Asked, write: Write): Promise<void> {
   const { ref, folder, image } = asked
   const name = `${instanceName(ref.uid)}-folder`
   const body = {
@@ -46,34 +46,34 @@ export async function assertFolder(engine: Engine, root: string, asked: Asked, s
       Mounts: [{ Type: 'bind', Source: root, Target: mountPoint, ReadOnly: true } as const],
     },
   }
-  const helper = await createAnew(engine, name, body, signal).catch((error: unknown) => {
+  const helper = await createAnew(engine, name, body, write).catch((error: unknown) => {
     throw failureOf(error) === 'refused' ? refused(folder.path, `has no root: ${engineMessage(error)}`) : error
   })
   try {
     const parts = folder.path.slice(root.length).split('/').filter(Boolean)
     for (let depth = 0; depth < parts.length; depth++) {
       const part = parts.slice(0, depth + 1).join('/')
-      const kind = await engine.kindOf(helper, `${mountPoint}/${part}`, signal)
+      const kind = await engine.kindOf(helper, `${mountPoint}/${part}`, write.signal)
       if (kind !== 'folder')
         throw refused(folder.path, `is not a folder of the Docker host: "${root}/${part}" is ${kind}`)
     }
   } finally {
-    await engine.removeContainer(helper, signal)
+    await engine.removeContainer(helper, write)
   }
 }
 
 /** A crash may have left one of that name, which is ours: it may stand for another root. */
-async function createAnew(...[engine, name, body, signal]: Parameters<typeof create>): Promise<string> {
+async function createAnew(...[engine, name, body, write]: Parameters<typeof create>): Promise<string> {
   try {
-    return await create(engine, name, body, signal)
+    return await create(engine, name, body, write)
   } catch (error) {
     if (failureOf(error) !== 'conflict') throw error
-    const left = await engine.inspect(name, signal)
+    const left = await engine.inspect(name, write.signal)
     if (left?.Config.Labels[label.operator] !== engine.operator) throw error
-    await engine.removeContainer(left.Id, signal)
-    return create(engine, name, body, signal)
+    await engine.removeContainer(left.Id, write)
+    return create(engine, name, body, write)
   }
 }
 
-const create = (engine: Engine, name: string, body: Parameters<Engine['create']>[1], signal: AbortSignal) =>
-  engine.create(name, body, undefined, signal)
+const create = (engine: Engine, name: string, body: Parameters<Engine['create']>[1], write: Write) =>
+  engine.create(name, body, undefined, write)

@@ -11,6 +11,8 @@ export const label = {
   name: 'molecule.dev/name',
   uid: 'molecule.dev/uid',
   specHash: 'molecule.dev/spec-hash',
+  /** Id of the network of its own namespace that an instance was made for; one without shares its network. */
+  network: 'molecule.dev/network',
   /** On what stands beside an instance for a moment, and is none. */
   helper: 'molecule.dev/helper',
 } as const
@@ -20,11 +22,12 @@ export const legacyLabel = 'molecule.platform.managed'
 
 type Labels = Readonly<Record<string, string>>
 
-/** An operator instance in twelve characters, for names: its own name may be of any length. */
-const shortly = (operator: string): string => createHash('sha256').update(operator).digest('hex').slice(0, 12)
+/** An operator instance or a namespace in twelve characters, for names: its own may be of any length. */
+const shortly = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 12)
 
-/** One network for each operator instance. */
-export const networkName = (operator: string): string => `molecule-${shortly(operator)}`
+/** The networks of a namespace: the first, and further ones once all before are full. */
+export const networkName = (operator: string, namespace: string, number = 1): string =>
+  `molecule-${shortly(operator)}-${shortly(namespace)}${number === 1 ? '' : `-${number}`}`
 
 export const marks = (operator: string, ref: InstanceRef) => ({
   [label.operator]: operator,

@@ -1,10 +1,10 @@
-import type { ContainerInspectInfo } from 'dockerode'
+import type { ContainerCreateOptions, ContainerInspectInfo } from 'dockerode'
 import { expect, test } from 'vitest'
 import { adoptedHash, hostAccesses, type HostAccess, type InstanceSpec } from '../backend.ts'
 import { assertContained } from './containment.ts'
-import { observationOf } from './observation.ts'
+import { observationOf, unshadowed } from './observation.ts'
 import { adoptedName, assertAdoptable, networkName, refOf } from './ownership.ts'
-import { archiveOf, createBody } from './translate.ts'
+import { archiveOf, createBody, metadataAddresses } from './translate.ts'
 
 const uid = '0b5c1d3e-0000-4000-8000-000000000001'
 const spec: InstanceSpec = {
@@ -176,18 +176,19 @@ interface Free {
 }
 
 test('networks of two operators have two names', () => {
-  expect(networkName('a')).toMatch(/^molecule-[0-9a-f]{12}$/)
-  expect(networkName('a')).not.toBe(networkName('b'))
+  expect(networkName('a', 'x'.repeat(63))).toMatch(/^molecule-[0-9a-f]{12}-[0-9a-f]{12}$/)
+  expect(networkName('a', 'x', 2)).toBe(`${networkName('a', 'x')}-2`)
+  expect(new Set([networkName('a', 'x'), networkName('b', 'x'), networkName('a', 'y')]).size).toBe(3)
 })
 
-const inspected = (State: object, image = 'agent:1', made = body) =>
+const inspected = (State: object, image = 'agent:1', made = body, Networks: object = {}) =>
   ({
     Id: 'id',
     Image: 'sha256:1234',
     Config: { Labels: made.Labels, Env: made.Env, Image: image },
     HostConfig: made.HostConfig,
     State: { StartedAt: '2026-01-01T00:00:00Z', FinishedAt: '2026-01-02T00:00:00Z', ...State },
-    NetworkSettings: { Ports: { '8000/tcp': [{ HostIp: '127.0.0.1', HostPort: '4567' }] } },
+    NetworkSettings: { Networks, Ports: { '8000/tcp': [{ HostIp: '127.0.0.1', HostPort: '4567' }] } },
   }) as unknown as ContainerInspectInfo
 
 test.each([
@@ -214,6 +215,36 @@ test('an agent on the network of the host is where it was told to listen', () =>
   expect(Number(port)).toBeGreaterThan(1024)
   const running = inspected({ Status: 'running' }, 'agent:1', made)
   expect(observationOf(running)).toMatchObject({ address: `http://127.0.0.1:${port}` })
+})
+
+test.each<[string, ContainerCreateOptions, object, object]>([
+  ['one on its own network', body, { own: { NetworkID: place.network } }, {}],
+  [
+    'one that was put on a second network',
+    body,
+    { own: { NetworkID: place.network }, more: { NetworkID: 'b' } },
+    { exposure: 'SharedNetwork' },
+  ],
+  ['one that was put on another network', body, { more: { NetworkID: 'b' } }, { exposure: 'SharedNetwork' }],
+  [
+    'one of before there were networks for namespaces',
+    { ...body, Labels: { 'molecule.dev/operator': 'op' } },
+    {},
+    { exposure: 'SharedNetwork' },
+  ],
+  ['an adopted one', { ...body, Labels: {} }, {}, { exposure: 'AdoptedInstance' }],
+  ['one on the network of the host', createBody(every('HostNetwork'), place), {}, { exposure: 'HostNetwork' }],
+])('%s is observed as %j', (_, made, networks, exposed) => {
+  const seen = observationOf(inspected({ Status: 'running' }, 'agent:1', made, networks))
+  expect('exposure' in seen ? { exposure: seen.exposure } : {}).toEqual(exposed)
+})
+
+test('a container that was given all metadata addresses has them itself', () => {
+  const given = (...LinkLocalIPs: string[]) =>
+    inspected({ Status: 'running' }, 'agent:1', body, { own: { IPAMConfig: { LinkLocalIPs } } })
+  expect(unshadowed(given(...metadataAddresses))).toEqual([])
+  expect(unshadowed(given('169.254.169.254'))).toEqual(['169.254.170.2', '169.254.170.23'])
+  expect(unshadowed(inspected({}, 'agent:1', body, { own: { IPAMConfig: null } }))).toEqual(metadataAddresses)
 })
 
 test('what no operator of ours made is observed as adopted', () => {

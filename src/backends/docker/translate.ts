@@ -14,13 +14,13 @@ const configs = '/configs'
 export const workspace = '/workspace'
 
 /**
- * Where clouds give credentials to whoever asks: those of the machine, those of a task. Each container has these
+ * Where clouds give credentials to whoever asks: those of the machine, of a task, of a Pod. Each container has these
  * addresses itself, so that what is sent there never leaves it. It takes no rule on the host and no further call; and
  * an agent has no capability with which to give them up. On the host's own network nothing can be done.
  */
-export const metadataAddresses: readonly string[] = ['169.254.169.254', '169.254.170.2']
+export const metadataAddresses: readonly string[] = ['169.254.169.254', '169.254.170.2', '169.254.170.23']
 
-/** Where a container is made: whose it is, its network, the engine's socket on its host, and the CPUs of that host, where known. */
+/** Where a container is made: whose it is, the id of its network, the engine's socket on its host, and the CPUs of that host, where known. */
 export interface Place {
   readonly operator: string
   readonly network: string
@@ -47,7 +47,11 @@ export function createBody(spec: InstanceSpec, place: Place, heirlooms: Heirloom
     Image: spec.image,
     User: `${agentUser}:${agentUser}`,
     Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
-    Labels: { ...marks(place.operator, spec.ref), [label.specHash]: spec.specHash },
+    Labels: {
+      ...marks(place.operator, spec.ref),
+      [label.specHash]: spec.specHash,
+      ...(onHost ? {} : { [label.network]: place.network }),
+    },
     ...(onHost ? {} : { ExposedPorts: { [`${agentPort}/tcp`]: {} } }),
     HostConfig: {
       Mounts: mountsOf(spec, place, heirlooms),

@@ -1,3 +1,4 @@
+import { unguarded } from '../backend.ts'
 import { expect, test } from 'vitest'
 import type { Backend } from '../backend.ts'
 import { ExternalBackend } from './backend.ts'
@@ -10,10 +11,10 @@ test('there is never an instance, and nothing to wait for', async () => {
   const stop = new AbortController()
   for (let twice = 0; twice < 2; twice++) {
     expect(await backend.observe(ref, stop.signal)).toEqual({ state: 'absent' })
-    expect(await backend.ensure(spec, stop.signal)).toEqual({ state: 'absent' })
+    expect(await backend.ensure(spec, stop.signal, unguarded)).toEqual({ state: 'absent' })
     expect(await backend.prepare(spec, stop.signal)).toBeUndefined()
-    await expect(backend.adopt(ref, 'x', stop.signal)).rejects.toMatchObject({ reason: 'AdoptionRefused' })
-    expect(await backend.remove(ref, 'delete', stop.signal)).toBe('gone')
+    await expect(backend.adopt(ref, 'x', stop.signal, unguarded)).rejects.toMatchObject({ reason: 'AdoptionRefused' })
+    expect(await backend.remove(ref, 'delete', stop.signal, unguarded)).toBe('gone')
   }
   expect(await backend.logs(ref, 100, stop.signal)).toBe('')
   expect(await Array.fromAsync(backend.owned(stop.signal))).toEqual([])

@@ -9,6 +9,7 @@ import {
   type InstanceSpec,
   type Observation,
   type OwnedInstance,
+  unguarded,
 } from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
 import { checkedFiles, instanceName, tokenFile } from '../names.ts'
@@ -146,7 +147,7 @@ export class FakeBackend implements Backend {
     return this.#look(ref.uid)
   }
 
-  async ensure(spec: InstanceSpec, signal: AbortSignal): Promise<Observation> {
+  async ensure(spec: InstanceSpec, signal: AbortSignal, guard = unguarded): Promise<Observation> {
     const { uid } = spec.ref
     instanceName(uid)
     const files = checkedFiles(spec.files)
@@ -154,6 +155,7 @@ export class FakeBackend implements Backend {
     if (this.#mine(uid) !== undefined) return this.#look(uid)
     if (this.has(uid)) throw new Terminal('NameTaken', `instance ws-${uid} belongs to another operator`)
     this.#pull(spec.image)
+    guard()
     const volume = this.volumes.get(uid) ?? new Map<string, string>()
     for (const file of files) volume.set(file.path, Buffer.from(file.content).toString())
     volume.set(tokenFile, spec.token)
@@ -176,7 +178,7 @@ export class FakeBackend implements Backend {
     this.#pull(image)
   }
 
-  async adopt(ref: InstanceRef, id: string, signal: AbortSignal): Promise<Observation> {
+  async adopt(ref: InstanceRef, id: string, signal: AbortSignal, guard = unguarded): Promise<Observation> {
     await this.#enter('adopt', signal)
     const own = this.#world.instances.get(ref.uid)
     if (own?.id === id && own.operator === this.#operator) return this.#look(ref.uid)
@@ -186,6 +188,7 @@ export class FakeBackend implements Backend {
     if ([...this.#world.instances.values()].some((each) => each.id === id))
       throw refused('belongs to another Workspace')
     if (stranger === undefined) throw refused('does not exist')
+    guard()
     this.#world.strangers.delete(id)
     const { address, startedAt } = stranger
     this.#bear(id as InstanceId, { ref, specHash: adoptedHash }, address, startedAt, new AbortController())
@@ -193,10 +196,16 @@ export class FakeBackend implements Backend {
     return this.#look(ref.uid)
   }
 
-  async remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal): Promise<'requested' | 'gone'> {
+  async remove(
+    ref: InstanceRef,
+    volumes: 'keep' | 'delete',
+    signal: AbortSignal,
+    guard = unguarded,
+  ): Promise<'requested' | 'gone'> {
     await this.#enter('remove', signal)
     const instance = this.#mine(ref.uid)
     if (instance === undefined && this.has(ref.uid)) return 'gone'
+    guard()
     if (instance !== undefined) {
       instance.ended.abort()
       this.#feed.push(instance.spec.ref)

@@ -4,7 +4,16 @@ import { mkdir, readdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { seconds } from '../../duration.ts'
 import { reasonOf, Terminal } from '../../errors.ts'
-import type { Backend, InstanceId, InstanceRef, InstanceSpec, Observation, OwnedInstance } from '../backend.ts'
+import {
+  unguarded,
+  type Backend,
+  type Guard,
+  type InstanceId,
+  type InstanceRef,
+  type InstanceSpec,
+  type Observation,
+  type OwnedInstance,
+} from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
 import { checkedEnv, checkedFiles, tokenFile } from '../names.ts'
 import { InstanceFolder, type Intent } from './instance-folder.ts'
@@ -56,7 +65,7 @@ export class ProcessBackend implements Backend {
     }
   }
 
-  async ensure(spec: InstanceSpec): Promise<Observation> {
+  async ensure(spec: InstanceSpec, _signal?: AbortSignal, guard = unguarded): Promise<Observation> {
     if (spec.hostFolder !== undefined)
       throw new Terminal('HostAccessRefused', `the process backend mounts no folder: "${spec.hostFolder.path}"`)
     const files = checkedFiles(spec.files)
@@ -65,6 +74,7 @@ export class ProcessBackend implements Backend {
     const before = await folder.intent()
     if (before !== undefined && !this.#owns(before))
       throw new Terminal('NameTaken', `folder ${folder.path} belongs to another operator instance`)
+    guard()
     if (before?.launch !== undefined && (await folder.callOff(before.launch.id)) === 'claimed')
       return this.#look(folder, before)
     const id = randomBytes(8).toString('hex')
@@ -72,7 +82,9 @@ export class ProcessBackend implements Backend {
     const url = `http://127.0.0.1:${port}`
     const wanted = { id, specHash: spec.specHash, port, createdAt: new Date().toISOString() }
     const intent = { operator: this.#options.operatorInstance, ref: spec.ref, launch: wanted }
+    guard()
     await folder.writeIntent(intent)
+    guard()
     await folder.deliver([...files, { path: tokenFile, content: spec.token, mode: 0o600 }])
     await folder.boundLog()
     await mkdir(folder.run(id))
@@ -84,32 +96,43 @@ export class ProcessBackend implements Backend {
       cwd: folder.workspace,
       env: { ...basics, ...given, ...place, MOLECULE_WORKSPACE_URL: url },
       log: folder.log,
+      guard,
     })
     this.#follow(child, folder, spec.ref, id)
     this.#feed.push(spec.ref)
     return this.#look(folder, intent)
   }
 
-  async remove(ref: InstanceRef, volumes: 'keep' | 'delete'): Promise<'requested' | 'gone'> {
+  async remove(
+    ref: InstanceRef,
+    volumes: 'keep' | 'delete',
+    _signal?: AbortSignal,
+    guard = unguarded,
+  ): Promise<'requested' | 'gone'> {
     const folder = new InstanceFolder(this.#stateDir, ref.uid)
     const intent = await folder.intent()
     if (intent === undefined) {
+      guard()
       if (volumes === 'delete') await folder.eraseEmpty()
       return 'gone'
     }
     if (!this.#owns(intent)) return 'gone'
     if (intent.launch !== undefined) {
       const { id } = intent.launch
+      guard()
       const called = await folder.callOff(id)
       const who = called === 'claimed' ? await folder.claim(id) : undefined
       if (who !== undefined) {
-        if (this.#children.has(id) || (await isAlive(who))) return this.#stop(folder, id, who)
+        if (this.#children.has(id) || (await isAlive(who))) return this.#stop(folder, id, who, guard)
+        guard()
         await signalGroup(who, 'SIGKILL')
       }
+      guard()
       await folder.clearRun(id)
       this.#adopted.delete(ref.uid)
       if (volumes === 'keep') await folder.writeIntent({ operator: intent.operator, ref: intent.ref })
     }
+    guard()
     if (volumes === 'delete') await folder.erase()
     return 'gone'
   }
@@ -190,12 +213,18 @@ export class ProcessBackend implements Backend {
     return { state: 'running', id, address, specHash, startedAt: new Date(createdAt), imageDigest: '' }
   }
 
-  async #stop(folder: InstanceFolder, launchId: string, who: ProcessIdentity): Promise<'requested'> {
+  async #stop(folder: InstanceFolder, launchId: string, who: ProcessIdentity, guard: Guard): Promise<'requested'> {
     const since = await folder.stoppingSince(launchId)
+    guard()
     if (since === undefined) {
       await folder.writeStopping(launchId, new Date())
+      guard()
       await signalGroup(who, 'SIGTERM')
-      setTimeout(() => void signalGroup(who, 'SIGKILL').catch(() => {}), grace).unref()
+      const end = async () => {
+        guard()
+        await signalGroup(who, 'SIGKILL')
+      }
+      setTimeout(() => void end().catch(() => {}), grace).unref()
     } else if (Date.now() - since.getTime() >= grace) await signalGroup(who, 'SIGKILL')
     return 'requested'
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { open } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { Readable } from 'node:stream'
+import type { Guard } from '../backend.ts'
 import { tellIdentity } from './process-table.ts'
 
 /**
@@ -25,17 +26,19 @@ export interface Launch {
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
   readonly log: string
+  readonly guard: Guard
 }
 
 /**
  * Starts the command in a session of its own, so that it outlives this process. Resolves when it has claimed its run
  * folder, or ended without.
  */
-export async function launch({ run, command, cwd, env, log }: Launch): Promise<ChildProcess> {
+export async function launch({ run, command, cwd, env, log, guard }: Launch): Promise<ChildProcess> {
   const output = await open(log, 'a', 0o600)
   try {
     const argv = ['-c', script, 'molecule-launch', run, ...command]
     const stdio = ['ignore', output.fd, output.fd, 'pipe'] as const
+    guard()
     const child = spawn('/bin/sh', argv, { cwd, env: { ...env }, detached: true, stdio: [...stdio] })
     const claimed = child.stdio[3]
     if (child.pid === undefined || !(claimed instanceof Readable)) {

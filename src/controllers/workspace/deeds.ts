@@ -76,7 +76,9 @@ export class Deeds {
     const change = { to: 'paused', event: 'WORKSPACE_PAUSED', reason: 'Paused' } as const
     const row = await this.#with.rows.change({ id: rowId(workspace), from: live, ...change }, ctx.fence)
     ctx.fence.check()
-    const done = await this.#with.backend(row.backend).remove(refOf(workspace), 'keep', ctx.signal)
+    const done = await this.#with
+      .backend(row.backend)
+      .remove(refOf(workspace), 'keep', ctx.signal, () => ctx.fence.check())
     if (done !== 'gone') throw new RetryAfter(milliseconds(500), 'the instance to be gone')
     return row
   }
@@ -103,13 +105,14 @@ export class Deeds {
     ctx.fence.check()
     this.#announce(facts, ctx)
     try {
-      const seen = await this.#with.backend(row.backend).ensure({ ...desired.instance, token: token.text }, ctx.signal)
+      const wanted = { ...desired.instance, token: token.text }
+      const seen = await this.#with.backend(row.backend).ensure(wanted, ctx.signal, () => ctx.fence.check())
       failpoint('ensured')
       this.#with.began(seen)
       return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
     } catch (error) {
       const read = this.#with.read({ ...facts, row: launched }, ctx)
-      if (error instanceof RetryAfter) return { ...read, delay: { after: error.after, why: error.message } }
+      if (error instanceof RetryAfter) return { ...read, delay: delayOf(error) }
       if (!(error instanceof Terminal)) throw error
       const { reason, message } = error
       const failure = { reason, exitCode: undefined, at: ctx.now(), logTail: '' }
@@ -201,7 +204,8 @@ export class Deeds {
         backend: lifecycleName(row.backend),
         reconcile_id: ctx.reconcileId,
       })
-    const done = await this.#with.backend(row.backend).remove(desired.instance.ref, 'keep', ctx.signal)
+    const { ref } = desired.instance
+    const done = await this.#with.backend(row.backend).remove(ref, 'keep', ctx.signal, () => ctx.fence.check())
     failpoint('removed')
     if (done !== 'gone') return this.#with.read(facts, ctx)
     const after = this.#with.read({ ...facts, seen: { state: 'absent' } }, ctx)
@@ -244,6 +248,13 @@ export class Deeds {
     return await this.#with.rows.change({ id: facts.row.id, from: live, reconcileId, ...change }, ctx.fence)
   }
 }
+
+/** A wait that a person can end says so by its reason; every other is part of a start. */
+const delayOf = ({ after, message: why, reason }: RetryAfter): NonNullable<Facts['delay']> => ({
+  after,
+  why,
+  ...(reason === 'NetworkPoolExhausted' && { reason }),
+})
 
 /** The backend as the lines of provisioning have always named it. */
 function lifecycleName(backend: string): 'docker' | 'cp' | 'none' | 'process' | 'fake' {

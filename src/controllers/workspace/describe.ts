@@ -1,6 +1,6 @@
 /**
  * From the facts of a pass to what people read. Pure. Owns the conditions RuntimeResolved, ParentFound, Recorded,
- * Launched, Connected, ImageCurrent, TemplateKnown, PartsRecorded, Expiring, Downgraded, BusyTooLong, Unsupported and Ready; Reconciling
+ * Launched, Connected, Isolated, ImageCurrent, TemplateKnown, PartsRecorded, Expiring, Downgraded, BusyTooLong, Unsupported and Ready; Reconciling
  * and Stalled follow from the outcome, but for a replacement that waits: the agent serves meanwhile, and says so.
  */
 import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
@@ -9,6 +9,7 @@ import { hostAccesses, type Limits, type Observation } from '../../backends/back
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
+import { isolationCondition } from './isolation.ts'
 import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } from './judge.ts'
 import { hashOf, type Sight } from './plan.ts'
 import { notice, type PowerVerdict } from './power.ts'
@@ -38,6 +39,7 @@ export function describe(facts: Facts, outcome: Outcome, now: Date): Verdict<Wor
     condition('Launched', launched.holds, launched.reason, launched.message),
     condition('Connected', connected.holds, connected.reason, connected.message),
     ...imageConditions(facts),
+    ...isolationCondition(facts),
     ...waitingConditions(facts),
     ...(facts.parts === undefined
       ? []

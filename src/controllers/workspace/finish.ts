@@ -113,7 +113,7 @@ async function erase(workspace: Workspace, choose: () => Backend, ctx: Context):
     return { after: seconds(15), waitingFor: `backend ${backend.name} to answer${cause}`, unreachable: true }
   }
   try {
-    const done = await backend.remove(ref, 'delete', ctx.signal)
+    const done = await backend.remove(ref, 'delete', ctx.signal, () => ctx.fence.check())
     if (done === 'gone') return undefined
     return { after: milliseconds(500), waitingFor: 'the instance to be gone', unreachable: false }
   } catch (error) {

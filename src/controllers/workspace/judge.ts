@@ -25,7 +25,7 @@ export interface Facts {
   /** What only the user can mend, found while acting. */
   readonly refusal?: { readonly reason: string; readonly message: string }
   /** What the launch has to wait for, as the backend said: an image that is being pulled. */
-  readonly delay?: { readonly after: Duration; readonly why: string }
+  readonly delay?: { readonly after: Duration; readonly why: string; readonly reason?: WorkspaceReason }
   /** What else it is made of; undefined: nothing. */
   readonly parts: PartsVerdict | undefined
   readonly children: { readonly total: number; readonly ready: number }
@@ -57,7 +57,7 @@ export function judgeLaunched({
   if (row.backend === 'external')
     return { holds: true, reason: 'External', message: 'the agent is run by its owner: there is nothing to launch' }
   if (refusal !== undefined) return { holds: false, reason: 'LaunchFailed', message: refusal.message }
-  if (delay !== undefined) return { holds: false, reason: 'Starting', message: delay.why }
+  if (delay !== undefined) return { holds: false, reason: delay.reason ?? 'Starting', message: delay.why }
   const failure = row.lastError ?? 'it ended'
   switch (sight) {
     case 'unknown':

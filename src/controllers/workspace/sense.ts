@@ -51,7 +51,7 @@ export class Senses {
       return { row, seen }
     try {
       ctx.fence.check()
-      const adopted = await backend.adopt(instance.ref, named, ctx.signal)
+      const adopted = await backend.adopt(instance.ref, named, ctx.signal, () => ctx.fence.check())
       failpoint('adopted')
       const facts = { id: row.id, instanceId: named, url: addressOf(adopted), imageDigest: digestOf(adopted) }
       const taken = await this.#with.rows.adopted({ ...facts, specHash: intent.specHash }, ctx.fence)

@@ -221,7 +221,8 @@ class OrphanSweeps {
       return
     }
     // What is only requested by then is gone by the next sweep, or is asked for again.
-    await backends.get(backend)?.remove(ref, plane === 'volume' ? 'delete' : 'keep', signal)
+    const volumes = plane === 'volume' ? 'delete' : 'keep'
+    await backends.get(backend)?.remove(ref, volumes, signal, () => fence.check())
   }
 
   async #report(orphan: Orphan): Promise<void> {
