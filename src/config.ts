@@ -104,6 +104,13 @@ const settings = {
   HEALTH_HOST: z.string().default('0.0.0.0').describe('Address of /healthz, /readyz and /metrics'),
   HEALTH_PORT: port.default(8081).describe('Port of /healthz, /readyz and /metrics'),
   WORKERS: z.coerce.number().int().min(1).max(1024).default(256).describe('Workspaces reconciled at once'),
+  MAX_STARTING: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(500)
+    .describe('Workspaces of imports with spec.rollout that may be starting at once, in all namespaces together'),
   LIVENESS_SILENCE: span.default(parseDuration('180s')).describe('A silent agent is offline after this long'),
   ORPHANS: z
     .enum(['auto', 'report', 'remove', 'off'])

@@ -20,6 +20,7 @@ import { OrgImportReconciler } from './controllers/org-import/reconcile.ts'
 import { PluginInstallReconciler } from './controllers/plugin-install/reconcile.ts'
 import { fluxTypes } from './controllers/flux-sources.ts'
 import { createReferences, dataTypes } from './controllers/references.ts'
+import { Fleet } from './controllers/fleet.ts'
 import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/runtime/controller.ts'
 import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
 import { targetIndex } from './controllers/workspace/declared-plugins.ts'
@@ -186,7 +187,8 @@ function addControllers(manager: Manager, parts: Parts): void {
     ConfigMap: kube.follow({ type: dataTypes.ConfigMap }),
   }
   const references = createReferences((kind, namespace) => data[kind].in(namespace))
-  const sources = { workspaces, runtimes, pluginInstalls, data, references }
+  const fleet = new Fleet()
+  const sources = { workspaces, runtimes, pluginInstalls, data, references, fleet }
 
   const workspace: Controller<Workspace> = new Controller({
     ...common,
@@ -216,9 +218,9 @@ function addControllers(manager: Manager, parts: Parts): void {
     name: 'runtime',
     informer: runtimes,
     workers: 4,
-    reconciler: new RuntimeReconciler(runtimeViews(runtimes, workspaces)),
+    reconciler: new RuntimeReconciler(runtimeViews(runtimes, workspaces, fleet)),
   })
-  watchAroundRuntimes(runtime, runtimes, workspaces)
+  watchAroundRuntimes(runtime, runtimes, fleet)
 
   const flux = {
     GitRepository: kube.follow({ type: fluxTypes.GitRepository }),
@@ -230,7 +232,10 @@ function addControllers(manager: Manager, parts: Parts): void {
     observe: (kind, result) => metrics.sourceFetches.inc({ kind, result }),
   })
   manager.add({ name: 'sources', leaderOnly: true, start: (signal) => fetched.run(signal) })
-  const ofOrgs = orgImportViews({ ...sources, orgImports, pluginInstalls, flux }, { client, metrics, sources: fetched })
+  const ofOrgs = orgImportViews(
+    { ...sources, orgImports, pluginInstalls, flux },
+    { client, metrics, sources: fetched, maxStarting: config.MAX_STARTING },
+  )
   const orgImport: Controller<OrgImport> = new Controller({
     ...common,
     name: 'org-import',

@@ -62,7 +62,7 @@ const rollout = z.object({
     .min(1)
     .max(1000)
     .default(3)
-    .meta({ description: 'Workspaces that may be starting at once, counted across all imports.' }),
+    .meta({ description: 'Workspaces that may be starting at once, counted across all imports of the namespace.' }),
   order: z.enum(['TopDown']).default('TopDown').meta({ description: 'Parents first.' }),
 })
 

@@ -59,11 +59,18 @@ const runtimeSpec = f.ruled(
       .max(10_000)
       .meta({
         description:
-          'How many of its workspaces may be down at once while a new image, secret or setting reaches them. Absent: a quarter, at least one.',
+          'How many of its workspaces in one namespace may be down at once while a new image, secret or setting reaches them. Absent: a quarter, at least one.',
       })
       .exactOptional(),
+    canaryNamespaces: f
+      .setOf(
+        z.string().max(63),
+        16,
+        'Namespaces whose canary workspaces prove a new image for every namespace, beside the canaries of its own.',
+      )
+      .exactOptional(),
     soak: f.duration().default('5m').meta({
-      description: 'How long every canary workspace must be well on a new image before production ones follow.',
+      description: 'How long each canary workspace must be Ready on a new image before production ones follow.',
     }),
     suspend: f.suspend,
     deletionPolicy: f.deletionPolicy(

@@ -43,6 +43,9 @@ const patience = 3
 
 type Ending = 'settled' | 'again' | 'blocked' | 'error' | 'conflict' | 'skipped'
 
+/** A status that another has written is put right after this long, so that two writers do not race each other. */
+const takeBack = seconds(1)
+
 /** More keys of one change than this come behind whatever else changed. */
 const many = 100
 
@@ -113,6 +116,7 @@ export class Controller<T extends KubeObject> {
       this.#queue.forget(change.key)
       this.#reporter.forget(change.key)
     } else if (isWorthAPass(change.before, change.after)) this.enqueue(change.key)
+    else if (this.#reporter.isForeign(change)) this.enqueueAfter(change.key, takeBack)
   }
 
   /** Every object in turn, behind all changes. Reads nothing but the cache. */
@@ -177,6 +181,7 @@ export class Controller<T extends KubeObject> {
   #after(key: Key, outcome: Outcome, reported?: Reported): Ending {
     this.#queue.forget(key)
     const deferred = reported?.kind === 'deferred' ? reported.after : Number.POSITIVE_INFINITY
+    if (reported?.kind === 'written' && reported.disputed) this.#queue.addAfter(key, takeBack)
     if (outcome.kind === 'again') this.#queue.addAfter(key, Math.min(outcome.after, deferred) as Duration)
     return outcome.kind
   }

@@ -1,9 +1,9 @@
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
 import { milliseconds, seconds, type Duration } from '../duration.ts'
-import type { Client, ResourceType } from './client.ts'
+import type { Change, Client, ResourceType } from './client.ts'
 import { KubeError } from './kube-error.ts'
 import type { StatusOf, Verdict } from './reconciler.ts'
-import { isReady, patchBetween, statusOf, troubledStatusOf, type Trouble } from './status.ts'
+import { isReady, patchBetween, sameStatus, statusOf, troubledStatusOf, type Trouble } from './status.ts'
 
 export interface ReportOptions<T extends KubeObject> {
   readonly client: Client
@@ -14,7 +14,9 @@ export interface ReportOptions<T extends KubeObject> {
 }
 
 export type Reported =
-  | { readonly kind: 'written' | 'unchanged' | 'gone' }
+  | { readonly kind: 'unchanged' | 'gone' }
+  /** `disputed`: the status has parts of another writer, which the next pass takes back. */
+  | { readonly kind: 'written'; readonly disputed: boolean }
   /** Nothing written yet: the news may be out of date within `after`. */
   | { readonly kind: 'deferred'; readonly after: Duration }
 
@@ -26,6 +28,8 @@ export class Reporter<T extends KubeObject> {
   readonly #onWrite: () => void
   /** Since when a key has been on its way without being ready. */
   readonly #underway = new Map<Key, number>()
+  /** Keys whose status is being written: what changes meanwhile is compared when the answer is there. */
+  readonly #writing = new Set<Key>()
 
   constructor(options: ReportOptions<T>) {
     this.#client = options.client
@@ -45,12 +49,19 @@ export class Reporter<T extends KubeObject> {
       const wait = this.#quietFor(key, object)
       if (wait > 0) return { kind: 'deferred', after: wait }
     }
-    return await this.#write(key, patch)
+    return await this.#write(key, patch, status)
+  }
+
+  /** Whether another than this reporter changed the status: whoever may patch it could have written anything. */
+  isForeign({ key, before, after }: Change<T>): boolean {
+    if (before === undefined || after === undefined || this.#writing.has(key)) return false
+    return !sameStatus(before.status, after.status)
   }
 
   /** Reports a pass that ended by a throw. Of a wait only where somebody waits with us, and when it lasts. */
   async reportTrouble(object: T, trouble: Trouble, now: Date): Promise<Reported> {
-    const patch = patchBetween(object.status, troubledStatusOf(object, trouble, now))
+    const told = troubledStatusOf(object, trouble, now)
+    const patch = patchBetween(object.status, told)
     if (!patch) return { kind: 'unchanged' }
     const key = keyOf(object)
     if (trouble.kind === 'waiting') {
@@ -59,7 +70,7 @@ export class Reporter<T extends KubeObject> {
       const wait = this.#quietFor(key, object)
       if (wait > 0) return { kind: 'deferred', after: wait }
     }
-    return await this.#write(key, patch)
+    return await this.#write(key, patch, told)
   }
 
   forget(key: Key): void {
@@ -79,14 +90,17 @@ export class Reporter<T extends KubeObject> {
   }
 
   /** Not tied to the signal of the pass: a pass that ran out of time still says so. The client has its own deadline. */
-  async #write(key: Key, status: object): Promise<Reported> {
+  async #write(key: Key, patch: object, status: object): Promise<Reported> {
+    this.#writing.add(key)
     try {
-      await this.#client.mergePatchStatus(this.#type, key, { status })
+      const answer = await this.#client.mergePatchStatus(this.#type, key, { status: patch })
       this.#onWrite()
-      return { kind: 'written' }
+      return { kind: 'written', disputed: !sameStatus(answer.status, status) }
     } catch (error) {
       if (error instanceof KubeError && error.isNotFound) return { kind: 'gone' }
       throw error
+    } finally {
+      this.#writing.delete(key)
     }
   }
 }

@@ -71,6 +71,9 @@ export function patchBetween(before: unknown, after: Json): Json | undefined {
   return Object.keys(patch).length === 0 ? undefined : patch
 }
 
+/** Whether two statuses mean the same. */
+export const sameStatus = (a: unknown, b: unknown): boolean => same(a, b)
+
 /** Equal as the API server sees it, where undefined, null and absent are one. Every pass asks, so nothing is copied. */
 function same(a: unknown, b: unknown): boolean {
   if (a === b) return true

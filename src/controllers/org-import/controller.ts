@@ -6,14 +6,16 @@ import type { PluginInstall } from '../../api/plugin-install.ts'
 import type { Runtime } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import { milliseconds } from '../../duration.ts'
+import type { Cache } from '../../kube/client.ts'
 import type { Controller } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
+import { isStarting, type Fleet } from '../fleet.ts'
 import { fluxKinds, type FluxKind, type FluxSource } from '../flux-sources.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
 import { digestAnnotation, idAnnotation, importLabel, nodeAnnotation } from './marks.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
-import { isStarting, standing } from './standing.ts'
+import { standing } from './standing.ts'
 import { Turns } from './turns.ts'
 
 /** UIDs of the imports that own an object. A label alone proves nothing: anybody can write one. */
@@ -23,8 +25,8 @@ export const importIndex = ({ metadata }: KubeObject): readonly string[] =>
 /** Indexes that the Workspace informer must be made with, beside those of the Workspace controller. */
 export const childIndexes = {
   import: importIndex,
-  /** What is coming up, of any import. */
-  starting: (live: Workspace) => (importIndex(live).length > 0 && isStarting(live) ? ['all'] : []),
+  /** Those of any import. */
+  imported: (live: Workspace) => (importIndex(live).length > 0 ? ['all'] : []),
   place: (live: Workspace) => [
     placeOf(live.metadata.namespace ?? '', live.spec.parentRef?.name, live.spec.displayName ?? live.metadata.name),
   ],
@@ -71,12 +73,19 @@ interface Sources {
   readonly data: Readonly<Record<DataKind, Followed<DataObject>>>
   readonly flux: Readonly<Record<FluxKind, Followed<FluxSource>>>
   readonly references: References
+  readonly fleet: Fleet
 }
 
 /** The reconciler's view of caches. */
 export const orgImportViews = (
-  { orgImports, workspaces, pluginInstalls, runtimes, data, flux, references }: Sources,
-  rest: Pick<OrgImportCollaborators, 'client' | 'metrics' | 'sources'>,
+  { orgImports, workspaces, pluginInstalls, runtimes, data, flux, references, fleet }: Sources,
+  {
+    maxStarting: cap,
+    ...rest
+  }: Pick<OrgImportCollaborators, 'client' | 'metrics' | 'sources'> & {
+    /** Workspaces of imports that may be starting at once, in all namespaces together. */
+    readonly maxStarting: number
+  },
 ): OrgImportCollaborators => ({
   ...rest,
   workspace: (namespace, name) => workspaces.cache.get(`${namespace}/${name}`),
@@ -93,13 +102,22 @@ export const orgImportViews = (
   configMaps: (namespace) => data.ConfigMap.in(namespace),
   fluxSources: (kind, namespace) => flux[kind].in(namespace),
   references,
-  turns: new Turns(() => workspaces.cache.byIndex('starting', 'all').length),
+  turns: new Turns({ starting: () => startingByNamespace(workspaces.cache, fleet), cap }),
 })
+
+function startingByNamespace(cache: Cache<Workspace>, fleet: Fleet): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const live of cache.byIndex('imported', 'all')) {
+    const { namespace = '' } = live.metadata
+    if (isStarting(live, fleet.of(live))) counts.set(namespace, (counts.get(namespace) ?? 0) + 1)
+  }
+  return counts
+}
 
 /** Passes by what happened around an import. */
 export function watchAroundOrgImports(
   controller: Controller<OrgImport>,
-  { orgImports, workspaces, pluginInstalls, runtimes, data, flux }: Sources,
+  { orgImports, workspaces, pluginInstalls, runtimes, data, flux, fleet }: Sources,
   turns: Turns,
 ): void {
   const keys = (index: keyof typeof orgImportIndexes, value: string) =>
@@ -111,10 +129,13 @@ export function watchAroundOrgImports(
 
   workspaces.onChange(({ key, before, after }) => {
     if (before === undefined || after === undefined) for (const org of keys('above', key)) controller.enqueue(org)
-    const cameUp = before !== undefined && isStarting(before) && (after === undefined || !isStarting(after))
-    if (cameUp) for (const org of turns.waiting) controller.enqueue(org)
     if (before !== undefined && after !== undefined && sameMeaning(before, after)) return
     for (const uid of new Set([before, after].flatMap((each) => (each ? importIndex(each) : [])))) soon(uid)
+  })
+  fleet.onChange((live, before, after) => {
+    // One that has come up, or is gone, may leave its place to another.
+    const cameUp = isStarting(live, before) && (after === undefined || !isStarting(live, after))
+    if (cameUp) for (const org of turns.waiting) controller.enqueue(org)
   })
   pluginInstalls.onChange(({ before, after }) => {
     if (before?.metadata.generation === after?.metadata.generation) return

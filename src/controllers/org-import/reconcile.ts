@@ -208,7 +208,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     return describe({ ...learned, plan, done, approved, tally: this.#tallies.add(org, done, pruned.length), live })
   }
 
-  /** With `rollout`, no more at once than it says, whichever import they are of. */
+  /** With `rollout`, no more at once than it says, whichever import of the namespace they are of. */
   #turn(org: OrgImport, plan: Plan): Turn | undefined {
     const { turns } = this.#with
     const most = org.spec.rollout?.maxInFlight

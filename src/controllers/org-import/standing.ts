@@ -17,8 +17,3 @@ export function standing(live: Workspace | undefined): Standing {
   if (live.status?.phase === 'failed') return { state: 'failed', message: ready?.message ?? 'failed' }
   return { state: 'coming', message: ready?.message ?? 'not looked at yet' }
 }
-
-/** An instance of it is coming up, or may be: nobody has looked at what was last asked of it. */
-export const isStarting = ({ metadata, status }: Workspace): boolean =>
-  metadata.deletionTimestamp === undefined &&
-  (status?.observedGeneration !== metadata.generation || status.phase === 'provisioning')

@@ -4,15 +4,17 @@ import type { Runtime, RuntimeStatus } from '../../api/runtime.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
 
-/** Who uses a Runtime, by what their statuses say. */
+/** How many Workspaces use a Runtime. They are counted and not named: a Runtime is read in every namespace. */
 export interface Usage {
   readonly current: number
-  /** Keys of those that run an older image. */
-  readonly stale: readonly string[]
+  /** Those that run an older image. */
+  readonly stale: number
+  /** Some that ask for it have not been looked at by this leader. */
+  readonly unknown: boolean
 }
 
-const countsOf = ({ current, stale }: Usage) => ({ current, stale: stale.length })
-const usersOf = ({ current, stale }: Usage) => current + stale.length
+const countsOf = ({ current, stale }: Usage) => ({ current, stale })
+const usersOf = ({ current, stale }: Usage) => current + stale
 
 export interface RuntimeCollaborators {
   readonly usage: (runtime: Runtime) => Usage
@@ -32,7 +34,7 @@ export class RuntimeReconciler implements Reconciler<Runtime> {
     const users = usersOf(usage)
     if (runtime.metadata.deletionTimestamp !== undefined) {
       // Like a volume in use: taking the image away from under its workspaces would stall every one of them.
-      if (users > 0) return inUse(usage)
+      if (users > 0 || usage.unknown) return inUse(usage)
       await ctx.release()
       return describe(runtime, usage, [], { kind: 'settled' })
     }
@@ -52,7 +54,7 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
   const { spec } = runtime
   const digest = spec.digest ?? /@(sha256:[0-9a-f]{64})$/.exec(spec.image)?.[1]
   const users = usersOf(usage)
-  const stale = usage.stale.length === 0 ? '' : `, ${usage.stale.length} of them with an older image`
+  const stale = usage.stale === 0 ? '' : `, ${usage.stale} of them with an older image`
   const summary = spec.suspend
     ? 'Suspended: spec.suspend is true'
     : `Resolved to ${digest === undefined ? spec.image : digest.slice(0, 19)}; used by ${users}${stale}`
@@ -85,25 +87,24 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
   }
 }
 
-/** How many names a condition spells out. */
-const shown = 10
-
 function imageCondition({ current, stale }: Usage): Draft {
-  if (stale.length === 0)
+  if (stale === 0)
     return {
       type: 'ImageCurrent',
       status: 'True',
       reason: 'ImageCurrent',
       message: `no workspace of ${current} runs another image`,
     }
-  const more = stale.length > shown ? ` and ${stale.length - shown} more` : ''
-  const message = `${stale.length} run another image: ${stale.slice(0, shown).join(', ')}${more}`
+  const message = `${stale} of ${current + stale} workspaces run another image: see ImageCurrent of each`
   return { type: 'ImageCurrent', status: 'False', reason: 'ImageStale', message }
 }
 
 function inUse(usage: Usage): Verdict<RuntimeStatus> {
   const users = usersOf(usage)
-  const message = `Deleting: waits for ${users} workspace${users === 1 ? '' : 's'} that still use${users === 1 ? 's' : ''} it`
+  const message =
+    users === 0
+      ? 'Deleting: waits for a look at the workspaces that ask for it'
+      : `Deleting: waits for ${users} workspace${users === 1 ? '' : 's'} that still use${users === 1 ? 's' : ''} it`
   return {
     status: {
       workspaces: countsOf(usage),

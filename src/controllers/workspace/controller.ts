@@ -10,13 +10,13 @@ import type { Controller } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
 import type { WorkspaceStore } from '../../store/workspace-store.ts'
+import { isPaused, type Fleet } from '../fleet.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
 import { referencesOf } from './environment.ts'
-import { canaryIndex, downIndex } from './fleet.ts'
+import { peersOf, type Member } from './canaries.ts'
 import type { WorkspaceCollaborators } from './reconcile.ts'
 import type { Surroundings } from './resolve.ts'
-import { isDown } from './power.ts'
-import { Rollout } from './rollout.ts'
+import { Rollout, type Group } from './rollout.ts'
 
 const namespaceOf = ({ metadata }: Workspace) => metadata.namespace ?? ''
 const siblingIndex = (ws: Workspace) =>
@@ -31,10 +31,8 @@ export const workspaceIndexes = {
   reference: (ws: Workspace) =>
     [...referencesOf(ws.spec)].map((reference) => reference.replace('/', `/${namespaceOf(ws)}/`)),
   namespace: (ws: Workspace) => [namespaceOf(ws)],
-  down: downIndex,
-  canary: canaryIndex,
-  /** The Runtime in use, defaults applied. */
-  fleet: (ws: Workspace) => (ws.status?.runtime === undefined ? [] : [ws.status.runtime]),
+  /** `namespace/` and the Runtime asked for; nothing for the default one. */
+  peers: (ws: Workspace) => [`${namespaceOf(ws)}/${ws.spec.runtime ?? ''}`],
   /** `Secret/namespace`: who has to look again when a namespace is opened. */
   referring: (ws: Workspace) => [
     ...new Set([...referencesOf(ws.spec)].map((reference) => `${reference.split('/')[0] ?? ''}/${namespaceOf(ws)}`)),
@@ -48,20 +46,29 @@ interface Sources {
   readonly pluginInstalls: Informer<PluginInstall>
   readonly data: Readonly<Record<DataKind, Followed<DataObject>>>
   readonly references: References
+  readonly fleet: Fleet
 }
 
 type Views = Pick<
   WorkspaceCollaborators,
-  'surroundings' | 'children' | 'onRecord' | 'descendants' | 'rollout' | 'peers' | 'canaries' | 'installs'
+  'surroundings' | 'children' | 'onRecord' | 'descendants' | 'fleet' | 'rollout' | 'peers' | 'canaries' | 'installs'
 >
 
 /** The reconciler's view of caches. `wake` is called for those that may be waiting for what another has just done. */
 export function workspaceViews(
-  { workspaces, runtimes, references, pluginInstalls }: Sources,
+  { workspaces, runtimes, references, pluginInstalls, fleet }: Sources,
   wake: (key: Key) => void,
 ): Views {
   const { cache } = workspaces
   const childrenOf = (ws: Workspace) => cache.byIndex('parent', keyOf(ws))
+  const members = ({ namespace, runtime }: Group): Member[] =>
+    [runtime, ''].flatMap((asked) =>
+      cache
+        .byIndex('peers', `${namespace}/${asked}`)
+        .map((workspace) => ({ workspace, result: fleet.of(workspace) }))
+        // Of those that ask for the default Runtime, all but the ones that have got another.
+        .filter(({ result }) => asked !== '' || result?.runtime === undefined || result.runtime === runtime),
+    )
   /** Whose parent had no row when last asked. Most children of a new parent come with it, and need no second pass. */
   const orphaned = new Set<Key>()
   workspaces.onChange(({ key, after }) => void (after ?? orphaned.delete(key)))
@@ -82,13 +89,14 @@ export function workspaceViews(
       for (const child of childrenOf(ws)) if (orphaned.has(keyOf(child))) wake(keyOf(child))
     },
     descendants: (ws) => below(cache, ws),
+    fleet,
     rollout: new Rollout(wake),
-    peers: (runtime) => ({
-      total: cache.byIndex('fleet', runtime).length,
-      down: new Set(cache.byIndex('down', runtime).map(keyOf)),
-    }),
+    peers: (group) => peersOf(members(group)),
     installs: (target) => pluginInstalls.cache.byIndex('target', target),
-    canaries: (runtime) => cache.byIndex('canary', runtime),
+    canaries: ({ namespace, runtime }) =>
+      [namespace, ...canaryNamespaces(runtimes.cache.get(runtime), namespace)].flatMap((each) =>
+        members({ namespace: each, runtime }).filter(({ workspace }) => workspace.spec.updateRing === 'canary'),
+      ),
   }
 }
 
@@ -124,7 +132,7 @@ const isReady = ({ status }: Workspace) =>
 /** Passes by what happened around a Workspace. */
 export function watchAround(
   controller: Controller<Workspace>,
-  { workspaces, runtimes, pluginInstalls, data }: Sources,
+  { workspaces, runtimes, pluginInstalls, data, fleet }: Sources,
 ): void {
   const cache = workspaces.cache
   const keys = (index: keyof typeof workspaceIndexes, value: string) => cache.byIndex(index, value).map(keyOf)
@@ -133,12 +141,26 @@ export function watchAround(
     const freed = before !== undefined && (after === undefined || siblingIndex(before) !== siblingIndex(after))
     const cameOrWent = before?.metadata.uid !== after?.metadata.uid
     const concerned = freed ? keys('sibling', siblingIndex(before)) : []
-    // Children follow what their parent became; all below follow what is asked of it.
-    if (cameOrWent || down(before) !== down(after)) concerned.push(...keys('parent', key))
+    // All below follow what is asked of it.
+    if (cameOrWent) concerned.push(...keys('parent', key))
     if (after !== undefined && asked(before) !== asked(after)) concerned.push(...below(cache, after).map(keyOf))
     if (before !== undefined && after === undefined) concerned.push(...endingAbove(cache, before))
-    if (after !== undefined && proves(before, after)) concerned.push(...keys('fleet', after.status?.runtime ?? ''))
+    if (before !== undefined && after === undefined) fleet.forget(before)
     return concerned
+  })
+  fleet.onChange((workspace, before, after) => {
+    // Children follow what their parent became.
+    if (isPaused(before) !== isPaused(after))
+      for (const key of keys('parent', keyOf(workspace))) controller.enqueue(key)
+    const cameUp = after?.ready === true && before?.ready !== true
+    if (!cameUp || workspace.spec.updateRing !== 'canary' || after.runtime === undefined) return
+    // Others of its Runtime may be waiting for the canary.
+    const runtime = runtimes.cache.get(after.runtime)
+    const everywhere = runtime?.spec.canaryNamespaces?.includes(namespaceOf(workspace)) === true
+    for (const asked of [after.runtime, '']) {
+      const waiting = everywhere ? keys('runtime', asked) : keys('peers', `${namespaceOf(workspace)}/${asked}`)
+      for (const key of waiting) controller.enqueue(key, 'resync')
+    }
   })
   workspaces.onChange((change) => {
     for (const parent of parentsToRecount(change)) controller.enqueueAfter(parent, untilTheSecond())
@@ -161,9 +183,9 @@ export function watchAround(
   }
 }
 
-/** A canary has come up: others of its Runtime may be waiting for it. */
-const proves = (before: Workspace | undefined, after: Workspace) =>
-  after.spec.updateRing === 'canary' && isReady(after) && !(before !== undefined && isReady(before))
+/** Namespaces beside its own whose canaries a workspace waits for. */
+const canaryNamespaces = (runtime: Runtime | undefined, own: string): readonly string[] =>
+  (runtime?.spec.canaryNamespaces ?? []).filter((namespace) => namespace !== own)
 
 /** Workspaces that a PluginInstall may be for: of a selector all of its namespace, who then look for themselves. */
 function targetsOf(install: PluginInstall, cache: Cache<Workspace>): Key[] {
@@ -173,7 +195,6 @@ function targetsOf(install: PluginInstall, cache: Cache<Workspace>): Key[] {
   return [...named, ...cache.byIndex('namespace', namespace).map(keyOf)]
 }
 
-const down = (ws: Workspace | undefined) => ws !== undefined && isDown(ws)
 /** All of a spec that the power of descendants rests on. */
 const asked = (ws: Workspace | undefined) =>
   ws && `${ws.spec.power} ${JSON.stringify(ws.spec.lifetime ?? {})} ${ws.spec.parentRef?.name ?? ''}`

@@ -20,7 +20,7 @@ import { hashOf, type Step } from './plan.ts'
 import { lastWords, logTail } from './redact.ts'
 import { refOf, rowId } from './resolve.ts'
 import type { Rollout } from './rollout.ts'
-import { digestOf, type Look } from './sense.ts'
+import { digestOf, groupOf, type Look } from './sense.ts'
 import { changedParts } from './spec-hash.ts'
 import { mintToken } from './token.ts'
 
@@ -185,7 +185,7 @@ export class Deeds {
     } catch (error) {
       const after = error instanceof RetryAfter ? error.after : minutes(1)
       if (!(error instanceof RetryAfter || error instanceof Terminal)) throw error
-      this.#with.rollout.leave(desired.intent.runtime, keyOf(workspace))
+      this.#with.rollout.leave(groupOf(desired.intent), keyOf(workspace))
       return {
         ...facts,
         wish: 'keeping',

@@ -21,10 +21,6 @@ export interface PowerVerdict {
   readonly lookAgainIn: Duration | undefined
 }
 
-/** Paused as of its last pass, or about to be started by the next: its row says so until then. */
-export const isDown = ({ status }: Workspace): boolean =>
-  status?.effectivePower?.state === 'Paused' || status?.phase === 'paused'
-
 /** A chain longer than this is a cycle, which its members report. */
 const deepest = 64
 /** How far ahead an end is announced. */
@@ -48,9 +44,11 @@ const ownPower = (ws: Workspace, now: Date): Power => {
   return end !== undefined && end <= now ? { state: 'Paused', reason: 'Expired' } : { state: 'Running' }
 }
 
+/** `isPaused`: whether the last pass of another left it paused. */
 export function powerOf(
   workspace: Workspace,
   sibling: (name: string) => Workspace | undefined,
+  isPaused: (workspace: Workspace) => boolean,
   now: Date,
 ): PowerVerdict {
   const moments: number[] = []
@@ -73,7 +71,7 @@ export function powerOf(
   const next = Math.min(...moments.filter((moment) => moment > now.getTime()))
   return {
     power,
-    awaitsParent: power.state === 'Running' && parent !== undefined && isDown(parent),
+    awaitsParent: power.state === 'Running' && parent !== undefined && isPaused(parent),
     end: at && { at, action: workspace.spec.lifetime?.action ?? 'Pause', over: at <= now },
     lookAgainIn: Number.isFinite(next) ? milliseconds(next - now.getTime()) : undefined,
   }

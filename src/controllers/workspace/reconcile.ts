@@ -8,6 +8,7 @@ import { failpoint } from '../../failpoint.ts'
 import type { Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import type { Haste } from '../../store/haste.ts'
 import type { Recorded } from '../../store/workspace-store.ts'
+import { isPaused, type Fleet } from '../fleet.ts'
 import { Deeds } from './deeds.ts'
 import { describe, describeObstacle, describeSuspended } from './describe.ts'
 import { equip, type EquipCollaborators } from './equip.ts'
@@ -18,7 +19,7 @@ import { plan, type Step } from './plan.ts'
 import { powerOf } from './power.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
 import { ofRow, resolve, type Settings, type Surroundings } from './resolve.ts'
-import { Senses, type SenseCollaborators } from './sense.ts'
+import { groupOf, Senses, type SenseCollaborators } from './sense.ts'
 import { unrecorded } from './unrecorded.ts'
 
 export interface WorkspaceCollaborators
@@ -28,6 +29,8 @@ export interface WorkspaceCollaborators
     EquipCollaborators {
   readonly backends: ReadonlyMap<string, Backend>
   readonly settings: Settings
+  /** Told what each pass found: others decide by it. */
+  readonly fleet: Fleet
   readonly surroundings: (workspace: Workspace) => Surroundings
   /** Told what became of an intent: children may be waiting for the row. */
   readonly onRecord: (workspace: Workspace, recorded: Recorded) => void
@@ -53,15 +56,19 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
 
   async reconcile(workspace: Workspace, ctx: Context): Promise<Verdict<WorkspaceStatus>> {
     if (workspace.metadata.deletionTimestamp !== undefined) return await this.#finish(workspace, ctx)
-    if (workspace.spec.suspend) return describeSuspended(workspace)
-    const { rows, settings, surroundings, children, onRecord } = this.#with
+    if (workspace.spec.suspend) {
+      this.#with.fleet.noteBlocked(workspace)
+      return describeSuspended(workspace)
+    }
+    const { rows, settings, surroundings, children, onRecord, fleet } = this.#with
     const around = surroundings(workspace)
-    const power = powerOf(workspace, around.sibling, ctx.now())
+    const power = powerOf(workspace, around.sibling, (other) => isPaused(fleet.of(other)), ctx.now())
     if (power.end?.over === true && power.end.action === 'Delete') return await this.#expire(workspace, ctx)
     const asked = resolve(workspace, around, settings)
     if (isObstacle(asked)) {
       // A pause holds whatever else of the spec cannot be followed.
       const halted = power.power.state === 'Paused' ? await this.#deeds.halt(workspace, ctx) : undefined
+      fleet.noteBlocked(workspace, halted && { phase: halted.status })
       return describeObstacle(workspace, asked, outcomeOf(asked), halted && { row: halted, power })
     }
 
@@ -70,7 +77,10 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const recorded = await rows.record(asked.intent, ctx.fence, hasteOf(workspace)) // 2
     failpoint('recorded')
     onRecord(workspace, recorded)
-    if (recorded.kind !== 'recorded') return unrecorded(workspace, asked, recorded)
+    if (recorded.kind !== 'recorded') {
+      fleet.noteBlocked(workspace)
+      return unrecorded(workspace, asked, recorded)
+    }
     const desired = ofRow(asked, recorded.row)
 
     const parts = await equip(workspace, recorded.row, around.look, this.#with, ctx)
@@ -87,15 +97,19 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const at = ctx.now()
     const up = sight === 'serving' && (row.status === 'online' || row.status === 'degraded')
     if (up || wish === 'stopped' || wish === 'asleep')
-      this.#with.rollout.leave(desired.intent.runtime, keyOf(workspace))
+      this.#with.rollout.leave(groupOf(desired.intent), keyOf(workspace))
     if (up) this.#senses.forget(seen)
     const outcome = outcomeAfter(step, facts, this.#senses.ageOf(seen, at), at)
-    return describe(facts, outcome, at)
+    const verdict = describe(facts, outcome, at)
+    this.#with.fleet.note(workspace, verdict.status)
+    return verdict
   }
 
   async #finish(workspace: Workspace, ctx: Context): Promise<Verdict<WorkspaceStatus>> {
-    const { rows, descendants, destroy, rollout } = this.#with
-    if (workspace.status?.runtime !== undefined) rollout.leave(workspace.status.runtime, keyOf(workspace))
+    const { rows, descendants, destroy, rollout, fleet } = this.#with
+    const runtime = fleet.of(workspace)?.runtime
+    const { namespace = '' } = workspace.metadata
+    if (runtime !== undefined) rollout.leave({ namespace, runtime }, keyOf(workspace))
     return await finish(workspace, ctx, { rows, descendants, destroy, backend: (name) => this.#backend(name) })
   }
 

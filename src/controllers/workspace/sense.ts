@@ -7,13 +7,13 @@ import { Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context } from '../../kube/reconciler.ts'
 import type { WorkspaceRow, WorkspaceStore } from '../../store/workspace-store.ts'
-import { canaryVerdict } from './fleet.ts'
+import { canaryVerdict, type Member } from './canaries.ts'
 import { InstanceAges } from './instance-age.ts'
 import type { Facts } from './judge.ts'
 import { mayDoze, sleepyAt, wakeTime } from './outcome.ts'
 import { hashOf, holdOf, sightOf, type Sight, type Wish } from './plan.ts'
 import type { Desired } from './resolve.ts'
-import { allowance, type Peers, type Rollout } from './rollout.ts'
+import { allowance, type Group, type Peers, type Rollout } from './rollout.ts'
 import { changedParts } from './spec-hash.ts'
 import { turnOf, type Turn } from './turn.ts'
 
@@ -24,10 +24,11 @@ export interface SenseCollaborators {
   readonly rows: WorkspaceStore
   /** Throws `Terminal` for a backend that this operator does not have. */
   readonly backend: (name: string) => Backend
-  /** Places in the rollout of a Runtime, and who else has it. */
+  /** Places in the rollout of a Runtime, and which others of the namespace have it. */
   readonly rollout: Rollout
-  readonly peers: (runtime: string) => Peers
-  readonly canaries: (runtime: string) => readonly Workspace[]
+  readonly peers: (group: Group) => Peers
+  /** The canaries that a Workspace of the group waits for. */
+  readonly canaries: (group: Group) => readonly Member[]
 }
 
 const now: Turn = { kind: 'now' }
@@ -86,11 +87,12 @@ export class Senses {
   #turn({ workspace, desired, row, seen }: Look, hash: string, at: Date): Turn {
     const { rollout, peers, canaries } = this.#with
     const { runtime, image, intent } = desired
+    const group = groupOf(intent)
     const changed = changedParts(seen.state === 'running' ? hashOf(seen.specHash, row) : '', hash)
     const proved =
       image === undefined || runtime === undefined || !changed.has('image') || workspace.spec.updateRing === 'canary'
         ? ({ kind: 'good' } as const)
-        : canaryVerdict(canaries(intent.runtime), image, parseDuration(runtime.soak), at)
+        : canaryVerdict(canaries(group), image, parseDuration(runtime.soak), at, group.namespace)
     const turn = turnOf({
       changed,
       spec: workspace.spec,
@@ -101,11 +103,11 @@ export class Senses {
     })
     const serves = row.status === 'online' || row.status === 'degraded'
     if (turn.kind === 'wait' || !serves) return turn
-    const others = peers(intent.runtime)
+    const others = peers(group)
     // A restart that was asked for by name waits for nobody, but takes its place: others wait for it.
     const limit = changed.has('restart') ? Number.POSITIVE_INFINITY : allowance(runtime?.maxUnavailable, others.total)
-    if (rollout.enter(intent.runtime, keyOf(workspace), limit, others)) return turn
-    const message = `${limit} of the workspaces of runtime "${intent.runtime}" may be down at once`
+    if (rollout.enter(group, keyOf(workspace), limit, others)) return turn
+    const message = `${limit} of the workspaces of runtime "${intent.runtime}" in this namespace may be down at once`
     return { kind: 'wait', reason: 'WaitsForOthers', message, after: seconds(15) }
   }
 
@@ -155,6 +157,9 @@ function isAsleep(workspace: Workspace, row: WorkspaceRow, hash: string, at: Dat
   const fellAsleep = Math.min(row.statusSince.getTime(), sleepy?.getTime() ?? Number.POSITIVE_INFINITY)
   return asked === undefined || asked > at || asked.getTime() < fellAsleep
 }
+
+/** Those that are rolled out together. */
+export const groupOf = ({ namespace, runtime }: Desired['intent']): Group => ({ namespace, runtime })
 
 export const digestOf = (seen: Observation): string | undefined =>
   seen.state === 'running' && seen.imageDigest !== '' ? seen.imageDigest : undefined

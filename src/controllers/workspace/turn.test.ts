@@ -42,7 +42,7 @@ describe('an outdated instance', () => {
   })
 
   test('waits for the canaries when its image changed, unless it is one', () => {
-    const canaries = { kind: 'unproved', names: ['acme/canary'] } as const
+    const canaries = { kind: 'unproved', names: ['canary'], elsewhere: 0 } as const
     expect(turn(['image'], { canaries })).toBe('WaitsForCanaries')
     expect(turn(['image'], { canaries: { kind: 'soaking', left: milliseconds(5) } })).toBe('WaitsForCanaries')
     expect(turn(['image'], { canaries, spec: { updateRing: 'canary' } })).toBe('now')
@@ -50,7 +50,10 @@ describe('an outdated instance', () => {
   })
 
   test('that was asked to restart, or never came up, or is lost, waits for nothing', () => {
-    const held = { spec: { updateStrategy: 'OnRestart' }, canaries: { kind: 'unproved', names: [] } } as const
+    const held = {
+      spec: { updateStrategy: 'OnRestart' },
+      canaries: { kind: 'unproved', names: [], elsewhere: 1 },
+    } as const
     expect(turn(['restart', 'image'], { ...held, row: { activeTasks: 3 } })).toBe('now')
     expect(turn(['image'], { ...held, row: { registeredAt: undefined } })).toBe('now')
     expect(turn(['image'], { ...held, row: { status: 'offline' } })).toBe('now')

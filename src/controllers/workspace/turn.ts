@@ -26,8 +26,8 @@ export interface Circumstances {
 
 export type CanaryVerdict =
   | { readonly kind: 'good' }
-  /** `names`: those that do not run it well yet. */
-  | { readonly kind: 'unproved'; readonly names: readonly string[] }
+  /** Those that do not run it well yet: `names` in the namespace, and how many in others. */
+  | { readonly kind: 'unproved'; readonly names: readonly string[]; readonly elsewhere: number }
   /** All do, since less than the soak. */
   | { readonly kind: 'soaking'; readonly left: Duration }
 
@@ -55,7 +55,7 @@ export function turnOf({ changed, spec, rollout, row, canaries, now }: Circumsta
     const [message, after] =
       canaries.kind === 'soaking'
         ? ['the canaries run the new image well, but not for long enough yet', canaries.left]
-        : [`the canaries come first: ${canaries.names.slice(0, 5).join(', ')}`, seconds(30)]
+        : [`the canaries come first: ${listed(canaries)}`, seconds(30)]
     return { kind: 'wait', reason: 'WaitsForCanaries', message, after }
   }
   // An hour lost by a clock that was set must not cost a task: the wait is counted from now on at most.
@@ -68,4 +68,14 @@ export function turnOf({ changed, spec, rollout, row, canaries, now }: Circumsta
       after: milliseconds(Math.min(seconds(10), patience - waited)),
     }
   return { kind: 'now' }
+}
+
+/** Objects of other namespaces are counted and not named: who reads this may not know of them. */
+function listed({ names, elsewhere }: Extract<CanaryVerdict, { kind: 'unproved' }>): string {
+  const shown = names.slice(0, 5).join(', ')
+  const more = [
+    ...(names.length > 5 ? [`${names.length - 5} more`] : []),
+    ...(elsewhere > 0 ? [`${elsewhere} in other namespaces`] : []),
+  ]
+  return [...(shown === '' ? [] : [shown]), ...more].join(' and ')
 }
