@@ -74,7 +74,8 @@ export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log, tr
     })
     const message = { from, to: to.id, method: rpc.method } as const
     try {
-      const destination = { url: to.url, external: to.backend === 'external', from }
+      const { id, namespace, url } = to
+      const destination = { id, namespace, url, external: to.backend === 'external', from }
       const answer = await forward.send(destination, JSON.stringify(rpc), gone.signal)
       wakes.accepted(to.id)
       note({ ...message, outcome: 'ok' })

@@ -44,7 +44,8 @@ export function createPrompts({ agents, forward }: PromptOptions) {
     if (at.status !== 'online' && at.status !== 'degraded')
       return { kind: 'notReached', detail: `the workspace is ${at.status.replace('_', ' ')}` }
     try {
-      const destination = { url: at.url, external: at.backend === 'external', from: undefined }
+      const { namespace, url, backend } = at
+      const destination = { id: to, namespace, url, external: backend === 'external', from: undefined }
       return await outcomeOf(await forward.send(destination, JSON.stringify(request), signal))
     } catch (error) {
       if (signal.aborted) return failed('the agent did not answer in time')

@@ -32,6 +32,7 @@ export interface Heartbeat {
 /** How the A2A route reaches an agent, and who may speak to it. */
 export interface AgentAddress {
   readonly id: WorkspaceId
+  readonly namespace: string
   readonly status: Phase
   readonly url: string
   readonly deliveryMode: 'push' | 'poll'

@@ -10,6 +10,7 @@ import type { Answer, Statement } from './statement.ts'
 
 interface AddressRow extends Answer {
   id: WorkspaceId | null
+  namespace: string
   status: Phase
   url: string
   delivery_mode: 'push' | 'poll'
@@ -21,6 +22,7 @@ const addressOf = (row: AddressRow | undefined): AgentAddress | undefined =>
   row && row.id !== null
     ? {
         id: row.id,
+        namespace: row.namespace,
         status: row.status,
         url: row.url,
         deliveryMode: row.delivery_mode,
@@ -32,7 +34,9 @@ const addressOf = (row: AddressRow | undefined): AgentAddress | undefined =>
     : undefined
 
 const parts = (table: string): string =>
-  ['id', 'status', 'url', 'delivery_mode', 'backend', 'phase_reason'].map((name) => `${table}.${name}`).join(', ')
+  ['id', 'namespace', 'status', 'url', 'delivery_mode', 'backend', 'phase_reason']
+    .map((name) => `${table}.${name}`)
+    .join(', ')
 
 export const address: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
   name: 'address',
