@@ -8,10 +8,13 @@ import { label, marks } from './ownership.ts'
 import type { TarEntry } from './tar.ts'
 
 /** Agents run as this user and group, whatever their image says: it owns `/configs`, and no capability lets it be root. */
-const agentUser = 1000
+export const agentUser = 1000
 export const agentPort = 8000
 const configs = '/configs'
 export const workspace = '/workspace'
+
+/** By which an agent finds a platform that runs on the machine of the engine. */
+export const hostAlias = 'host.docker.internal:host-gateway'
 
 /**
  * Where clouds give credentials to whoever asks: those of the machine, of a task, of a Pod. Each container has these
@@ -58,7 +61,7 @@ export function createBody(spec: InstanceSpec, place: Place, heirlooms: Heirloom
       NetworkMode: onHost ? 'host' : place.network,
       ...(onHost ? {} : { PortBindings: { [`${agentPort}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } }),
       ...(may.has('HostPID') ? { PidMode: 'host' } : {}),
-      ExtraHosts: ['host.docker.internal:host-gateway'],
+      ExtraHosts: [hostAlias],
       Memory: limits.memoryBytes,
       MemorySwap: limits.memoryBytes,
       // More than there are is refused, though it would be no limit.
