@@ -6,6 +6,7 @@ import Agent from 'undici/lib/dispatcher/agent.js'
 import { type Duration, minutes, seconds } from '../duration.ts'
 import { type AddressRule, guardedConnector, type Resolve, UrlRefused } from '../outbound.ts'
 import { type Bound, type Claim, Places } from '../places.ts'
+import type { AgentAddress } from '../store/agent-store.ts'
 import type { WorkspaceId } from '../store/workspace-store.ts'
 import { Refusal } from './refusal.ts'
 
@@ -45,13 +46,29 @@ export interface Destination {
   readonly external: boolean
   /** `X-Workspace-ID` of the caller; undefined for an admin. */
   readonly from: string | undefined
+  /** The bearer by which an agent that the operator launched knows its calls; undefined: it asks for none. */
+  readonly secret: string | undefined
 }
+
+/** Throws a Refusal where the agent asks for a secret that this operator cannot read. An external agent is given none. */
+export function destinationOf(address: AgentAddress, from: WorkspaceId | undefined): Destination {
+  const { id, namespace, url, backend, inbound } = address
+  const external = backend === 'external'
+  const secret = external ? undefined : inbound?.secret
+  if (!external && inbound !== undefined && secret === undefined)
+    throw new Refusal(503, 'agent_secret_unreadable', unreadable, { retryAfter: minutes(1), cause })
+  return { id, namespace, url, external, from, secret }
+}
+
+const unreadable = 'the secret of the agent was sealed with another key: restart the workspace'
+const cause = new Error('workspaces.inbound_secret does not open with this SECRETS_KEY; the next launch replaces it')
 
 const tooLarge = new Refusal(502, 'agent_answer_too_large', 'the answer of the agent is larger than 10 MiB')
 
 /** Upstream codes that mean that nothing is there, a gateway's own among them. */
 const dead = new Set([502, 503, 504, 521, 522, 523, 524])
 const retryAfter = seconds(15)
+const relaunched = 'the agent does not know the secret of this launch: it is being launched anew'
 
 const busyWith: Readonly<Record<Bound, string>> = {
   pair: 'of this caller to this agent',
@@ -158,12 +175,15 @@ async function post(
       accept: 'application/json, text/event-stream',
       'accept-encoding': 'identity',
       ...(to.from === undefined ? {} : { 'x-workspace-id': to.from }),
+      ...(to.secret === undefined ? {} : { authorization: `Bearer ${to.secret}` }),
     },
     body,
     signal,
   })
   const refusal =
-    Number(response.headers['content-length'] ?? 0) > largest ? tooLarge : refusalOfStatus(response.statusCode)
+    Number(response.headers['content-length'] ?? 0) > largest
+      ? tooLarge
+      : refusalOfStatus(response.statusCode, to.secret !== undefined)
   if (refusal) {
     response.body.on('error', () => undefined).destroy()
     throw refusal
@@ -172,7 +192,9 @@ async function post(
 }
 
 /** Answers that must not reach the caller as they are: a redirect, and a 401 that he would take for his own. */
-function refusalOfStatus(status: number): Refusal | undefined {
+function refusalOfStatus(status: number, withSecret: boolean): Refusal | undefined {
+  // It was replaced between the look at the row and the call: the secret is that of the launch before.
+  if (status === 401 && withSecret) return new Refusal(503, 'workspace_provisioning', relaunched, { retryAfter })
   if (dead.has(status)) return new Refusal(503, 'agent_unavailable', `the agent answered ${status}`, { retryAfter })
   if (status >= 300 && status < 400) return new Refusal(502, 'agent_redirected', 'the agent answered with a redirect')
   if (status === 401 || status === 403) return new Refusal(502, 'agent_refused', `the agent answered ${status}`)

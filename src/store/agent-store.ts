@@ -39,6 +39,11 @@ export interface AgentAddress {
   readonly backend: string
   /** Why it is paused or failed, a word of the controller's: `AncestorPaused`. */
   readonly reason?: string
+  /**
+   * What calls to it carry; absent: it asks for nothing (external, adopted, or launched before there were secrets).
+   * `secret` is undefined where it was sealed with another key: no call can be made until the next launch.
+   */
+  readonly inbound?: { readonly secret: string | undefined }
 }
 
 export interface Message {

@@ -37,6 +37,7 @@ function forwarding(given: Partial<typeof limits> = {}) {
       url,
       external: false,
       from: from === undefined ? undefined : workspaceId(from),
+      secret: undefined,
     }
     return forward.send(destination, '{}', end.signal)
   }

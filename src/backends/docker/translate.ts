@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { ContainerCreateOptions, MountSettings } from 'dockerode'
 import type { InstanceSpec } from '../backend.ts'
-import { checkedEnv, checkedFiles, instanceName, tokenFile } from '../names.ts'
+import { checkedEnv, deliveredFiles, instanceName } from '../names.ts'
 import type { Heirlooms } from './heirloom.ts'
 import { label, marks } from './ownership.ts'
 import type { TarEntry } from './tar.ts'
@@ -111,11 +111,11 @@ function mountsOf(spec: InstanceSpec, { operator, socket }: Place, heirlooms: He
 }
 
 /**
- * Files and token as an archive, and where to unpack it. The root can be written to only where it is not read-only;
+ * Files and credentials as an archive, and where to unpack it. The root can be written to only where it is not read-only;
  * there the archive also gives the workspace folder to the agent's user.
  */
 export function archiveOf(spec: InstanceSpec): { path: string; entries: TarEntry[] } {
-  const files = [...checkedFiles(spec.files), { path: tokenFile, content: spec.token, mode: 0o600 }]
+  const files = deliveredFiles(spec)
   const inRoot = !spec.limits.readOnlyRoot
   const base = inRoot ? 'configs/' : './'
   const folders = new Set([base])
