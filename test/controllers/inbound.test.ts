@@ -10,7 +10,7 @@ import { controlPlane, namespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { adminToken, startOperator } from '../support/operator.ts'
 import { until } from '../support/until.ts'
-import { readWorkspace, runtime, workspace } from '../support/workspaces.ts'
+import { conditionOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
 
 const cluster = controlPlane()
 const ns = await namespace(cluster)
@@ -99,6 +99,10 @@ test('an upgrade restarts no agent: what was launched before is called without a
   await cluster.apply([workspace(ns, 'later', { runtime: 'inbound' })])
   await online('later')
   expect(await online('earlier')).toMatchObject({ uid, instance })
+  await until(async () => {
+    const { status } = await readWorkspace(cluster, ns, 'earlier')
+    return conditionOf(status, 'Isolated') === 'False NoInboundSecret'
+  })
   // This agent asks for the one it has: so the call came without.
   expect(await forward(uid)).toMatchObject({ status: 502, text: expect.stringContaining('agent_refused') })
 })
