@@ -24,12 +24,6 @@ test('settings that contradict each other are refused', () => {
   expect(() => readConfig(['--workers'], base)).toThrow(/--workers needs a value/)
 })
 
-test('a backend that launches instances needs the key that their secrets are sealed with', () => {
-  for (const name of ['docker', 'fake', 'external,docker'])
-    expect(() => readConfig(['--backends', name], base)).toThrow(/SECRETS_KEY is not set.*openssl rand -base64 32/)
-  expect(readConfig(['--backends', 'external'], base).SECRETS_KEY).toBeUndefined()
-})
-
 test('the key of credentials is 32 bytes in base64, and never echoed', () => {
   const key = Buffer.alloc(32, 7)
   expect(readConfig([], { ...base, SECRETS_KEY: key.toString('base64') }).SECRETS_KEY).toEqual(key)

@@ -73,7 +73,7 @@ const settings = {
     .describe('Bearer token of admins; without it the admin routes refuse everyone'),
   SECRETS_KEY: sealingKey
     .optional()
-    .describe('Key of secrets in rows, 32 bytes in base64: openssl rand -base64 32; only external agents do without'),
+    .describe('Key of credentials in rows, 32 bytes in base64; without it they are refused'),
   DEPLOYMENT_MODE: z.enum(['self-hosted', 'saas']).default('self-hosted').describe('Decides the default tier (3 or 4)'),
   BACKENDS: backends.default(['external']).describe('Backends that are on: docker, process, external, fake'),
   DEFAULT_BACKEND: z
@@ -147,11 +147,6 @@ const schema = z.object(settings).transform((given, ctx) => {
   if (!given.BACKENDS.includes(defaultBackend)) refuse(`"${defaultBackend}" is not among BACKENDS`, 'DEFAULT_BACKEND')
   if (given.BACKENDS.includes('process') && (!given.PROCESS_COMMAND || !given.PROCESS_STATE_DIR))
     refuse('the process backend needs PROCESS_COMMAND and PROCESS_STATE_DIR', 'BACKENDS')
-  if (given.SECRETS_KEY === undefined && given.BACKENDS.some((name) => name !== 'external'))
-    refuse(
-      'is not set, and a backend that launches instances seals their secrets with it: openssl rand -base64 32',
-      'SECRETS_KEY',
-    )
   return { ...given, DEFAULT_BACKEND: defaultBackend }
 })
 

@@ -6,13 +6,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Duration, seconds } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
-import type { AgentAddress, AgentStore, Message } from '../store/agent-store.ts'
+import type { AgentAddress, AgentStore, InboxFull, Message } from '../store/agent-store.ts'
 import type { Phase, WorkspaceId } from '../store/workspace-store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { callerOf } from './auth.ts'
 import { pathId } from './body.ts'
 import { fromStore } from './errors.ts'
-import { destinationOf, type Forward } from './forward.ts'
+import type { Forward } from './forward.ts'
 import { type RpcRequest, rpcRequest } from './json-rpc.ts'
 import { Refusal } from './refusal.ts'
 import type { Wakes } from './wakes.ts'
@@ -24,6 +24,8 @@ export interface A2aOptions {
   readonly log: Logger
   /** How often a message that takes long counts as traffic again: an agent that answers is not idle. */
   readonly traffic: Duration
+  /** A message found no room in an inbox, and by whose limit. */
+  readonly inboxRefused: (by: InboxFull) => void
 }
 
 /** When a workspace of this phase may answer: soon while it moves by itself, later where somebody must act. */
@@ -37,9 +39,18 @@ const comeAgain: Readonly<Record<Exclude<Phase, 'online' | 'degraded' | 'removed
   paused: seconds(60),
 }
 
+const inboxFull: Readonly<Record<InboxFull, Refusal>> = {
+  workspace: full('of the agent'),
+  namespace: full('of its namespace'),
+  total: full('of this operator'),
+}
+
 const notFound = new Refusal(404, 'workspace_not_found', 'there is no such workspace')
 
-export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log, traffic }: A2aOptions): void {
+export function a2aRoute(
+  app: FastifyInstance,
+  { agents, forward, wakes, log, traffic, inboxRefused }: A2aOptions,
+): void {
   const bodyLimit = 1024 * 1024
   app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: mayTalk }, async (request, reply) => {
     const rpc = rpcRequest(request.body)
@@ -59,7 +70,12 @@ export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log, tr
 
   /** The row is the message: the agent fetches it, so an answer goes out only once it is kept. */
   async function queue(to: AgentAddress, rpc: RpcRequest, from: WorkspaceId | undefined) {
-    await fromStore(agents.logMessage({ from, to: to.id, method: rpc.method, outcome: 'queued', body: rpc }))
+    const body = JSON.stringify(rpc)
+    const full = await fromStore(agents.logMessage({ from, to: to.id, method: rpc.method, outcome: 'queued', body }))
+    if (full !== undefined) {
+      inboxRefused(full)
+      throw inboxFull[full]
+    }
     return { status: 'queued', delivery_mode: 'poll', method: rpc.method }
   }
 
@@ -74,7 +90,8 @@ export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log, tr
     })
     const message = { from, to: to.id, method: rpc.method } as const
     try {
-      const answer = await forward.send(destinationOf(to, from), JSON.stringify(rpc), gone.signal)
+      const destination = { url: to.url, external: to.backend === 'external', from }
+      const answer = await forward.send(destination, JSON.stringify(rpc), gone.signal)
       wakes.accepted(to.id)
       note({ ...message, outcome: 'ok' })
       reply.code(answer.status).header('content-type', answer.contentType).header('x-content-type-options', 'nosniff')
@@ -89,6 +106,11 @@ export function a2aRoute(app: FastifyInstance, { agents, forward, wakes, log, tr
   function note(message: Message): void {
     agents.logMessage(message).catch((error: unknown) => log.warn({ err: reasonOf(error) }, 'activity not recorded'))
   }
+}
+
+function full(whose: string): Refusal {
+  const message = `too many messages ${whose} wait to be fetched`
+  return new Refusal(429, 'inbox_full', message, { retryAfter: seconds(30) })
 }
 
 function senderOf(request: FastifyRequest): WorkspaceId | undefined {

@@ -5,7 +5,7 @@
 import { fastify, type FastifyInstance } from 'fastify'
 import type { Server } from 'node:http'
 import { seconds } from '../duration.ts'
-import type { AgentStore } from '../store/agent-store.ts'
+import type { AgentStore, InboxFull } from '../store/agent-store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OpenSpan } from '../telemetry/span.ts'
@@ -71,12 +71,7 @@ export function createPlatform(options: PlatformOptions): Platform {
   const limits = { ...serverLimits, ...options.serverLimits }
   const rule = addressRule(options.deploymentMode, options.openNetworks)
   const resolve = options.resolve ?? resolveByDns
-  const forward = createForward({
-    rule,
-    resolve,
-    ...(options.forwardLimits && { limits: options.forwardLimits }),
-    onBusy: (bound) => options.metrics.messagesRefused.inc({ bound }),
-  })
+  const forward = createForward(rule, resolve, options.forwardLimits)
   const app = createApp(limits, options)
   const wakes = createWakes((span) => options.metrics.wakeSeconds.observe(span))
   const { agents, adminToken, platformUrl } = options
@@ -92,7 +87,8 @@ export function createPlatform(options: PlatformOptions): Platform {
     registerRoute(secured, { agents, rule, resolve })
     updateCardRoute(secured, agents)
     stateRoute(secured, agents)
-    a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic })
+    const inboxRefused = (by: InboxFull) => options.metrics.inboxRefused.inc({ limit: by })
+    a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic, inboxRefused })
     inboxRoutes(secured, agents)
     tokenRoute(secured, agents)
     connectionRoutes(secured, { agents, platformUrl })

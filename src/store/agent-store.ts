@@ -32,18 +32,12 @@ export interface Heartbeat {
 /** How the A2A route reaches an agent, and who may speak to it. */
 export interface AgentAddress {
   readonly id: WorkspaceId
-  readonly namespace: string
   readonly status: Phase
   readonly url: string
   readonly deliveryMode: 'push' | 'poll'
   readonly backend: string
   /** Why it is paused or failed, a word of the controller's: `AncestorPaused`. */
   readonly reason?: string
-  /**
-   * What calls to it carry; absent: it asks for nothing (external, adopted, or launched before there were secrets).
-   * `secret` is undefined where it was sealed with another key: no call can be made until the next launch.
-   */
-  readonly inbound?: { readonly secret: string | undefined }
 }
 
 export interface Message {
@@ -57,9 +51,19 @@ export interface Message {
   readonly outcome: 'queued' | 'ok' | 'error'
   /** `activity_logs.error_detail`: why it is an `error`. */
   readonly detail?: string
-  /** `activity_logs.request_body`: the whole request, kept only where the agent is to fetch it (`queued`). */
-  readonly body?: unknown
+  /** `activity_logs.request_body`: the whole request as JSON, kept only where the agent is to fetch it (`queued`). */
+  readonly body?: string
 }
+
+/** What may wait to be fetched. Bytes are those of the JSON as PostgreSQL writes it. */
+export const inboxLimits = {
+  workspace: { messages: 1000, bytes: 16 * 1024 * 1024 },
+  namespace: { messages: 16_000, bytes: 256 * 1024 * 1024 },
+  total: { messages: 256_000, bytes: 4 * 1024 * 1024 * 1024 },
+} as const
+
+/** Whose limit a queued message met, the narrowest first; it is not kept. */
+export type InboxFull = keyof typeof inboxLimits
 
 /** A message that waits for an agent to fetch it. */
 export interface QueuedMessage {
@@ -67,7 +71,8 @@ export interface QueuedMessage {
   readonly id: string
   readonly from: WorkspaceId | undefined
   readonly method: string
-  readonly body: unknown
+  /** JSON. */
+  readonly body: string
   readonly at: Date
 }
 
@@ -94,8 +99,11 @@ export interface AgentStore {
   beginMessage(id: WorkspaceId): Promise<AgentAddress | undefined>
   /** Self, siblings (two roots are siblings), ancestor and descendant at any depth up to 32. */
   mayTalk(from: WorkspaceId, to: WorkspaceId): Promise<boolean>
-  /** One activity row of a message forwarded or queued; also moves `last_outbound_at` of the sender. */
-  logMessage(message: Message): Promise<void>
+  /**
+   * One activity row of a message forwarded or queued; also moves `last_outbound_at` of the sender. A queued one that finds
+   * no room is not kept: the answer says where. Messages of one instant, at several replicas, may pass a limit together.
+   */
+  logMessage(message: Message): Promise<InboxFull | undefined>
   /**
    * Hands out queued messages, oldest first, at most `limit`. Whoever asks again within `lease` does not get them again;
    * after that those come back that nobody acknowledged. So each arrives at least once, whatever crashes.

@@ -49,6 +49,20 @@ describe('the inbox', () => {
     expect(await ack()).toMatchObject({ status: 200, body: { acknowledged: 0 } })
   })
 
+  it('refuses what finds no room in it, says so and counts it', async () => {
+    const [from, to] = [await registry.workspace(), await registry.workspace(outside)]
+    const send = () => post(`/workspaces/${to.id}/a2a`, from.token, { method: 'm' })
+    expect(await send()).toMatchObject({ status: 200 })
+    await registry.sql('UPDATE workspace_inboxes SET messages = 1000 WHERE workspace_id = $1', [to.id])
+    const refused = await send()
+    expect(refused).toMatchObject({ status: 429, body: refusal('inbox_full', expect.stringContaining('of the agent')) })
+    expect(refused.headers.get('retry-after')).toBe('30')
+    const { values } = await registry.metrics.inboxRefused.get()
+    expect(values.find(({ labels }) => labels.limit === 'workspace')?.value).toBe(1)
+    const { body } = await post(`/workspaces/${to.id}/messages/take`, to.token)
+    expect((body as Taken).messages).toHaveLength(1)
+  })
+
   it('is its agent’s alone', async () => {
     const [to, other] = [await registry.workspace(outside), await registry.workspace()]
     for (const token of [other.token, adminToken])
@@ -176,7 +190,9 @@ it('keeps the card of an agent, and tells of it', async () => {
     body: { status: 'updated' },
   })
   expect(await registry.row(id)).toMatchObject({ agent_card: card, status: 'provisioning' })
-  expect(await told(id, 'AGENT_CARD_UPDATED')).toEqual([{ payload: { agent_card: card } }])
+  expect(await told(id, 'AGENT_CARD_UPDATED')).toEqual([
+    { payload: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown } },
+  ])
   expect(await update(token, { workspace_id: id, agent_card: [] })).toMatchObject({ status: 400 })
   expect(await update(token, { workspace_id: randomUUID(), agent_card: card })).toMatchObject({ status: 403 })
   expect(await update(adminToken, { workspace_id: id, agent_card: card })).toMatchObject({ status: 403 })

@@ -201,7 +201,7 @@ test('who may talk: self, siblings, ancestors and descendants', async () => {
 
 test('a message leaves its trace and moves the sender’s clock', async () => {
   const [from, to] = [await recorded(), await recorded()]
-  await agents.logMessage({ from: from.id, to: to.id, method: 'message/send', outcome: 'queued', body: { a: 1 } })
+  await agents.logMessage({ from: from.id, to: to.id, method: 'message/send', outcome: 'queued', body: '{"a":1}' })
   expect(
     await sql('SELECT source_id, method, status, request_body FROM activity_logs WHERE workspace_id = $1', to.id),
   ).toEqual([{ source_id: from.id, method: 'message/send', status: 'queued', request_body: { a: 1 } }])

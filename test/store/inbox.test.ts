@@ -24,7 +24,7 @@ const queue = (to: WorkspaceIntent['id'], n: number, id?: string) =>
     to,
     method: `m${n}`,
     outcome: 'queued',
-    body: { n },
+    body: JSON.stringify({ n }),
   })
 const take = (id: WorkspaceIntent['id'], limit = 100, from = store) => from.agents.takeMessages(id, limit, minutes(1))
 const methods = (taken: readonly { method: string }[]) => taken.map(({ method }) => method)
@@ -34,7 +34,7 @@ test('messages are handed out in the order they came, each once', async () => {
   await Promise.all(Array.from({ length: 50 }, (_, n) => queue(id, n)))
   const first = await take(id, 20)
   expect(methods(first)).toEqual(Array.from({ length: 20 }, (_, n) => `m${n}`))
-  expect(first[3]).toMatchObject({ from: undefined, body: { n: 3 }, at: expect.any(Date) as unknown })
+  expect(first[3]).toMatchObject({ from: undefined, body: '{"n": 3}', at: expect.any(Date) as unknown })
   const rest = await take(id)
   expect(methods(rest)).toEqual(Array.from({ length: 30 }, (_, n) => `m${n + 20}`))
   expect(await take(id)).toEqual([])
@@ -95,7 +95,7 @@ test('a message that another is just taking is left to it, and not waited for', 
 
 test('one answer carries some megabytes, and one large message all the same', async () => {
   const id = await recorded()
-  const body = { text: 'x'.repeat(900_000) }
+  const body = JSON.stringify({ text: 'x'.repeat(900_000) })
   for (let n = 0; n < 6; n++)
     await agents.logMessage({ from: undefined, to: id, method: `m${n}`, outcome: 'queued', body })
   expect(methods(await take(id))).toEqual(['m0', 'm1', 'm2', 'm3'])
@@ -106,7 +106,7 @@ test('one answer carries some megabytes, and one large message all the same', as
     to: large,
     method: 'm',
     outcome: 'queued',
-    body: { text: 'x'.repeat(5_000_000) },
+    body: JSON.stringify({ text: 'x'.repeat(5_000_000) }),
   })
   expect(await take(large)).toHaveLength(1)
 })

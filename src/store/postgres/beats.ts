@@ -156,7 +156,9 @@ export const updateCard: Statement<Card, Answer & { known: boolean }, boolean> =
   ),
   told AS (
     INSERT INTO structure_events (event_type, workspace_id, payload)
-    SELECT 'AGENT_CARD_UPDATED', m.id, jsonb_build_object('agent_card', m.agent_card) FROM met m WHERE m.differs
+    SELECT 'AGENT_CARD_UPDATED', m.id,
+      jsonb_build_object('sha256', encode(sha256(convert_to(m.agent_card::text, 'UTF8')), 'hex'))
+    FROM met m WHERE m.differs
   )
   SELECT i.ord::int AS ord, m.id IS NOT NULL AS known FROM input i LEFT JOIN met m ON m.id = i.id`,
   result: (row) => row?.known === true,

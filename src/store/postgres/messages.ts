@@ -3,42 +3,24 @@
  * A message and the claim of an idle agent's sleep meet at the lock of the row: whoever comes second finds the mark of
  * the first.
  */
-import type { AgentAddress, Message, QueuedMessage } from '../agent-store.ts'
+import { inboxLimits, type AgentAddress, type InboxFull, type Message, type QueuedMessage } from '../agent-store.ts'
 import { workspaceId, type Phase, type WorkspaceId } from '../workspace-store.ts'
-import type { Seal } from './seal.ts'
 import { notified, notifiedCount } from './signal.ts'
 import type { Answer, Statement } from './statement.ts'
-import { inboundPlace } from './transitions.ts'
 
 interface AddressRow extends Answer {
   id: WorkspaceId | null
-  namespace: string
   status: Phase
   url: string
   delivery_mode: 'push' | 'poll'
   backend: string
   phase_reason: string | null
-  inbound_secret: Buffer | null
 }
 
-/** An address whose secret was not opened yet. */
-export type SealedAddress = Omit<AgentAddress, 'inbound'> & { readonly sealedSecret?: Buffer }
-
-/** A secret that was sealed with another key is no error of the row: it is said to be there, and unknown. */
-export function openedAddress({ sealedSecret, ...address }: SealedAddress, seal: Seal | undefined): AgentAddress {
-  if (sealedSecret === undefined) return address
-  try {
-    return { ...address, inbound: { secret: seal?.open(sealedSecret, inboundPlace(address.id)) } }
-  } catch {
-    return { ...address, inbound: { secret: undefined } }
-  }
-}
-
-const addressOf = (row: AddressRow | undefined): SealedAddress | undefined =>
+const addressOf = (row: AddressRow | undefined): AgentAddress | undefined =>
   row && row.id !== null
     ? {
         id: row.id,
-        namespace: row.namespace,
         status: row.status,
         url: row.url,
         deliveryMode: row.delivery_mode,
@@ -46,16 +28,13 @@ const addressOf = (row: AddressRow | undefined): SealedAddress | undefined =>
         // Into the other phases an agent or a sweeper may have led, which give no reason.
         ...((row.status === 'paused' || row.status === 'failed') &&
           row.phase_reason !== null && { reason: row.phase_reason }),
-        ...(row.inbound_secret !== null && { sealedSecret: row.inbound_secret }),
       }
     : undefined
 
 const parts = (table: string): string =>
-  ['id', 'namespace', 'status', 'url', 'delivery_mode', 'backend', 'phase_reason', 'inbound_secret']
-    .map((name) => `${table}.${name}`)
-    .join(', ')
+  ['id', 'status', 'url', 'delivery_mode', 'backend', 'phase_reason'].map((name) => `${table}.${name}`).join(', ')
 
-export const address: Statement<WorkspaceId, AddressRow, SealedAddress | undefined> = {
+export const address: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
   name: 'address',
   key: (id) => id,
   columns: [['id', 'uuid', (id) => id]],
@@ -65,7 +44,7 @@ export const address: Statement<WorkspaceId, AddressRow, SealedAddress | undefin
   result: addressOf,
 }
 
-export const beginMessage: Statement<WorkspaceId, AddressRow, SealedAddress | undefined> = {
+export const beginMessage: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
   name: 'begin_message',
   key: (id) => id,
   columns: [['id', 'uuid', (id) => id]],
@@ -99,8 +78,54 @@ export interface Trace {
   readonly message: Message
 }
 
+const { workspace: own, namespace: shared, total } = inboxLimits
+
+/**
+ * Which of the messages to be queued find room, as `judged`: those that came first, while the counts of the inbox, its
+ * namespace and all together allow it. Reads a row an inbox and no message. One that is there already (a statement repeated
+ * after its COMMIT was lost) is not judged again.
+ */
+const judged = `
+  sized AS MATERIALIZED (
+    SELECT i.ord, w.id, w.namespace, COALESCE(octet_length(i.body::text), 0) AS bytes
+    FROM input i JOIN workspaces w ON w.id = i.receiver
+    WHERE i.outcome = 'queued' AND NOT EXISTS (SELECT FROM activity_logs a WHERE a.id = i.activity_id)
+  ),
+  neighbours AS MATERIALIZED (
+    SELECT d.namespace, sum(b.messages) AS messages, sum(b.bytes) AS bytes
+    FROM (SELECT DISTINCT namespace FROM sized) d JOIN workspace_inboxes b ON b.namespace = d.namespace
+    GROUP BY d.namespace
+  ),
+  everyone AS MATERIALIZED (
+    SELECT sum(b.messages) AS messages, sum(b.bytes) AS bytes FROM workspace_inboxes b WHERE EXISTS (SELECT FROM sized)
+  ),
+  at_home AS (
+    SELECT s.*, s.bytes <= ${own.bytes}
+      AND COALESCE(b.messages, 0) + count(*) FILTER (WHERE s.bytes <= ${own.bytes}) OVER before <= ${own.messages}
+      AND COALESCE(b.bytes, 0) + sum(s.bytes) FILTER (WHERE s.bytes <= ${own.bytes}) OVER before <= ${own.bytes} AS fits
+    FROM sized s LEFT JOIN workspace_inboxes b ON b.workspace_id = s.id
+    WINDOW before AS (PARTITION BY s.id ORDER BY s.ord)
+  ),
+  nearby AS (
+    SELECT h.*, h.fits
+      AND COALESCE(n.messages, 0) + count(*) FILTER (WHERE h.fits) OVER before <= ${shared.messages}
+      AND COALESCE(n.bytes, 0) + sum(h.bytes) FILTER (WHERE h.fits) OVER before <= ${shared.bytes} AS fits_nearby
+    FROM at_home h LEFT JOIN neighbours n ON n.namespace = h.namespace
+    WINDOW before AS (PARTITION BY h.namespace ORDER BY h.ord)
+  ),
+  judged AS MATERIALIZED (
+    SELECT n.ord, n.bytes, CASE
+      WHEN NOT n.fits THEN 'workspace'
+      WHEN NOT n.fits_nearby THEN 'namespace'
+      WHEN COALESCE(e.messages, 0) + count(*) FILTER (WHERE n.fits_nearby) OVER before > ${total.messages}
+        OR COALESCE(e.bytes, 0) + sum(n.bytes) FILTER (WHERE n.fits_nearby) OVER before > ${total.bytes} THEN 'total'
+      END AS refused_by
+    FROM nearby n CROSS JOIN everyone e
+    WINDOW before AS (ORDER BY n.ord)
+  )`
+
 /** A message counts as traffic of both when it is through, too: an answer may have taken long. */
-export const traceMessage: Statement<Trace, Answer, void> = {
+export const traceMessage: Statement<Trace, Answer & { refused_by: InboxFull | null }, InboxFull | undefined> = {
   name: 'trace_message',
   key: ({ turn }) => String(turn).padStart(16, '0'),
   columns: [
@@ -110,15 +135,16 @@ export const traceMessage: Statement<Trace, Answer, void> = {
     ['method', 'text', (t) => t.message.method],
     ['outcome', 'text', (t) => t.message.outcome],
     ['detail', 'text', (t) => t.message.detail],
-    ['body', 'jsonb', (t) => (t.message.body === undefined ? undefined : JSON.stringify(t.message.body))],
+    ['body', 'jsonb', (t) => t.message.body],
   ],
-  sql: `,
+  sql: `,${judged},
   traced AS (
     INSERT INTO activity_logs (id, workspace_id, activity_type, source_id, target_id, method, status, error_detail,
-      request_body)
+      request_body, body_bytes)
     SELECT i.activity_id, w.id, 'a2a_receive', i.sender, i.receiver, i.method, i.outcome, i.detail,
-      i.body
-    FROM input i JOIN workspaces w ON w.id = i.receiver ORDER BY i.ord
+      i.body, j.bytes
+    FROM input i JOIN workspaces w ON w.id = i.receiver LEFT JOIN judged j ON j.ord = i.ord
+    WHERE j.refused_by IS NULL ORDER BY i.ord
     ON CONFLICT (id) DO NOTHING
   ),
   -- The receiver was marked when the message began: again only where that is a while ago.
@@ -137,17 +163,17 @@ export const traceMessage: Statement<Trace, Answer, void> = {
       last_outbound_at = CASE WHEN p.sent THEN now() ELSE w.last_outbound_at END
     FROM party p WHERE w.id = p.id
   )
-  SELECT i.ord::int AS ord FROM input i`,
-  result: () => {},
+  SELECT i.ord::int AS ord, j.refused_by FROM input i LEFT JOIN judged j ON j.ord = i.ord`,
+  result: (row) => row?.refused_by ?? undefined,
 }
 
 /** What one answer may carry: bodies are up to a megabyte each. */
-const mostBytes = 4 * 1024 * 1024
+export const takenBytes = 4 * 1024 * 1024
 
 /** The oldest that nobody has, or had and did not acknowledge in time. What does not fit waits for the next call. */
 export const takeMessages = `
   WITH due AS MATERIALIZED (
-    SELECT a.id, a.seq, COALESCE(octet_length(a.request_body::text), 0) AS bytes
+    SELECT a.id, a.seq, COALESCE(a.body_bytes, octet_length(a.request_body::text), 0) AS bytes
     FROM activity_logs a
     WHERE a.workspace_id = $1 AND a.status = 'queued'
       AND (a.handed_out_at IS NULL OR a.handed_out_at < now() - make_interval(secs => $3))
@@ -155,22 +181,22 @@ export const takeMessages = `
   ),
   fit AS (
     SELECT d.id FROM (SELECT id, bytes, sum(bytes) OVER (ORDER BY seq) AS so_far FROM due) d
-    WHERE d.so_far <= ${mostBytes} OR d.so_far = d.bytes
+    WHERE d.so_far <= ${takenBytes} OR d.so_far = d.bytes
   ),
   taken AS (
     UPDATE activity_logs a SET handed_out_at = now() FROM fit f WHERE a.id = f.id
-    RETURNING a.id, a.seq, a.source_id, a.method, a.request_body, a.created_at
+    RETURNING a.id, a.seq, a.source_id, a.method, a.request_body::text AS body, a.created_at
   ),
   fetched AS (
     UPDATE workspaces w SET last_traffic_at = now() WHERE w.id = $1 AND EXISTS (SELECT FROM taken)
   )
-  SELECT t.id, t.source_id, t.method, t.request_body, t.created_at FROM taken t ORDER BY t.seq`
+  SELECT t.id, t.source_id, t.method, t.body, t.created_at FROM taken t ORDER BY t.seq`
 
 export interface TakenRow {
   readonly id: string
   readonly source_id: string | null
   readonly method: string
-  readonly request_body: unknown
+  readonly body: string | null
   readonly created_at: Date
 }
 
@@ -178,7 +204,7 @@ export const messageOf = (row: TakenRow): QueuedMessage => ({
   id: row.id,
   from: row.source_id === null ? undefined : workspaceId(row.source_id),
   method: row.method,
-  body: row.request_body,
+  body: row.body ?? 'null',
   at: row.created_at,
 })
 

@@ -121,7 +121,6 @@ const kept = `CASE WHEN t.names IS NULL THEN l.hash ELSE '' END`
 const recordParts: Statement<Sendable, PartsRow, PartsRecorded> = {
   name: 'record_parts',
   key: ({ parts }) => parts.id,
-  weigh: (item) => json.reduce((sum, part) => sum + item[part].length, 0),
   columns,
   sql: `,
   locked AS MATERIALIZED (

@@ -30,7 +30,6 @@ const names = [
   'template',
   'parts_hash',
   'parent_id',
-  'inbound_secret',
 ] as const
 const times: ReadonlySet<string> = new Set([
   'status_since',
@@ -47,13 +46,10 @@ const times: ReadonlySet<string> = new Set([
 /** As they stand: for a CTE. */
 export const rawColumns = (table: string): string => names.map((name) => `${table}.${name}`).join(', ')
 
-/** As they travel: times as milliseconds, which cost a fraction of what reading a timestamp costs; of a secret, whether. */
+/** As they travel: times as milliseconds, which cost a fraction of what reading a timestamp costs. */
 export const sentColumns = (table: string): string =>
   names
-    .map((name) => {
-      if (name === 'inbound_secret') return `${table}.inbound_secret IS NOT NULL AS has_inbound_secret`
-      return times.has(name) ? `date_part('epoch', ${table}.${name}) * 1000 AS ${name}` : `${table}.${name}`
-    })
+    .map((name) => (times.has(name) ? `date_part('epoch', ${table}.${name}) * 1000 AS ${name}` : `${table}.${name}`))
     .join(', ')
 
 /** What `sentColumns` gives; `id` is null when there was no row. */
@@ -84,7 +80,6 @@ export interface SentRow extends Answer {
   template: string | null
   parts_hash: string | null
   parent_id: string | null
-  has_inbound_secret: boolean
 }
 
 /** A failure as `last_failure` holds it. */
@@ -145,6 +140,5 @@ export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
     template: sent.template ?? undefined,
     partsHash: sent.parts_hash ?? undefined,
     parentId: (sent.parent_id as WorkspaceId | null) ?? undefined,
-    hasInboundSecret: sent.has_inbound_secret,
   }
 }

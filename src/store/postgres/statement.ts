@@ -25,8 +25,6 @@ export interface Statement<Item, Row extends Answer, Result> {
   readonly key: (item: Item) => string
   /** Milliseconds that an item may wait for company; without it, as the batcher sees fit. */
   readonly pause?: number
-  /** Bytes of an item, where they may be many. */
-  readonly weigh?: (item: Item) => number
   /** Undefined when the statement gave no row for the item. An Error rejects this caller alone. */
   readonly result: (row: Row | undefined, item: Item) => Result | Error
 }
@@ -37,11 +35,25 @@ interface Fenceable<Item> {
   readonly fence: Fence
 }
 
-/** The values of one column as PostgreSQL's array literal. Everything but numbers is quoted, since it may be foreign. */
-function arrayLiteral<Item>(items: readonly Item[], value: (item: Item) => Value): string {
-  return `{${items.map((item) => literal(value(item))).join(',')}}`
+/** An item as it travels: made once, for its weight and for each try. */
+interface Sendable<Item> {
+  readonly item: Item
+  /** Of its columns, in their order. */
+  readonly literals: readonly string[]
+  readonly bytes: number
 }
 
+function sendable<Item>(columns: readonly Column<Item>[], item: Item): Sendable<Item> {
+  const literals = columns.map(([, , value]) => literal(value(item)))
+  return { item, literals, bytes: literals.reduce((sum, text) => sum + Buffer.byteLength(text), 0) }
+}
+
+/** Each column as PostgreSQL's array literal. */
+function arraysOf<Item>(columns: readonly Column<Item>[], items: readonly Sendable<Item>[]): string[] {
+  return columns.map((_, at) => `{${items.map(({ literals }) => literals[at]).join(',')}}`)
+}
+
+/** Everything but numbers is quoted, since it may be foreign. */
 function literal(value: Value): string {
   switch (typeof value) {
     case 'undefined':
@@ -52,7 +64,8 @@ function literal(value: Value): string {
     case 'boolean':
       return value ? 't' : 'f'
     case 'string':
-      return `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`
+      // Two plain replacements: a fourth of what one pattern costs, which a megabyte of backslashes would make felt.
+      return `"${value.replaceAll('\\', String.raw`\\`).replaceAll('"', String.raw`\"`)}"`
     default:
       return value instanceof Date ? `"${value.toISOString()}"` : String.raw`"\\x${value.toString('hex')}"`
   }
@@ -70,19 +83,17 @@ export function batched<Item, Row extends Answer, Result>(
   metrics: Metrics,
   statement: Statement<Item, Row, Result>,
 ): Batcher<Item, Result> {
-  const { name, columns, sql, key, weigh, result, pause } = statement
+  const { name, columns, sql, key, result, pause } = statement
   const text = `WITH RECURSIVE input AS MATERIALIZED (SELECT u.* FROM ${inputOf(columns, 1)})${sql}`
-  return createBatcher<Item, Result>({
+  const batcher = createBatcher<Sendable<Item>, Result>({
     name,
-    key,
+    key: ({ item }) => key(item),
+    weigh: ({ bytes }) => bytes,
     metrics,
     ...(pause !== undefined && { pause }),
-    ...(weigh && { weigh }),
-    async write(items) {
-      const values = columns.map(([, , value]) => arrayLiteral(items, value))
-      return pair(items, await database.query<Row>(name, text, values), result)
-    },
+    write: async (items) => pair(items, await database.query<Row>(name, text, arraysOf(columns, items)), result),
   })
+  return { add: (item, haste) => batcher.add(sendable(columns, item), haste), close: () => batcher.close() }
 }
 
 /**
@@ -96,38 +107,40 @@ export function fenced<Item, Row extends Answer, Result>(
   lease: string,
   statement: Statement<Item, Row, Result>,
 ): Batcher<Fenceable<Item>, Result> {
-  const { name, columns, sql, key, weigh, result } = statement
+  const { name, columns, sql, key, result } = statement
   const text = `
     WITH RECURSIVE fence AS MATERIALIZED (
       SELECT epoch FROM leaders WHERE lease = $1 AND epoch = $2::bigint FOR SHARE
     ),
     input AS MATERIALIZED (SELECT u.*, fence.epoch FROM fence, ${inputOf(columns, 3)})${sql}`
-  return createBatcher<Fenceable<Item>, Result>({
+  const batcher = createBatcher<Sendable<Item> & { readonly fence: Fence }, Result>({
     name,
     metrics,
     key: ({ item }) => key(item),
-    ...(weigh && { weigh: ({ item }) => weigh(item) }),
+    weigh: ({ bytes }) => bytes,
     async write(batch) {
       const epoch = batch.reduce((newest, { fence }) => (fence.epoch > newest ? fence.epoch : newest), 0n)
-      const items = batch.map(({ item }) => item)
-      const values = columns.map(([, , value]) => arrayLiteral(items, value))
       const guard = () => {
         for (const { fence } of batch) fence.check()
         if (batch.some(({ fence }) => fence.epoch !== epoch))
           throw new Fenced(`${name}: an earlier epoch of this process`)
       }
-      const rows = await database.query<Row>(name, text, [lease, String(epoch), ...values], guard)
+      const rows = await database.query<Row>(name, text, [lease, String(epoch), ...arraysOf(columns, batch)], guard)
       if (rows.length === 0) throw new Fenced(`${name}: epoch ${epoch} of lease ${lease} is over`)
-      return pair(items, rows, result)
+      return pair(batch, rows, result)
     },
   })
+  return {
+    add: ({ item, fence }, haste) => batcher.add({ ...sendable(columns, item), fence }, haste),
+    close: () => batcher.close(),
+  }
 }
 
 function pair<Item, Row extends Answer, Result>(
-  items: readonly Item[],
+  items: readonly Sendable<Item>[],
   rows: readonly Row[],
   result: (row: Row | undefined, item: Item) => Result | Error,
 ): (Result | Error)[] {
   const byPosition = new Map(rows.map((row) => [row.ord, row]))
-  return items.map((item, index) => result(byPosition.get(index + 1), item))
+  return items.map(({ item }, index) => result(byPosition.get(index + 1), item))
 }
