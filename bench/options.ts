@@ -61,7 +61,7 @@ export function readOptions(argv: readonly string[]): Options {
     large: count(values.large, '--large'),
     rounds: count(values.rounds, '--rounds'),
     backends: values.backends.split(',').map((word) => oneOf(['external', 'fake'] as const, word, '--backends')),
-    command: values.operator === undefined ? [process.execPath, 'src/main.ts', 'run'] : words(values.operator),
+    command: values.operator === undefined ? [process.execPath, 'src/dev/main.ts', 'run'] : words(values.operator),
     migrate: values.migrate === undefined ? undefined : words(values.migrate),
     crds: values.crds,
     policy: !values['no-policy'],

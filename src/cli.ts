@@ -1,18 +1,29 @@
 /** The command line. */
 import { readFileSync } from 'node:fs'
-import { ConfigError, helpText, readConfig } from './config.ts'
+import { ConfigError, helpText, readConfig, releasedBackends } from './config.ts'
 import { Fenced, reasonOf } from './errors.ts'
-import { armFailpoint } from './failpoint.ts'
-import { runOperator } from './operator.ts'
+import { runOperator, type OpenBackend } from './operator.ts'
 import { migrate } from './store/postgres/migrate.ts'
 import { createLogger } from './telemetry/log.ts'
 
-/** Exit codes: 0 asked to stop, 1 failed, 2 wrong settings, 3 another leads. */
-async function main(argv: readonly string[]): Promise<number> {
+/** Backends that only a development build has, by name. */
+type MoreBackends = Readonly<Record<string, OpenBackend>>
+
+/** Runs one command; gives the exit code: 0 asked to stop, 1 failed, 2 wrong settings, 3 another leads. */
+export async function runCommand(argv: readonly string[], more: MoreBackends = {}): Promise<number> {
+  try {
+    return await main(argv, more)
+  } catch (error) {
+    process.stderr.write(`molecule-operator: ${reasonOf(error)}\n`)
+    return error instanceof ConfigError ? 2 : 1
+  }
+}
+
+async function main(argv: readonly string[], more: MoreBackends): Promise<number> {
   const [command = 'help', ...args] = argv
   switch (command) {
     case 'run':
-      return await run(args)
+      return await run(args, more)
     case 'migrate': {
       const applied = await migrate(readConfig(args, process.env).DATABASE_URL)
       process.stdout.write(applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'nothing to apply\n')
@@ -32,10 +43,9 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function run(args: readonly string[]): Promise<number> {
-  const config = readConfig(args, process.env)
+async function run(args: readonly string[], more: MoreBackends): Promise<number> {
+  const config = readConfig(args, process.env, [...releasedBackends, ...Object.keys(more)])
   const log = createLogger(config.LOG_LEVEL)
-  if (config.FAILPOINT !== undefined) armFailpoint(config.FAILPOINT)
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
   // A promise nobody waited for is a fault of ours: what it left half done is best mended by a new process.
@@ -44,7 +54,7 @@ async function run(args: readonly string[]): Promise<number> {
     process.exit(1)
   })
   try {
-    await runOperator(config, log, stop.signal)
+    await runOperator(config, log, stop.signal, more)
     log.info('stopped')
     return 0
   } catch (error) {
@@ -55,11 +65,4 @@ async function run(args: readonly string[]): Promise<number> {
     log.fatal({ cause: reasonOf(error) }, 'operator failed')
     return 1
   }
-}
-
-try {
-  process.exit(await main(process.argv.slice(2)))
-} catch (error) {
-  process.stderr.write(`molecule-operator: ${reasonOf(error)}\n`)
-  process.exit(error instanceof ConfigError ? 2 : 1)
 }

@@ -1,4 +1,7 @@
-import { expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { ConfigError, helpText, readConfig } from './config.ts'
 
 const base = { DATABASE_URL: 'postgres://u:hunter2@h/d' }
@@ -42,6 +45,33 @@ test('networks of sources are networks', () => {
     expect(() => read(wrong)).toThrow(/SOURCE_NETWORKS is a list of networks like 10.0.0.0\/8/)
 })
 
-test('help names every setting', () => {
-  expect(helpText()).toMatch(/--database-url\s+DATABASE_URL\s+PostgreSQL/)
+test('a secret is no flag, and comes from a file as well', () => {
+  for (const flag of ['--admin-token', '--database-url', '--secrets-key']) {
+    const read = () => readConfig([`${flag}=hunter2`], base)
+    expect(read).toThrow(/would show a secret in the list of processes: set [A-Z_]+, or/)
+    expect(read).not.toThrow(/hunter2/)
+  }
+  expect(() => readConfig(['--admin-tokn=hunter2'], base)).toThrow(/^unknown argument "--admin-tokn"; see --help$/)
+  const dir = mkdtempSync(join(tmpdir(), 'molecule-config-'))
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  const path = join(dir, 'token')
+  writeFileSync(path, `${'t'.repeat(40)}\n`)
+  expect(readConfig(['--admin-token-file', path], base).ADMIN_TOKEN).toBe('t'.repeat(40))
+  expect(readConfig([], { ...base, ADMIN_TOKEN_FILE: path }).ADMIN_TOKEN).toBe('t'.repeat(40))
+  expect(() => readConfig([], { ...base, DATABASE_URL_FILE: path })).toThrow(
+    /DATABASE_URL and DATABASE_URL_FILE are both/,
+  )
+  expect(() => readConfig([], { ...base, ADMIN_TOKEN_FILE: `${path}x` })).toThrow(
+    /ADMIN_TOKEN_FILE: .*x cannot be read \(ENOENT\)/,
+  )
+})
+
+test('a released operator has no backend of the tests', () => {
+  expect(() => readConfig([], { ...base, BACKENDS: 'fake' })).toThrow(/BACKENDS/)
+  expect(readConfig([], { ...base, BACKENDS: 'fake' }, ['fake']).BACKENDS).toEqual(['fake'])
+})
+
+test('help names every setting, secrets by their files', () => {
+  expect(helpText()).toMatch(/--database-url-file\s+DATABASE_URL\s+PostgreSQL/)
+  expect(helpText()).not.toMatch(/--admin-token |FAILPOINT|fake/)
 })

@@ -1,7 +1,9 @@
 /**
  * Every setting of the operator: one schema for flags and environment, read once. `--lease-name x` and `LEASE_NAME=x`
- * are the same setting; the flag wins. This is the only reader of process.env.
+ * are the same setting; the flag wins. A secret is no flag, since the arguments of a process are public on its machine: it
+ * comes by the environment, or from the file that `<NAME>_FILE` names. This is the only reader of process.env.
  */
+import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { defaultPool, poolFault } from './backends/docker/subnets.ts'
@@ -55,11 +57,14 @@ const folders = list.superRefine((paths, ctx) => {
   }
 })
 
-const backendNames = ['docker', 'process', 'external', 'fake'] as const
-const backends = list.pipe(z.array(z.enum(backendNames)).min(1))
+/** Backends that a released operator has. */
+export const releasedBackends = ['docker', 'process', 'external'] as const
+
+/** Settings that are secrets: never flags, each also readable from a file. */
+const secrets: ReadonlySet<string> = new Set(['DATABASE_URL', 'ADMIN_TOKEN', 'SECRETS_KEY'])
 
 /** One line of help for each setting, in the order `--help` shows them. */
-const settings = {
+const settingsWith = (backendNames: readonly string[]) => ({
   KUBECONFIG: z.string().optional().describe('Kubeconfig file; without it the service account of the pod'),
   KUBE_CONTEXT: z.string().optional().describe('Context of the kubeconfig; its current one when not given'),
   KUBERNETES_SERVICE_HOST: z.string().optional().describe('API server of the pod; Kubernetes sets it'),
@@ -75,7 +80,10 @@ const settings = {
     .optional()
     .describe('Key of credentials in rows, 32 bytes in base64; without it they are refused'),
   DEPLOYMENT_MODE: z.enum(['self-hosted', 'saas']).default('self-hosted').describe('Decides the default tier (3 or 4)'),
-  BACKENDS: backends.default(['external']).describe('Backends that are on: docker, process, external, fake'),
+  BACKENDS: list
+    .pipe(z.array(z.enum(backendNames)).min(1))
+    .default(['external'])
+    .describe(`Backends that are on: ${backendNames.join(', ')}`),
   DEFAULT_BACKEND: z
     .enum(backendNames)
     .optional()
@@ -132,48 +140,69 @@ const settings = {
   SOURCE_NETWORKS: networks
     .default([])
     .describe('Private networks that templates may come from, 10.0.0.0/8; none when empty'),
-  FAILPOINT: z.string().optional().describe('For tests: die like kill -9 at this place, name or name:N'),
   OTEL_EXPORTER_OTLP_ENDPOINT: z
     .url()
     .optional()
     .describe('Collector of traces (OTLP over HTTP), http://host:4318; without it there are none'),
   OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1).describe('Share of the traces that are kept'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
-} as const
-
-const schema = z.object(settings).transform((given, ctx) => {
-  const defaultBackend = given.DEFAULT_BACKEND ?? given.BACKENDS[0] ?? 'external'
-  const refuse = (message: string, ...path: string[]) => ctx.addIssue({ code: 'custom', message, path })
-  if (!given.BACKENDS.includes(defaultBackend)) refuse(`"${defaultBackend}" is not among BACKENDS`, 'DEFAULT_BACKEND')
-  if (given.BACKENDS.includes('process') && (!given.PROCESS_COMMAND || !given.PROCESS_STATE_DIR))
-    refuse('the process backend needs PROCESS_COMMAND and PROCESS_STATE_DIR', 'BACKENDS')
-  return { ...given, DEFAULT_BACKEND: defaultBackend }
 })
 
-export type Config = z.output<typeof schema>
+const schemaWith = (backendNames: readonly string[]) =>
+  z.object(settingsWith(backendNames)).transform((given, ctx) => {
+    const defaultBackend = given.DEFAULT_BACKEND ?? given.BACKENDS[0] ?? 'external'
+    const refuse = (message: string, ...path: string[]) => ctx.addIssue({ code: 'custom', message, path })
+    if (!given.BACKENDS.includes(defaultBackend)) refuse(`"${defaultBackend}" is not among BACKENDS`, 'DEFAULT_BACKEND')
+    if (given.BACKENDS.includes('process') && (!given.PROCESS_COMMAND || !given.PROCESS_STATE_DIR))
+      refuse('the process backend needs PROCESS_COMMAND and PROCESS_STATE_DIR', 'BACKENDS')
+    return { ...given, DEFAULT_BACKEND: defaultBackend }
+  })
+
+export type Config = z.output<ReturnType<typeof schemaWith>>
 
 /** A setting that cannot be used: names it and says what it should be, never its value (it may be a secret). */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
-/** Reads `--name value`, `--name=value` and the environment. Throws a ConfigError that lists every fault at once. */
-export function readConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Config {
+/**
+ * Reads `--name value`, `--name=value` and the environment. `backendNames`: those that BACKENDS may name. Throws a
+ * ConfigError that lists every fault at once.
+ */
+export function readConfig(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  backendNames: readonly string[] = releasedBackends,
+): Config {
+  const settings = settingsWith(backendNames)
   const given: Record<string, string> = {}
   for (const name of Object.keys(settings)) {
     const value = env[name]
     if (value !== undefined && value !== '') given[name] = value
   }
+  const files = new Map([...secrets].map((name) => [name, env[`${name}_FILE`] ?? '']))
   for (let i = 0; i < args.length; i++) {
-    const [, flagName, inline] = /^--([a-z-]+)(?:=(.*))?$/s.exec(args[i] ?? '') ?? []
-    const name = flagName?.replaceAll('-', '_').toUpperCase()
-    if (name === undefined || !(name in settings))
-      throw new ConfigError(`unknown argument "${args[i] ?? ''}"; see --help`)
+    const [, flagName = '', inline] = /^--([a-z-]+)(?:=(.*))?$/s.exec(args[i] ?? '') ?? []
+    const name = flagName.replaceAll('-', '_').toUpperCase()
+    const secret = name.replace(/_FILE$/, '')
+    if (secrets.has(name))
+      throw new ConfigError(
+        `--${flagName} would show a secret in the list of processes: set ${name}, or --${flagName}-file to a file that holds it`,
+      )
+    if (!(name in settings) && !(secrets.has(secret) && name !== secret))
+      // Only as far as the name: what follows may be a secret.
+      throw new ConfigError(`unknown argument "${(args[i] ?? '').split('=', 1)[0] ?? ''}"; see --help`)
     const value = inline ?? args[++i]
     if (value === undefined) throw new ConfigError(`--${flagName} needs a value`)
-    given[name] = value
+    if (name in settings) given[name] = value
+    else files.set(secret, value)
   }
-  const read = schema.safeParse(given)
+  for (const [name, path] of files) {
+    if (path === '') continue
+    if (given[name] !== undefined) throw new ConfigError(`${name} and ${name}_FILE are both set: leave one out`)
+    given[name] = contentOf(path, name)
+  }
+  const read = schemaWith(backendNames).safeParse(given)
   if (read.success) return read.data
   const faults = read.error.issues.map((issue) =>
     given[String(issue.path[0])] === undefined && issue.code === 'invalid_type'
@@ -183,11 +212,23 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
   throw new ConfigError(faults.join('; '))
 }
 
+/** Without the line break that editors and `kubectl create secret --from-file` leave at the end. */
+function contentOf(path: string, name: string): string {
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    throw new ConfigError(`${name}_FILE: ${path} cannot be read (${code})`)
+  }
+}
+
 /** The text of `--help`. */
 export function helpText(): string {
-  const rows = Object.entries(settings).map(([name, setting]) => {
-    const flagName = `--${name.toLowerCase().replaceAll('_', '-')}`
+  const rows = Object.entries(settingsWith(releasedBackends)).map(([name, setting]) => {
+    const flagName = `--${name.toLowerCase().replaceAll('_', '-')}${secrets.has(name) ? '-file' : ''}`
     return `  ${flagName.padEnd(22)} ${name.padEnd(20)} ${setting.description ?? ''}`
   })
-  return `molecule-operator run|migrate|version [settings]\n\n  flag                   environment\n${rows.join('\n')}\n`
+  const about =
+    'A secret is no flag: it comes by the environment, or from the file that its -file flag or <NAME>_FILE names.'
+  return `molecule-operator run|migrate|version [settings]\n\n${about}\n\n  flag                   environment\n${rows.join('\n')}\n`
 }

@@ -1,5 +1,5 @@
 /**
- * Places where a test kills the operator, one after each side effect of a pass. Off, a call is one comparison.
+ * Places where a test kills the operator, one after each side effect of a pass. Without a listener, a call is one comparison.
  * The numbers are those of the steps in docs/architecture.md.
  */
 export const failpoints = [
@@ -30,24 +30,14 @@ export const failpoints = [
 ] as const
 export type Failpoint = (typeof failpoints)[number]
 
-let armed: Failpoint | undefined
-let left = 0
-let end: 'SIGKILL' | 'SIGSTOP' = 'SIGKILL'
+let listener: ((name: Failpoint) => void) | undefined
 
-/**
- * `name` or `name:N`: die at the Nth time that place is reached; `name:N:freeze`: stand still there, until somebody
- * thaws the process. Throws when there is no such place.
- */
-export function armFailpoint(text: string): void {
-  const [name, times, what] = text.split(':')
-  const found = failpoints.find((known) => known === name)
-  if (found === undefined) throw new RangeError(`no failpoint "${text}": there are ${failpoints.join(', ')}`)
-  armed = found
-  left = Number(times ?? 1)
-  end = what === 'freeze' ? 'SIGSTOP' : 'SIGKILL'
+/** Tells of each place that is reached. Only `src/dev` calls this, so that a released operator has nothing to arm. */
+export function onFailpoint(reached: (name: Failpoint) => void): void {
+  listener = reached
 }
 
-/** Ends the process here, as `kill -9` does, or freezes it, when this place is armed. */
+/** A side effect has happened. */
 export function failpoint(name: Failpoint): void {
-  if (name === armed && --left === 0) process.kill(process.pid, end)
+  listener?.(name)
 }

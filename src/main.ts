@@ -2,4 +2,5 @@
 import { beginAgain } from './process.ts'
 
 beginAgain()
-await import('./cli.ts')
+const { runCommand } = await import('./cli.ts')
+process.exit(await runCommand(process.argv.slice(2)))

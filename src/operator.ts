@@ -52,15 +52,17 @@ import { giveMemoryBack } from './telemetry/memory.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { startTracing } from './telemetry/trace.ts'
 
+export type OpenBackend = (operatorInstance: string) => Backend
+
 /**
- * Runs until the signal aborts (resolves), or something happened that only a new process can mend (throws). Tests give
- * backends of their own; otherwise the configuration says which there are.
+ * Runs until the signal aborts (resolves), or something happened that only a new process can mend (throws). `more` opens
+ * backends that are no part of a released operator, by name.
  */
 export async function runOperator(
   config: Config,
   log: Logger,
   signal: AbortSignal,
-  given?: ReadonlyMap<string, Backend>,
+  more: Readonly<Record<string, OpenBackend>> = {},
 ): Promise<void> {
   const metrics = createMetrics()
   const stopTracing = await trace(config)
@@ -75,7 +77,7 @@ export async function runOperator(
     const leader = elect(config, kube, store, log, metrics)
     const probes = new Probes({ kube, metrics, host: config.HEALTH_HOST, port: config.HEALTH_PORT })
     const manager = new Manager({ kube, leader, probes, log })
-    const opened = given ?? (await openBackends(config, await store.leaders.instance()))
+    const opened = await openBackends(config, await store.leaders.instance(), more)
     const backends = new Map([...opened].map(([name, backend]) => [name, measured(backend, metrics)]))
     addControllers(manager, { config, kube, leader, store, backends, log, metrics })
     addPlatform(manager, { config, store, log, metrics })
@@ -131,9 +133,18 @@ function elect(config: Config, { transport }: Kube, store: Store, log: Logger, m
 }
 
 /** Loaded only where they are on: each brings libraries that cost memory. */
-async function openBackends(config: Config, operatorInstance: string): Promise<Map<string, Backend>> {
+async function openBackends(
+  config: Config,
+  operatorInstance: string,
+  more: Readonly<Record<string, OpenBackend>>,
+): Promise<Map<string, Backend>> {
   const backends = new Map<string, Backend>()
   for (const name of config.BACKENDS) {
+    const open = more[name]
+    if (open !== undefined) {
+      backends.set(name, open(operatorInstance))
+      continue
+    }
     switch (name) {
       case 'docker': {
         const { DockerBackend } = await import('./backends/docker/backend.ts')
@@ -153,12 +164,8 @@ async function openBackends(config: Config, operatorInstance: string): Promise<M
         backends.set(name, new ExternalBackend())
         break
       }
-      case 'fake': {
-        const { FakeBackend } = await import('./backends/fake/backend.ts')
-        const { registerAt } = await import('./backends/fake/agent.ts')
-        backends.set(name, new FakeBackend({ onRunning: registerAt }, operatorInstance))
-        break
-      }
+      default:
+        throw new Error(`there is no backend "${name}"`)
     }
   }
   return backends

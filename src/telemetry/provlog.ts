@@ -16,10 +16,13 @@ export interface ProvlogFields {
     readonly sync: boolean
     readonly reconcile_id?: string
   }
-  /** An import found the workspace that it would have made. */
+  /** An import found the workspace that it would have made. `name`: the display name. Ids are those of the rows. */
   'provision.skip_existing': {
     readonly workspace_id: string
     readonly name: string
+    readonly existing_id?: string
+    readonly parent_id?: string | null
+    readonly tier?: number
     readonly import?: string
     readonly reconcile_id?: string
   }

@@ -22,7 +22,7 @@ afterAll(async () => {
 })
 
 async function start(env: Record<string, string> = {}): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/main.ts'), 'run'], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../src/dev/main.ts'), 'run'], {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: {
       ...process.env,

@@ -1,7 +1,7 @@
 /** A launch in a process of its own, which dies at the failpoint named by its argument. */
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
 import type { InstanceSpec } from '../../src/backends/backend.ts'
-import { armFailpoint } from '../../src/failpoint.ts'
+import { armFailpoint } from '../../src/dev/failpoint.ts'
 
 const { HOST = '', INSTANCE = '', SPEC = '' } = process.env
 armFailpoint(process.argv[2] ?? '')

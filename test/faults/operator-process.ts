@@ -13,7 +13,7 @@ export interface Exit {
   readonly at: number
 }
 
-const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
+const main = join(import.meta.dirname, '..', '..', 'src', 'dev', 'main.ts')
 const keptOutput = 64 * 1024
 
 export class OperatorProcess {

@@ -78,7 +78,7 @@ async function main(): Promise<boolean> {
       await settings(databaseUrl, await plane.identity('molecule-system', 'molecule-operator', join(dir, 'operator'))),
       createLogger('fatal'),
       stop.signal,
-      new Map(backends.map((backend) => [backend.name, backend])),
+      Object.fromEntries(backends.map((backend) => [backend.name, () => backend])),
     )
     // How it ended is asked below; that it ends with its servers is no news.
     running.catch(() => undefined)
@@ -109,17 +109,19 @@ async function main(): Promise<boolean> {
 }
 
 async function settings(databaseUrl: string, kubeconfig: string) {
-  return readConfig([], {
+  const env = {
     KUBECONFIG: kubeconfig,
     DATABASE_URL: databaseUrl,
-    BACKENDS: 'fake',
+    BACKENDS: 'docker,fake',
+    DEFAULT_BACKEND: 'fake',
     SECRETS_KEY: randomBytes(32).toString('base64'),
     PLATFORM_HOST: '127.0.0.1',
     PLATFORM_PORT: String(await freePort()),
     HEALTH_PORT: String(await freePort()),
     HEALTH_HOST: '127.0.0.1',
     LEASE_NAME: 'inputs',
-  })
+  }
+  return readConfig([], env, ['docker', 'fake'])
 }
 
 /** A bounded number at once, in their order; a line every ten seconds says how far it is. */

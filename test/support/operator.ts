@@ -37,12 +37,13 @@ export function startOperator(settings: OperatorSettings): Promise<TestOperator>
 
 async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorSettings): Promise<TestOperator> {
   const [platformPort, healthPort] = [await freePort(), await freePort()]
-  const config = readConfig([], {
+  const names = backends.map(({ name }) => name)
+  const settings = {
     KUBECONFIG: await operatorKubeconfig(),
     DATABASE_URL: databaseUrl,
     ADMIN_TOKEN: adminToken,
-    BACKENDS: 'external,fake',
-    DEFAULT_BACKEND: 'fake',
+    BACKENDS: names.join(','),
+    DEFAULT_BACKEND: names.includes('fake') ? 'fake' : (names[0] ?? ''),
     PLATFORM_HOST: '127.0.0.1',
     PLATFORM_PORT: String(platformPort),
     HEALTH_HOST: '127.0.0.1',
@@ -50,11 +51,12 @@ async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorS
     LEASE_NAME: `test-${randomBytes(4).toString('hex')}`,
     WORKERS: '32',
     ...env,
-  })
+  }
+  const config = readConfig([], settings, names)
   const log = more.log ?? createLogger(process.env['TEST_LOG_LEVEL'] ?? 'error')
   const abort = new AbortController()
-  const named = new Map(backends.map((backend) => [backend.name, backend]))
-  const ended = runOperator(config, log, abort.signal, named)
+  const opened = Object.fromEntries(backends.map((backend) => [backend.name, () => backend]))
+  const ended = runOperator(config, log, abort.signal, opened)
   ended.catch(() => undefined)
   const stop = async () => {
     abort.abort()

@@ -17,11 +17,13 @@ interface News {
   readonly plan: Plan
   /** The Workspace of that name, as it is now. */
   readonly live: (name: string) => Workspace | undefined
+  /** The first pass that acts on this generation of the import: what exists is told of once. */
+  readonly first: boolean
 }
 
 export function announce(
   org: OrgImport,
-  { done, pruned, plan, live }: News,
+  { done, pruned, plan, live, first }: News,
   ctx: Pick<Context, 'event' | 'log' | 'reconcileId'>,
 ): void {
   const of = (...deeds: Deed[]) => done.filter(({ deed }) => deeds.includes(deed)).map(({ path }) => path)
@@ -34,11 +36,10 @@ export function announce(
   const nodes = plan.actions.flatMap(({ child: { path, node } }) => (touched.has(path) ? [node] : []))
   const runs = nextRuns(nodes, new Date())
   if (runs.length > 0) ctx.event('Normal', 'Scheduled', listed(runs.map(shownRun), ', '))
-  for (const { deed, name } of done)
-    if (deed === 'Adopted')
+  for (const { deed, name, existed } of done)
+    if (deed === 'Adopted' || (first && existed && deed !== 'Failed'))
       provlog(ctx.log, 'provision.skip_existing', {
-        workspace_id: live(name)?.metadata.uid ?? '',
-        name,
+        ...existing(live(name), live),
         import: keyOf(org),
         reconcile_id: ctx.reconcileId,
       })
@@ -55,6 +56,18 @@ export function announce(
     )
   const failed = done.find(({ deed }) => deed === 'Failed')
   if (failed !== undefined) ctx.event('Warning', 'ApplyFailed', `${failed.path}: ${failed.message ?? ''}`)
+}
+
+function existing(found: Workspace | undefined, live: News['live']) {
+  const rowOf = (workspace: Workspace | undefined) => workspace?.status?.workspaceID ?? workspace?.metadata.uid ?? ''
+  const parent = found?.spec.parentRef === undefined ? undefined : live(found.spec.parentRef.name)
+  return {
+    workspace_id: rowOf(found),
+    name: found?.spec.displayName ?? found?.metadata.name ?? '',
+    existing_id: rowOf(found),
+    parent_id: parent === undefined ? null : rowOf(parent),
+    ...(found?.status?.tier !== undefined && { tier: found.status.tier }),
+  }
 }
 
 /** Of the environment; whatever else stops a pass is told by the machine. Once, not once a pass. */

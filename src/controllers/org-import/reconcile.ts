@@ -43,6 +43,8 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   readonly #with: OrgImportCollaborators
   readonly #renderer = new Renderer()
   readonly #tallies = new Tallies()
+  /** The generation of each import, by uid, on which a pass has acted. */
+  readonly #acted = new Map<string, number>()
   readonly #claims = new Claims()
 
   constructor(collaborators: OrgImportCollaborators) {
@@ -53,6 +55,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     if (org.metadata.deletionTimestamp !== undefined) {
       this.#renderer.forget(org.metadata.uid)
       this.#tallies.forget(org.metadata.uid)
+      this.#acted.delete(org.metadata.uid)
       this.#with.turns.leave(keyOf(org))
       return await finish(org, this.#with, ctx)
     }
@@ -204,8 +207,16 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     for (const { deed } of done) if (deed !== 'Unchanged') metrics.orgNodes.inc({ action: deed })
     metrics.orgNodes.inc({ action: 'Pruned' }, pruned.length)
     const live = (name: string) => this.#with.workspace(namespaceOf(org), name)
-    announce(org, { done, pruned, plan, live }, ctx)
+    announce(org, { done, pruned, plan, live, first: this.#isFirst(org) }, ctx)
     return describe({ ...learned, plan, done, approved, tally: this.#tallies.add(org, done, pruned.length), live })
+  }
+
+  /** Whether no pass, of this leader or one before, has acted on this generation. */
+  #isFirst({ metadata, status }: OrgImport): boolean {
+    const { uid, generation } = metadata
+    const first = status?.observedGeneration !== generation && this.#acted.get(uid) !== generation
+    this.#acted.set(uid, generation)
+    return first
   }
 
   /** With `rollout`, no more at once than it says, whichever import of the namespace they are of. */

@@ -1,0 +1,48 @@
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import type { OrgImport } from '../../api/org-import.ts'
+import type { Workspace } from '../../api/workspace.ts'
+import { announce } from './announce.ts'
+import type { Done } from './apply.ts'
+import type { Plan } from './plan.ts'
+
+const org = { metadata: { name: 'team', namespace: 'n', uid: 'o', generation: 2 } } as unknown as OrgImport
+const plan = { actions: [], departures: [] } as unknown as Plan
+const workspace = (name: string, row: string, parent?: string) =>
+  ({
+    metadata: { name, uid: `uid-${name}` },
+    spec: { displayName: name.toUpperCase(), ...(parent !== undefined && { parentRef: { name: parent } }) },
+    status: { workspaceID: row, tier: 3 },
+  }) as unknown as Workspace
+const tree = new Map([
+  ['lead', workspace('lead', 'row-lead')],
+  ['hand', workspace('hand', 'row-hand', 'lead')],
+])
+
+function told(first: boolean, ...done: Done[]): unknown[] {
+  const lines: string[] = []
+  const log = pino({ messageKey: 'msg' }, { write: (line: string) => void lines.push(line) })
+  const ctx = { log, event: () => undefined, reconcileId: 'r' }
+  announce(org, { done, pruned: [], plan, live: (name) => tree.get(name), first }, ctx)
+  return lines.flatMap((line) => {
+    const [, json] = /^evt: provision\.skip_existing (.*)$/.exec((JSON.parse(line) as { msg: string }).msg) ?? []
+    return json === undefined ? [] : [JSON.parse(json) as unknown]
+  })
+}
+
+const lead: Done = { path: 'Lead', name: 'lead', deed: 'Unchanged', existed: true }
+const hand: Done = { path: 'Lead/Hand', name: 'hand', deed: 'Updated', existed: true }
+
+test('a re-import tells of each workspace that it found, with the ids of the rows', () => {
+  const common = { tier: 3, import: 'n/team', reconcile_id: 'r' }
+  expect(told(true, lead, hand)).toEqual([
+    { workspace_id: 'row-lead', name: 'LEAD', existing_id: 'row-lead', parent_id: null, ...common },
+    { workspace_id: 'row-hand', name: 'HAND', existing_id: 'row-hand', parent_id: 'row-lead', ...common },
+  ])
+})
+
+test('later passes on the same generation tell only of what is adopted; what was created is never told', () => {
+  expect(told(false, lead, hand)).toEqual([])
+  expect(told(false, { ...lead, deed: 'Adopted' })).toHaveLength(1)
+  expect(told(true, { ...lead, deed: 'Created', existed: false })).toEqual([])
+})
