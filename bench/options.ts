@@ -31,7 +31,8 @@ export const usage = `npm run bench -- [options]
   --rounds 5          interleaved pairs, after one to warm up
   --backends LIST     external,fake
   --operator COMMAND  measure another operator: words, no shell. It gets KUBECONFIG (client certificates, administrator),
-                      DATABASE_URL, LEADER_ELECT, HEALTH_PORT, PLATFORM_PORT, BACKENDS and DEFAULT_BACKEND
+                      DATABASE_URL, SECRETS_KEY, LEADER_ELECT, HEALTH_PORT, PLATFORM_PORT, BACKENDS and
+                      DEFAULT_BACKEND
   --migrate COMMAND   run this once for each fresh database, where the operator does not migrate by itself
   --crds FOLDER       its CRDs
   --no-policy         leave out the admission policy that gives the finalizer, for the bound as well

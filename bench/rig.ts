@@ -20,6 +20,9 @@ import { type Done, Watcher } from './watcher.ts'
 const operatorUser = 'system:serviceaccount:molecule-system:molecule-operator'
 const operatorGroups = ['system:serviceaccounts', 'system:serviceaccounts:molecule-system', 'system:authenticated']
 
+/** One for all operators of a run: each row is sealed with it. */
+const secretsKey = randomBytes(32).toString('base64')
+
 /** Objects that both a baseline and an operator make before the clock starts: connections stand, code is warm. */
 export const warm = 32
 
@@ -130,6 +133,7 @@ export class Rig {
       DATABASE_URL: this.databaseUrl,
       LEADER_ELECT: 'false',
       LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
+      SECRETS_KEY: secretsKey,
       BACKENDS: backend,
       DEFAULT_BACKEND: backend,
       ...env,

@@ -27,6 +27,12 @@ test('settings that contradict each other are refused', () => {
   expect(() => readConfig(['--workers'], base)).toThrow(/--workers needs a value/)
 })
 
+test('a backend that launches instances needs the key that their secrets are sealed with', () => {
+  for (const name of ['docker', 'process', 'external,docker'])
+    expect(() => readConfig(['--backends', name], base)).toThrow(/SECRETS_KEY is not set.*openssl rand -base64 32/)
+  expect(readConfig(['--backends', 'external'], base).SECRETS_KEY).toBeUndefined()
+})
+
 test('the key of credentials is 32 bytes in base64, and never echoed', () => {
   const key = Buffer.alloc(32, 7)
   expect(readConfig([], { ...base, SECRETS_KEY: key.toString('base64') }).SECRETS_KEY).toEqual(key)
@@ -68,7 +74,8 @@ test('a secret is no flag, and comes from a file as well', () => {
 
 test('a released operator has no backend of the tests', () => {
   expect(() => readConfig([], { ...base, BACKENDS: 'fake' })).toThrow(/BACKENDS/)
-  expect(readConfig([], { ...base, BACKENDS: 'fake' }, ['fake']).BACKENDS).toEqual(['fake'])
+  const SECRETS_KEY = Buffer.alloc(32, 7).toString('base64')
+  expect(readConfig([], { ...base, SECRETS_KEY, BACKENDS: 'fake' }, ['fake']).BACKENDS).toEqual(['fake'])
 })
 
 test('help names every setting, secrets by their files', () => {

@@ -78,7 +78,7 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .describe('Bearer token of admins; without it the admin routes refuse everyone'),
   SECRETS_KEY: sealingKey
     .optional()
-    .describe('Key of credentials in rows, 32 bytes in base64; without it they are refused'),
+    .describe('Key of secrets in rows, 32 bytes in base64: openssl rand -base64 32; only external agents do without'),
   DEPLOYMENT_MODE: z.enum(['self-hosted', 'saas']).default('self-hosted').describe('Decides the default tier (3 or 4)'),
   BACKENDS: list
     .pipe(z.array(z.enum(backendNames)).min(1))
@@ -155,6 +155,11 @@ const schemaWith = (backendNames: readonly string[]) =>
     if (!given.BACKENDS.includes(defaultBackend)) refuse(`"${defaultBackend}" is not among BACKENDS`, 'DEFAULT_BACKEND')
     if (given.BACKENDS.includes('process') && (!given.PROCESS_COMMAND || !given.PROCESS_STATE_DIR))
       refuse('the process backend needs PROCESS_COMMAND and PROCESS_STATE_DIR', 'BACKENDS')
+    if (given.SECRETS_KEY === undefined && given.BACKENDS.some((name) => name !== 'external'))
+      refuse(
+        'is not set, and a backend that launches instances seals their secrets with it: openssl rand -base64 32',
+        'SECRETS_KEY',
+      )
     return { ...given, DEFAULT_BACKEND: defaultBackend }
   })
 

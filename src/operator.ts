@@ -277,7 +277,12 @@ function addScheduler(
 ): void {
   const { agents, schedules } = store
   const rule = addressRule(config.DEPLOYMENT_MODE)
-  const forward = createForward(rule, resolveByDns, { head: minutes(5), whole: minutes(5) })
+  const forward = createForward({
+    rule,
+    resolve: resolveByDns,
+    limits: { head: minutes(5), whole: minutes(5) },
+    onBusy: (bound) => metrics.messagesRefused.inc({ bound }),
+  })
   const sweeper = scheduler({
     schedules,
     deliver: createPrompts({ agents, forward }),

@@ -1,8 +1,9 @@
 /**
  * The agent of the demo: the smallest program that is a whole citizen. It serves A2A (JSON-RPC) on PORT, registers
- * with its token and sends heartbeats. Node 24 or later, no dependencies.
+ * with its token, sends heartbeats, and answers the operator alone. Node 24 or later, no dependencies.
  */
-import { readFileSync } from 'node:fs'
+import { timingSafeEqual } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -33,6 +34,17 @@ const card = {
   defaultInputModes: ['text/plain'],
   defaultOutputModes: ['text/plain'],
   skills: [{ id: 'echo', name: 'Echo', description: 'Answers with what it was told', tags: ['demo'] }],
+}
+
+/** What the operator's calls carry. An operator of before gives none; then every call is answered. */
+const secretFile = `${configs}/.platform_inbound_secret`
+const secret = existsSync(secretFile) ? readFileSync(secretFile, 'utf8').trim() : undefined
+
+/** Other agents may reach this port, too: an `X-Workspace-ID` proves nothing without the secret. */
+function isPlatform({ headers }) {
+  if (secret === undefined) return true
+  const [given, wanted] = [Buffer.from(headers.authorization ?? ''), Buffer.from(`Bearer ${secret}`)]
+  return secret !== '' && given.length === wanted.length && timingSafeEqual(given, wanted)
 }
 
 let activeTasks = 0
@@ -68,6 +80,7 @@ async function bodyOf(request) {
 
 async function route(request) {
   if (request.method === 'GET' && request.url === '/healthz') return [200, { status: 'ok' }]
+  if (!isPlatform(request)) return [401, { error: 'unauthorized' }]
   if (request.method === 'GET' && request.url === '/.well-known/agent-card.json') return [200, card]
   if (request.method !== 'POST' || request.url !== '/') return [404, { error: 'not found' }]
   activeTasks++

@@ -99,6 +99,8 @@ export type WorkspaceReason =
   | 'SharedNetwork'
   /** It runs on the network of the system before. */
   | 'AdoptedInstance'
+  /** It was launched without the secret that the operator's calls carry. */
+  | 'NoInboundSecret'
   /** Its tier opens the network of the host. */
   | 'HostNetwork'
   /** The networks of DOCKER_SUBNETS are used up. */

@@ -55,6 +55,11 @@ export interface InstanceSpec {
   readonly files: readonly InstanceFile[]
   /** The agent's bearer token, written to `.auth_token` (0600) in the configuration folder before the start. */
   readonly token: string
+  /**
+   * What the operator's calls to the instance carry, written to `.platform_inbound_secret` (0600) beside the token.
+   * Undefined where the backend starts nothing.
+   */
+  readonly inboundSecret?: string | undefined
   readonly limits: Limits
   readonly hostFolder?: HostFolder
   /** `os/arch` of the image, where the runtime asks for one. */

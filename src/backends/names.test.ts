@@ -21,6 +21,7 @@ test.each([
   'a\\b',
   'a\0b',
   '.auth_token',
+  '.platform_inbound_secret',
   'a'.repeat(201),
 ])('the file path %j is refused', (path) => {
   expect(() => checkedFiles([{ path, content: '' }])).toThrow(Terminal)

@@ -128,7 +128,18 @@ async function setUp(
   const kubeconfig = await place.cluster.identity('molecule-system', 'molecule-operator', account)
   interrupted.throwIfAborted()
   const adminToken = randomBytes(32).toString('base64url')
-  const operator = await startOperator({ kubeconfig, databaseUrl, adminToken, agents, platformPort, dir, report })
+  // As long as the database, which is of this demo alone.
+  const secretsKey = randomBytes(32).toString('base64')
+  const operator = await startOperator({
+    kubeconfig,
+    databaseUrl,
+    adminToken,
+    secretsKey,
+    agents,
+    platformPort,
+    dir,
+    report,
+  })
   ending.add('stop the operator', () => operator.stop())
   await folder.noteOperator(await operatorInstance(databaseUrl))
   report('operator: running, with the rights of manifests/rbac and no others')

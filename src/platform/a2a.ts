@@ -12,7 +12,7 @@ import type { Logger } from '../telemetry/log.ts'
 import { callerOf } from './auth.ts'
 import { pathId } from './body.ts'
 import { fromStore } from './errors.ts'
-import type { Forward } from './forward.ts'
+import { destinationOf, type Forward } from './forward.ts'
 import { type RpcRequest, rpcRequest } from './json-rpc.ts'
 import { Refusal } from './refusal.ts'
 import type { Wakes } from './wakes.ts'
@@ -90,8 +90,7 @@ export function a2aRoute(
     })
     const message = { from, to: to.id, method: rpc.method } as const
     try {
-      const destination = { url: to.url, external: to.backend === 'external', from }
-      const answer = await forward.send(destination, JSON.stringify(rpc), gone.signal)
+      const answer = await forward.send(destinationOf(to, from), JSON.stringify(rpc), gone.signal)
       wakes.accepted(to.id)
       note({ ...message, outcome: 'ok' })
       reply.code(answer.status).header('content-type', answer.contentType).header('x-content-type-options', 'nosniff')

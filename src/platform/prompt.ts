@@ -3,7 +3,7 @@ import { json } from 'node:stream/consumers'
 import { z } from 'zod'
 import type { AgentStore } from '../store/agent-store.ts'
 import type { WorkspaceId } from '../store/workspace-store.ts'
-import type { Answer, Forward } from './forward.ts'
+import { destinationOf, type Answer, type Forward } from './forward.ts'
 import { Refusal } from './refusal.ts'
 
 export interface Prompt {
@@ -30,6 +30,15 @@ export interface PromptOptions {
 
 const rpcError = z.looseObject({ error: z.looseObject({ message: z.string().default('') }) })
 
+/** Refusals that say nothing against another try. */
+const notReached: ReadonlySet<string> = new Set([
+  'agent_unreachable',
+  'agent_unavailable',
+  'agent_secret_unreadable',
+  'workspace_provisioning',
+  'busy',
+])
+
 /** An error of the store is thrown; whatever happens on the way to the agent is an outcome. */
 export function createPrompts({ agents, forward }: PromptOptions) {
   return async ({ id, to, text, metadata }: Prompt, signal: AbortSignal): Promise<PromptOutcome> => {
@@ -45,14 +54,11 @@ export function createPrompts({ agents, forward }: PromptOptions) {
     if (at.status !== 'online' && at.status !== 'degraded')
       return { kind: 'notReached', detail: `the workspace is ${at.status.replace('_', ' ')}` }
     try {
-      const destination = { url: at.url, external: at.backend === 'external', from: undefined }
-      return await outcomeOf(await forward.send(destination, JSON.stringify(request), signal))
+      return await outcomeOf(await forward.send(destinationOf(at, undefined), JSON.stringify(request), signal))
     } catch (error) {
       if (signal.aborted) return failed('the agent did not answer in time')
       if (!(error instanceof Refusal)) throw error
-      const ambiguous =
-        error.code === 'agent_unreachable' || error.code === 'agent_unavailable' || error.code === 'busy'
-      return { kind: ambiguous ? 'notReached' : 'failed', detail: error.message }
+      return { kind: notReached.has(error.code) ? 'notReached' : 'failed', detail: error.message }
     }
   }
 }

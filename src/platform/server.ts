@@ -71,7 +71,12 @@ export function createPlatform(options: PlatformOptions): Platform {
   const limits = { ...serverLimits, ...options.serverLimits }
   const rule = addressRule(options.deploymentMode, options.openNetworks)
   const resolve = options.resolve ?? resolveByDns
-  const forward = createForward(rule, resolve, options.forwardLimits)
+  const forward = createForward({
+    rule,
+    resolve,
+    ...(options.forwardLimits && { limits: options.forwardLimits }),
+    onBusy: (bound) => options.metrics.messagesRefused.inc({ bound }),
+  })
   const app = createApp(limits, options)
   const wakes = createWakes((span) => options.metrics.wakeSeconds.observe(span))
   const { agents, adminToken, platformUrl } = options

@@ -32,12 +32,18 @@ export interface Heartbeat {
 /** How the A2A route reaches an agent, and who may speak to it. */
 export interface AgentAddress {
   readonly id: WorkspaceId
+  readonly namespace: string
   readonly status: Phase
   readonly url: string
   readonly deliveryMode: 'push' | 'poll'
   readonly backend: string
   /** Why it is paused or failed, a word of the controller's: `AncestorPaused`. */
   readonly reason?: string
+  /**
+   * What calls to it carry; absent: it asks for nothing (external, adopted, or launched before there were secrets).
+   * `secret` is undefined where it was sealed with another key: no call can be made until the next launch.
+   */
+  readonly inbound?: { readonly secret: string | undefined }
 }
 
 export interface Message {

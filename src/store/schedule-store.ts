@@ -43,6 +43,7 @@ export interface OpenRun {
   /** The same for the same schedule and due time: what an agent may know a second delivery by. */
   readonly id: string
   readonly workspaceId: WorkspaceId
+  readonly namespace: string
   readonly schedule: string
   readonly enabled: boolean
   readonly dueAt: Date
@@ -67,11 +68,11 @@ export interface RunEnd {
 
 /** Writes happen only under the fence's epoch (else `Fenced`), and are idempotent. */
 export interface ScheduleStore {
-  /** Schedules to be advanced, the longest due first. Reads no others. */
+  /** Schedules to be advanced, the longest due of each namespace in turn. Reads no others. */
   due(limit: number): Promise<readonly DueSchedule[]>
   /** Moves a schedule to its next time and claims the run, in one statement. True: the run was skipped at once. */
   advance(advance: Advance, fence: Fence): Promise<boolean>
-  /** Runs that could begin, of whichever leader, the longest waiting first. */
+  /** Runs that could begin, of whichever leader, the longest waiting of each namespace in turn. */
   open(limit: number): Promise<readonly OpenRun[]>
   /** Counts a delivery that is about to be made, and gives the prompt as it is now; undefined: the run has ended. */
   begin(runId: string, fence: Fence): Promise<string | undefined>

@@ -113,6 +113,8 @@ export interface WorkspaceRow {
   readonly partsHash: string | undefined
   /** The row above it. */
   readonly parentId: WorkspaceId | undefined
+  /** Calls to the agent carry a secret that it asks for; false of what was adopted, or launched before there was one. */
+  readonly hasInboundSecret: boolean
 }
 
 /** What became of one intent. Everything but `recorded` wrote nothing. */
@@ -138,6 +140,8 @@ export interface Launch {
   readonly tokenHash: Buffer
   /** First eight characters of the token, for people. */
   readonly tokenPrefix: string
+  /** What the operator's own calls to the instance carry from now on, in clear: it is kept sealed. Undefined: nothing. */
+  readonly inboundSecret?: string | undefined
   readonly at: Date
   /** Of the pass, for `structure_events`. */
   readonly reconcileId?: string
@@ -187,7 +191,8 @@ export interface WorkspaceStore {
   record(intent: WorkspaceIntent, fence: Fence, haste?: Haste): Promise<Recorded>
   /**
    * Begins an incarnation: `provisioning`, url emptied, registeredAt and wakeRequestedAt cleared, attempts and restarts
-   * counted, token replaced. An external agent keeps its url and its tokens: the given one is not issued.
+   * counted, token and inbound secret replaced. An external agent keeps its url and its tokens: the given one is not
+   * issued, and it gets no secret. Throws `Terminal` SecretsKeyMissing for a secret where there is no key to seal it with.
    */
   launch(launch: Launch, fence: Fence): Promise<WorkspaceRow>
   /** Records what was observed of the instance. */

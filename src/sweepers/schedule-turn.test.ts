@@ -7,6 +7,7 @@ import { turnOf } from './schedule-turn.ts'
 const run = (more: Partial<OpenRun> = {}): OpenRun => ({
   id: 'run',
   workspaceId: workspaceId('ws'),
+  namespace: 'default',
   schedule: 'daily',
   enabled: true,
   dueAt: new Date(0),

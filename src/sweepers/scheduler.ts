@@ -12,6 +12,7 @@ import { CronError, nextRun } from '../cron.ts'
 import { type Duration, milliseconds, minutes, seconds } from '../duration.ts'
 import { Fenced, reasonOf } from '../errors.ts'
 import type { Fence } from '../fence.ts'
+import { type Claim, Places } from '../places.ts'
 import type { DueSchedule, OpenRun, RunEnd, ScheduleStore } from '../store/schedule-store.ts'
 import type { WorkspaceId } from '../store/workspace-store.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -49,7 +50,11 @@ const limits = {
   /** Open runs looked at in a tick: a whole organisation that sleeps must not stand before those who are awake. */
   openAtOnce: 5000,
   /** Prompts on their way at once: some agents answer only when they are done. */
-  deliveries: 50,
+  deliveries: 128,
+  /** Of those, to one agent. */
+  deliveriesToOne: 8,
+  /** Sleeping agents that are asked to wake in a tick. */
+  wakes: 128,
   /** For one delivery. */
   delivery: minutes(5),
   /** For one question to the database, whatever its own bounds: a tick must come to an end. */
@@ -82,6 +87,9 @@ class Scheduler {
   readonly #signal: AbortSignal
   /** Runs on their way, and whose they are. */
   readonly #underWay = new Map<string, WorkspaceId>()
+  readonly #places: Places
+  /** Of this tick. */
+  #wakes: Places
   readonly #work = new Set<Promise<void>>()
   /** A run was left for want of room, or for an agent that is coming up: it is looked at again soon. */
   #soon = false
@@ -90,6 +98,13 @@ class Scheduler {
     this.#options = options
     this.#limits = { ...limits, ...options.limits }
     this.#signal = signal
+    this.#places = this.#placesFor(this.#limits.deliveries)
+    this.#wakes = this.#placesFor(this.#limits.wakes)
+  }
+
+  #placesFor(total: number): Places {
+    const { deliveriesToOne: destination } = this.#limits
+    return new Places({ total, reserved: 0, pair: total, caller: total, destination })
   }
 
   async sweep(): Promise<void> {
@@ -109,6 +124,7 @@ class Scheduler {
     const { schedules } = this.#options
     const { dueAtOnce, openAtOnce } = this.#limits
     this.#soon = false
+    this.#wakes = this.#placesFor(this.#limits.wakes)
     const due = await this.#bounded(schedules.due(dueAtOnce))
     const advanced = await this.#bounded(Promise.allSettled(due.map((schedule) => this.#advance(schedule))))
     const open = await this.#bounded(schedules.open(openAtOnce))
@@ -148,7 +164,7 @@ class Scheduler {
         return
       case 'wake':
         this.#soon = true
-        await this.#options.wake(run.workspaceId)
+        if (typeof this.#wakes.take(claimOf(run)) !== 'string') await this.#options.wake(run.workspaceId)
         return
       case 'await':
         // Soon, since an agent that was woken for this may be put to sleep again before the usual time is over.
@@ -157,19 +173,24 @@ class Scheduler {
       case 'skip':
         return await this.#finish({ runId: run.id, outcome: 'skipped', detail: turn.why })
       case 'deliver':
-        if (this.#underWay.size < this.#limits.deliveries) this.#send(run)
-        else this.#soon = true
+        this.#send(run)
     }
   }
 
   #send(run: OpenRun): void {
     const { log } = this.#options
+    const place = this.#places.take(claimOf(run))
+    if (typeof place === 'string') {
+      this.#soon = true
+      return
+    }
     this.#underWay.set(run.id, run.workspaceId)
     const work = this.#deliver(run)
       // The run stays open: the next tick takes it up again.
       .catch((error: unknown) => log.warn({ run: run.id, err: reasonOf(error) }, 'scheduled prompt not delivered'))
       .finally(() => {
         this.#underWay.delete(run.id)
+        place()
         this.#work.delete(work)
       })
     this.#work.add(work)
@@ -218,6 +239,8 @@ class Scheduler {
     await sleep(span, undefined, { signal: this.#signal, ref: false }).catch(() => undefined)
   }
 }
+
+const claimOf = ({ workspaceId, namespace }: OpenRun): Claim => ({ destination: workspaceId, namespace })
 
 /** How a delivery ends its run; undefined: it does not, the run is tried again. */
 function endOf(run: OpenRun, delivery: Delivery, mostAttempts: number): RunEnd | undefined {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { bounds } from '../places.ts'
 import { inboxLimits } from '../store/agent-store.ts'
 import { planes } from '../store/orphan-store.ts'
 import { phases } from '../store/workspace-store.ts'
@@ -13,6 +14,7 @@ test('the closed sets are those of the rooms that own them', () => {
   expect(labelValues.phase).toEqual(phases)
   expect(labelValues.plane).toEqual(planes)
   expect(labelValues.hold).toEqual(holds)
+  expect(labelValues.bound).toEqual(bounds)
   expect(labelValues.inbox).toEqual(Object.keys(inboxLimits))
   expect(labelValues.look).toEqual(['fetched', 'unchanged', ...sourceFaults])
 })

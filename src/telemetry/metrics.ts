@@ -28,6 +28,7 @@ export const labelValues = {
   hold: ['ResourcesUnreadable', 'RowsUnreadable', 'BackendUnreadable', 'ResourcesEmpty', 'TooManyMissing'],
   swept: ['acked', 'expired', 'error'],
   run: ['ok', 'error', 'skipped'],
+  bound: ['pair', 'destination', 'caller', 'namespace', 'total'],
   inbox: ['workspace', 'namespace', 'total'],
   source: ['git', 'artifact', 'archive'],
   look: [
@@ -100,6 +101,9 @@ const outside = ({ counter, histogram, kept }: Declare) => ({
     ['backend'],
   ),
   sourceFetches: counter('source_fetches_total', 'Looks at sources of templates.', ['kind', 'result']),
+  messagesRefused: counter('messages_refused_total', 'Messages to agents that found no place, by what was full.', [
+    'bound',
+  ]),
   inboxRefused: counter('inbox_refused_total', 'Messages that found no room to wait in, by whose limit.', ['limit']),
   sqlStatements: counter('sql_statements_total', 'Statements sent to PostgreSQL.', ['name']),
   sqlRows: counter('sql_batch_rows_total', 'Rows that went through the batcher.', ['name']),
@@ -201,6 +205,7 @@ function zero(
   for (const kind of labelValues.source)
     for (const result of labelValues.look) metrics.sourceFetches.inc({ kind, result }, 0)
   for (const outcome of labelValues.run) metrics.scheduleRuns.inc({ outcome }, 0)
+  for (const bound of labelValues.bound) metrics.messagesRefused.inc({ bound }, 0)
   for (const limit of labelValues.inbox) metrics.inboxRefused.inc({ limit }, 0)
   for (const outcome of labelValues.swept) metrics.pendingUploadsSwept.inc({ outcome }, 0)
 }

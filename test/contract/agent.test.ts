@@ -48,8 +48,9 @@ test('the agent registers against refusals, beats, answers, and ends when it is 
       error_rate: 0,
       current_task: '',
     })
+    const authorization = `Bearer secret-of-${uid}`
     const ask = async (text: string) =>
-      (await fetch(address, { method: 'POST', body: text, headers: { connection: 'close' } })).json()
+      (await fetch(address, { method: 'POST', body: text, headers: { connection: 'close', authorization } })).json()
     expect(await ask(platform.message('hello'))).toMatchObject({
       id: 1,
       result: { kind: 'message', role: 'agent', parts: [{ kind: 'text', text: 'Ada (engineer): hello' }] },
@@ -58,8 +59,17 @@ test('the agent registers against refusals, beats, answers, and ends when it is 
     expect(await ask('{"jsonrpc":"2.0","id":3,"method":"message/send"}')).toMatchObject({ error: { code: -32_602 } })
     expect(await ask('not json')).toMatchObject({ error: { code: -32_700 } })
     expect(await (await fetch(`${address}/healthz`)).json()).toEqual({ status: 'ok' })
-    expect(await (await fetch(`${address}/.well-known/agent-card.json`)).json()).toMatchObject({ name: 'Ada' })
-    expect((await fetch(`${address}/elsewhere`)).status).toBe(404)
+    const get = (path: string) => fetch(address + path, { headers: { authorization } })
+    expect(await (await get('/.well-known/agent-card.json')).json()).toMatchObject({ name: 'Ada' })
+    expect((await get('/elsewhere')).status).toBe(404)
+    // Anyone else, a neighbour that forges a name among them, learns that something answers here and no more.
+    const forged = { 'x-workspace-id': randomUUID() }
+    const others = [{}, { authorization: '' }, { authorization: 'Bearer' }, { authorization: `Bearer token-of-${uid}` }]
+    for (const more of others) {
+      const headers = { ...forged, ...more }
+      expect((await fetch(address, { method: 'POST', body: platform.message('hello'), headers })).status).toBe(401)
+      expect((await fetch(`${address}/.well-known/agent-card.json`, { headers })).status).toBe(401)
+    }
     // By the polite signal alone: remove() sends another after two seconds, which a slow machine may take.
     process.kill(Number(/^pid-(\d+)-/.exec(id)?.[1]), 'SIGTERM')
     expect(await state(backend, uid, 'exited')).toMatchObject({ exitCode: 0 })

@@ -89,6 +89,8 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       expect(JSON.parse(report)).toMatchObject({
         token: `token-of-${uid}`,
         tokenMode: '600',
+        secret: `secret-of-${uid}`,
+        secretMode: '600',
         config: 'name: probe\n',
         prompt: 'Be kind.\n',
         promptMode: '600',
@@ -265,11 +267,14 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       expect(await state(target.backend, uid, 'running')).toMatchObject({ id })
     })
 
-    test.each(['../../etc/passwd', '.auth_token'])('the file %s is refused and nothing is made', async (path) => {
-      const uid = fresh()
-      const spec = { ...specOf(target.image, uid), files: [{ path, content: 'x' }] }
-      await expect(target.backend.ensure(spec, never, unguarded)).rejects.toMatchObject({ name: 'Terminal' })
-      expect(await target.things(uid)).toEqual([])
-    })
+    test.each(['../../etc/passwd', '.auth_token', '.platform_inbound_secret'])(
+      'the file %s is refused and nothing is made',
+      async (path) => {
+        const uid = fresh()
+        const spec = { ...specOf(target.image, uid), files: [{ path, content: 'x' }] }
+        await expect(target.backend.ensure(spec, never, unguarded)).rejects.toMatchObject({ name: 'Terminal' })
+        expect(await target.things(uid)).toEqual([])
+      },
+    )
   })
 }

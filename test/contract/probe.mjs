@@ -8,6 +8,8 @@ const modeOf = (path) => (statSync(`${configs}/${path}`).mode & 0o777).toString(
 const found = {
   token: read('.auth_token'),
   tokenMode: modeOf('.auth_token'),
+  secret: read('.platform_inbound_secret'),
+  secretMode: modeOf('.platform_inbound_secret'),
   config: read('config.yaml'),
   prompt: read('prompts/system.md'),
   promptMode: modeOf('prompts/system.md'),

@@ -15,5 +15,6 @@ export const specOf = (image: string, uid: string, env: Record<string, string> =
     { path: 'prompts/system.md', content: Buffer.from('Be kind.\n'), mode: 0o600 },
   ],
   token: `token-of-${uid}`,
+  inboundSecret: `secret-of-${uid}`,
   limits: { memoryBytes: 256 << 20, cpus: 1, pids: 64, readOnlyRoot: false, hostAccess: [] },
 })

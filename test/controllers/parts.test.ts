@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { afterAll, expect, test } from 'vitest'
 import type { Workspace } from '../../src/api/workspace.ts'
+import { ExternalBackend } from '../../src/backends/external/backend.ts'
 import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { fakeWithAgents, startOperator } from '../support/operator.ts'
@@ -133,7 +134,9 @@ test('an operator without a key keeps no credential, says so, and leaves what is
   const before = await readWorkspace(cluster, ns, 'rotated')
   const [sealed] = await rows('workspace_channels', before.metadata.uid)
   await operator.stop()
-  operator = await startOperator({ databaseUrl, backends: [backend] })
+  // One that launches nothing: others do not start without it.
+  const keyless = { SECRETS_KEY: '', BACKENDS: 'external', DEFAULT_BACKEND: 'external' }
+  operator = await startOperator({ databaseUrl, backends: [backend, new ExternalBackend()], env: keyless })
   await apply('keyless', { channels: [telegram], schedules: [daily] })
   const { metadata } = await settles('keyless', 'False SecretsKeyMissing', 'SECRETS_KEY')
   expect(await rows('workspace_channels', metadata.uid)).toEqual([])

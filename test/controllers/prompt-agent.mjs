@@ -1,12 +1,14 @@
-/** An agent that hands every message to COLLECTOR and answers with what that says; it lives as long as COLLECTOR does. */
+/** An agent that hands every message of the operator to COLLECTOR and answers with what that says; it lives as long as COLLECTOR does. */
 import { readFileSync } from 'node:fs'
 import { createServer, get } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const { COLLECTOR, PLATFORM_URL, PORT, WORKSPACE_CONFIG_PATH, WORKSPACE_ID: id } = process.env
 const url = `http://127.0.0.1:${PORT}`
+const secret = readFileSync(`${WORKSPACE_CONFIG_PATH}/.platform_inbound_secret`, 'utf8')
 
 async function collect(request, response) {
+  if (request.headers.authorization !== `Bearer ${secret}`) return response.writeHead(401).end()
   const chunks = []
   for await (const chunk of request) chunks.push(chunk)
   const answer = await fetch(`${COLLECTOR}/${id}`, { method: 'POST', body: Buffer.concat(chunks) })

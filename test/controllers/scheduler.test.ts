@@ -11,7 +11,7 @@ import { freePort } from '../../src/dev/server-process.ts'
 import { OperatorProcess } from '../faults/operator-process.ts'
 import { controlPlane, namespaces, operatorKubeconfig } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
-import { startOperator } from '../support/operator.ts'
+import { secretsKey, startOperator } from '../support/operator.ts'
 import { until } from '../support/until.ts'
 import { readWorkspace, runtime, workspace } from '../support/workspaces.ts'
 
@@ -139,6 +139,7 @@ async function spawnOperator(lease: string): Promise<OperatorProcess> {
     KUBECONFIG: await operatorKubeconfig(),
     DATABASE_URL: databaseUrl,
     BACKENDS: 'process',
+    SECRETS_KEY: secretsKey,
     PROCESS_STATE_DIR: join(dir, 'state'),
     PROCESS_COMMAND: JSON.stringify([process.execPath, join(import.meta.dirname, 'prompt-agent.mjs')]),
     PLATFORM_HOST: '127.0.0.1',

@@ -42,7 +42,10 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
       const registered = await until('it registers', async () => platform.registered.at(-1))
       expect(registered).toMatchObject({ token: spec.token, body: { id: uid, url: `http://ws-${uid}:8000` } })
       await until('it beats', async () => platform.beats.length > 1)
-      const answer = await fetch(address, { method: 'POST', body: platform.message('hello') })
+      const ask = (headers: Record<string, string>) =>
+        fetch(address, { method: 'POST', body: platform.message('hello'), headers })
+      expect((await ask({ 'x-workspace-id': randomUUID() })).status).toBe(401)
+      const answer = await ask({ authorization: `Bearer secret-of-${uid}` })
       expect(await answer.text()).toContain('Design Director (Sets directions): hello')
       await docker.getContainer(`ws-${uid}`).kill({ signal: 'SIGTERM' })
       expect(await state(backend, uid, 'exited')).toMatchObject({ exitCode: 0 })

@@ -5,80 +5,24 @@ import type { InstanceSpec } from '../../src/backends/backend.ts'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
 import { metadataAddresses } from '../../src/backends/docker/translate.ts'
 import { RetryAfter } from '../../src/errors.ts'
-import { buildNodeImage } from '../../src/dev/agent-image.ts'
-import { never, specOf, until } from '../contract/backend.contract.ts'
+import { never, until } from '../contract/backend.contract.ts'
+import { Dialers } from './dialers.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 import { openProxy } from './proxy.ts'
-
-/** Answers on its port, and tries what it is asked to: connections by address or name, and names of addresses. */
-const program = `
-import { createServer } from 'node:http'
-import { connect } from 'node:net'
-import { reverse } from 'node:dns/promises'
-const dial = (host, port) => new Promise((resolve) => {
-  const socket = connect({ host, port: Number(port), timeout: 1500 })
-  const end = (word) => { socket.destroy(); resolve(word) }
-  socket.on('connect', () => end('answers'))
-  socket.on('timeout', () => end('silence'))
-  socket.on('error', (error) => end(error.code))
-})
-const name = (address) => reverse(address).then((names) => names.join(), (error) => error.code)
-createServer(async (asked, answer) => {
-  const { dials = [], names = [] } = JSON.parse(decodeURIComponent(asked.url.slice(2)) || '{}')
-  answer.end(JSON.stringify({
-    dials: await Promise.all(dials.map(([host, port]) => dial(host, port))),
-    names: await Promise.all(names.map(name)),
-  }))
-}).listen(8000, '0.0.0.0')
-process.on('SIGTERM', () => process.exit(0))
-`
-
-type Ask = { readonly dials?: readonly (readonly [string, number])[]; readonly names?: readonly string[] }
 
 describe.skipIf(!engineAnswers)('with an engine', () => {
   const run = randomUUID().slice(0, 8)
   const operatorInstance = `networks-${run}`
   const marks = { filters: { label: [`molecule.dev/operator=${operatorInstance}`] } }
-  const backend = new DockerBackend({ host, operatorInstance })
-  const used: { ref: InstanceSpec['ref']; by: DockerBackend }[] = []
-  let image = ''
-
-  beforeAll(async () => {
-    image = await buildNodeImage({ docker, name: 'molecule-dials', program })
-  }, 180_000)
-  afterAll(async () => {
-    await Promise.all(used.map(({ ref, by }) => gone(ref, by)))
-    for (const by of new Set(used.map((each) => each.by))) await by.removeNetworks(never)
-  }, 180_000)
-
-  function agent(namespace: string, by = backend): InstanceSpec {
-    const uid = randomUUID()
-    const spec = { ...specOf(image, uid), ref: { uid, namespace, name: `agent-${uid.slice(0, 8)}` } }
-    used.push({ ref: spec.ref, by })
-    return spec
-  }
-  const gone = (ref: InstanceSpec['ref'], by = backend) =>
-    until('it is gone', async () => (await by.remove(ref, 'delete', never)) === 'gone')
-
-  /** Launches one, and gives where it is and what it finds. */
-  async function launched(namespace: string, by = backend) {
-    const spec = agent(namespace, by)
-    await by.ensure(spec, never)
-    const address = await until('it runs', async () => {
-      const seen = await by.observe(spec.ref, never)
-      return seen.state === 'running' && seen
-    })
-    const info = await docker.getContainer(`ws-${spec.ref.uid}`).inspect()
-    const [network] = Object.values(info.NetworkSettings.Networks)
-    const find = (ask: Ask) =>
-      until('it answers', async () => {
-        const url = `${address.address}/?${encodeURIComponent(JSON.stringify(ask))}`
-        const answer = await fetch(url).catch(() => undefined)
-        return answer && ((await answer.json()) as { dials: string[]; names: string[] })
-      })
-    return { ...spec, seen: address, ip: network?.IPAddress ?? '', network: network?.NetworkID ?? '', find }
-  }
+  const dialers = new Dialers()
+  const backend = dialers.open(operatorInstance)
+  const agent = (namespace: string, by = backend) => dialers.agent(namespace, by)
+  const launched = (namespace: string, by = backend) => dialers.launched(namespace, by)
+  const gone = (ref: InstanceSpec['ref'], by = backend) => dialers.gone(ref, by)
   const networks = () => docker.listNetworks(marks)
+
+  beforeAll(() => dialers.prepare(), 180_000)
+  afterAll(() => dialers.clear(), 180_000)
 
   test('agents reach one another neither by address nor by name, in one namespace or two, and learn no foreign name', async () => {
     const [one, beside, other] = [await launched('a'), await launched('a'), await launched('b')]
@@ -132,7 +76,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     'forty namespaces at once have forty networks, which go with their last instance',
     { timeout: 180_000 },
     async () => {
-      const forty = new DockerBackend({ host, operatorInstance: `forty-${run}` })
+      const forty = dialers.open(`forty-${run}`)
       const mine = { filters: { label: [`molecule.dev/operator=forty-${run}`] } }
       const begun = performance.now()
       const all = await Promise.all(Array.from({ length: 40 }, (_, at) => launched(`tenant-${at}`, forty)))
@@ -146,7 +90,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
 
   test('a namespace with more agents than a network has addresses gets a further one, until the pool is used up', async () => {
     const pool = ['10.202.7.0/29', '10.202.7.8/29']
-    const small = new DockerBackend({ host, operatorInstance: `small-${run}`, subnets: pool })
+    const small = dialers.open(`small-${run}`, pool)
     const six = await Promise.all(Array.from({ length: 6 }, () => launched('full', small)))
     const names = await docker.listNetworks({ filters: { label: [`molecule.dev/operator=small-${run}`] } })
     expect(names.map(({ Name }) => Name.replace(/^(molecule-[0-9a-f]{12}){1}-[0-9a-f]{12}/, '')).sort()).toEqual([
@@ -169,7 +113,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
 
   test('two operators that begin at once on one pool take different subnets, also where one of them runs twice', async () => {
     const pool = ['10.202.8.0/24']
-    const open = (name: string) => new DockerBackend({ host, operatorInstance: `${name}-${run}`, subnets: pool })
+    const open = (name: string) => dialers.open(`${name}-${run}`, pool)
     const [x, y, again] = [open('x'), open('y'), open('x')]
     const patiently = (by: DockerBackend) =>
       until('it is launched', () =>
@@ -184,13 +128,17 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     const probe = await launched('probe')
     const Name = (await networks()).find(({ Id }) => Id === probe.network)?.Name ?? ''
     await gone(probe.ref)
-    const foreign = await docker.createNetwork({ Name, IPAM: { Config: [{ Subnet: '10.202.9.0/29' }] } })
-    onTestFinished(() => foreign.remove())
-    await expect(backend.ensure(agent('probe'), never)).rejects.toMatchObject({
-      name: 'Terminal',
-      reason: 'NameTaken',
-      message: expect.stringContaining(Name),
-    })
+    const ours = { 'molecule.dev/operator': operatorInstance, 'molecule.dev/namespace': 'probe' }
+    for (const Labels of [{}, ours]) {
+      const IPAM = { Config: [{ Subnet: '10.202.9.0/29' }] }
+      const other = await docker.createNetwork({ Name, IPAM, Labels })
+      await expect(backend.ensure(agent('probe'), never)).rejects.toMatchObject({
+        name: 'Terminal',
+        reason: 'NameTaken',
+        message: expect.stringContaining(Name),
+      })
+      await other.remove()
+    }
   })
 
   test('what ran on the network that all shared runs on, says so, and its next launch is apart', async () => {
@@ -200,13 +148,13 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
       Labels: { 'molecule.dev/operator': old },
       IPAM: { Config: [{ Subnet: '10.202.10.0/28' }] },
     })
-    const upgraded = new DockerBackend({ host, operatorInstance: old })
+    const upgraded = dialers.open(old)
     const spec = agent('late', upgraded)
     const { uid, namespace, name } = spec.ref
     const Labels = { operator: old, uid, namespace, name, 'spec-hash': 'hash-1' }
     const before = await docker.createContainer({
       name: `ws-${uid}`,
-      Image: image,
+      Image: dialers.image,
       Labels: Object.fromEntries(Object.entries(Labels).map(([key, value]) => [`molecule.dev/${key}`, value])),
       HostConfig: { NetworkMode: shared.id },
     })

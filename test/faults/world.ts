@@ -93,6 +93,7 @@ export class World {
       KUBECONFIG: place.kubeconfig,
       DATABASE_URL: databaseUrl,
       LEASE_NAME: namespace,
+      SECRETS_KEY: randomBytes(32).toString('base64'),
       PLATFORM_HOST: '127.0.0.1',
       PLATFORM_PORT: port,
       PLATFORM_URL: `http://${host}:${port}`,

@@ -98,7 +98,11 @@ test('incident-23: a volume that was emptied is filled again before the next sta
   backend.kill(uid)
   await until(() => backend.creates.get(uid) === 2, { what: 'the second instance', within: 30_000 })
   await settles('emptied', 'Ready', 'True Settled')
-  expect([...(backend.volumes.get(uid)?.keys() ?? [])].sort()).toEqual(['.auth_token', 'config.yaml'])
+  expect([...(backend.volumes.get(uid)?.keys() ?? [])].sort()).toEqual([
+    '.auth_token',
+    '.platform_inbound_secret',
+    'config.yaml',
+  ])
 })
 
 test('incident-24: what is started anew has a token of its own, and the old one opens nothing', async () => {

@@ -17,13 +17,15 @@ export interface Member {
   readonly token: string
 }
 
+type GivenWorkspace = Partial<WorkspaceIntent> & { readonly url?: string; readonly secret?: string }
+
 /** The store over a migrated database, a leader's fence, and rows on demand. */
-export async function openRegistry(databaseUrl: string) {
+export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
   const metrics = createMetrics()
   const lines: string[] = []
   // No redaction here, unlike the operator's own log: what reaches it is seen by the tests.
   const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) })
-  const open = () => openStore({ databaseUrl, lease: 'test', metrics, log })
+  const open = (key = secretsKey) => openStore({ databaseUrl, lease: 'test', metrics, log, secretsKey: key })
   const store = open()
   const fence = { epoch: await store.leaders.begin('test', 'test'), check: () => {} }
   const client = new Client({ connectionString: databaseUrl })
@@ -32,9 +34,9 @@ export async function openRegistry(databaseUrl: string) {
   await client.connect()
 
   /** A workspace with a launched incarnation and its token, in `provisioning`. */
-  async function workspace(given: Partial<WorkspaceIntent> & { readonly url?: string } = {}): Promise<Member> {
+  async function workspace(given: GivenWorkspace = {}): Promise<Member> {
     const id = workspaceId(randomUUID())
-    const { url, ...intent } = given
+    const { url, secret, ...intent } = given
     const specHash = 'hash'
     const recorded = await store.workspaces.record(
       { ...blank, id, ownerUid: id, ...named(id), specHash, ...intent },
@@ -43,7 +45,8 @@ export async function openRegistry(databaseUrl: string) {
     if (recorded.kind !== 'recorded') throw new Error(`not recorded: ${recorded.kind}`)
     const token = randomBytes(32).toString('base64url')
     const tokenPrefix = token.slice(0, 8)
-    await store.workspaces.launch({ id, specHash, tokenHash: hashOf(token), tokenPrefix, at: new Date() }, fence)
+    const launch = { id, specHash, tokenHash: hashOf(token), tokenPrefix, inboundSecret: secret, at: new Date() }
+    await store.workspaces.launch(launch, fence)
     if (given.backend === 'external') await store.agents.mintToken(id, hashOf(token), tokenPrefix)
     await store.workspaces.observed({ id, instanceId: 'instance', url: url ?? '', imageDigest: undefined }, fence)
     return { id, token }
@@ -59,7 +62,7 @@ export async function openRegistry(databaseUrl: string) {
     log,
     workspace,
     /** An agent that is there: its row is online at `url`. */
-    async online(url: string, given: Partial<WorkspaceIntent> = {}): Promise<Member> {
+    async online(url: string, given: GivenWorkspace = {}): Promise<Member> {
       const member = await workspace({ ...given, url })
       await store.agents.register({ id: member.id, url, agentCard: {}, deliveryMode: undefined })
       return member

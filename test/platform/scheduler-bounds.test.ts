@@ -121,20 +121,62 @@ test('what breaks on our side is not tried for ever, either', async () => {
 })
 
 test('thirty at the same minute: all of them, and no more at once than allowed', async () => {
-  const members = await Promise.all(Array.from({ length: 30 }, online))
+  const members = await Promise.all(Array.from({ length: 30 }, () => online()))
   await until(() => count.atOnce === 0, { what: 'the end of what others were sent' })
   count.mostAtOnce = 0
   const ids = await Promise.all(members.map(({ id }) => schedule(id, 'now()', rare)))
-  // Fewer than connections to one host, which are bounded by themselves.
-  const { stop } = start({ every: seconds(1), limits: { deliveries: 3 } })
+  // A namespace alone has a quarter.
+  const { stop } = start({ every: seconds(1), limits: { deliveries: 12 } })
   for (const id of ids) expect(await ended(id)).toMatchObject([{ status: 'ok' }])
   await stop()
   expect(count.mostAtOnce).toBeGreaterThan(1)
   expect(count.mostAtOnce).toBeLessThanOrEqual(3)
 })
 
+test('a namespace whose agents all hang keeps no other from its runs, and an agent that hangs no other of its namespace', async () => {
+  const [hanging, neighbour, other] = [await online(), await online(), await online({ namespace: 'other' })]
+  const crowd = await Promise.all(Array.from({ length: 12 }, () => online()))
+  for (const { path } of [hanging, ...crowd]) manners[path] = () => 'hang'
+  await sql('UPDATE workspaces SET max_concurrent_tasks = 50 WHERE id = $1', [hanging.id])
+  await Promise.all(
+    Array.from({ length: 6 }, (_, n) => schedule(hanging.id, `now() - interval '1 hour'`, rare, `hung-${n}`)),
+  )
+  const limits = { deliveries: 24, deliveriesToOne: 3 }
+  const { stop } = start({ limits })
+  await until(() => received(hanging.path).length === 3, { what: 'as many as one agent gets' })
+  const near = await schedule(neighbour.id, 'now()', rare)
+  expect(await ended(near)).toMatchObject([{ status: 'ok' }])
+  expect(received(hanging.path)).toHaveLength(3)
+  await Promise.all(crowd.map(({ id }) => schedule(id, `now() - interval '1 hour'`, rare)))
+  const sent = () => [hanging, ...crowd].flatMap(({ path }) => received(path)).length
+  await until(() => sent() === 6, { what: 'as many as one namespace gets' })
+  const far = await schedule(other.id, 'now()', rare)
+  expect(await ended(far)).toMatchObject([{ status: 'ok' }])
+  expect(sent()).toBe(6)
+  await stop()
+  await sql(`DELETE FROM workspace_schedules WHERE workspace_id = ANY($1)`, [[hanging, ...crowd].map(({ id }) => id)])
+})
+
+test('in each look, sleeping agents of one namespace get a quarter of the wakes', async () => {
+  const sleepers = await Promise.all(Array.from({ length: 12 }, () => online()))
+  const ids = sleepers.map(({ id }) => id)
+  await sql(`UPDATE workspaces SET status = 'hibernated' WHERE id = ANY($1)`, [ids])
+  const wakes: number[] = []
+  const open = (limit: number) => {
+    wakes.push(0)
+    return schedules.open(limit)
+  }
+  const wake = async () => void (wakes[wakes.length - 1] = (wakes.at(-1) ?? 0) + 1)
+  await Promise.all(ids.map((id) => schedule(id, 'now()', rare)))
+  const { stop } = start({ schedules: { ...schedules, open }, wake, limits: { wakes: 16 } })
+  await until(() => wakes.filter((count) => count > 0).length > 3)
+  await stop()
+  expect(Math.max(...wakes)).toBe(4)
+  await sql(`DELETE FROM workspace_schedules WHERE workspace_id = ANY($1)`, [ids])
+})
+
 test('what is due at the same minute is begun at places of its own within a few seconds', async () => {
-  const members = await Promise.all(Array.from({ length: 8 }, online))
+  const members = await Promise.all(Array.from({ length: 8 }, () => online()))
   await Promise.all(members.map(({ id }) => schedule(id, 'now()', rare)))
   const { stop } = start({ limits: { spread: seconds(5) } })
   const delays = await until(async () => {

@@ -116,7 +116,7 @@ test('while the database is away, what was delivered is not delivered again', as
 test('two that both believe to lead: one prompt each, and the older one stops', async ({ onTestFinished }) => {
   // The tests after this one lead again.
   onTestFinished(async () => void Object.assign(fence, { epoch: await lead('test') }))
-  const members = await Promise.all(Array.from({ length: 5 }, online))
+  const members = await Promise.all(Array.from({ length: 5 }, () => online()))
   const old: Fence = { epoch: fence.epoch, check: () => undefined }
   const first = start({ fence: old })
   const young: Fence = { epoch: await lead('other'), check: () => undefined }

@@ -4,7 +4,7 @@ import { milliseconds } from '../../src/duration.ts'
 import { addressRule, resolveByDns } from '../../src/outbound.ts'
 import { createForward } from '../../src/platform/forward.ts'
 import { createPrompts } from '../../src/platform/prompt.ts'
-import type { WorkspaceId } from '../../src/store/workspace-store.ts'
+import type { WorkspaceId, WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { scheduler, type SchedulerOptions } from '../../src/sweepers/scheduler.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
@@ -23,7 +23,7 @@ export async function openScheduling() {
   const { store, metrics, log, fence } = registry
   const sql: typeof registry.sql = (text, values) => registry.sql(text, values)
   const { agents, schedules } = store
-  const forward = createForward(addressRule('self-hosted'), resolveByDns)
+  const forward = createForward({ rule: addressRule('self-hosted'), resolve: resolveByDns })
   const running: (() => Promise<void>)[] = []
   afterEach(async () => {
     await Promise.all(running.splice(0).map((stop) => stop()))
@@ -60,9 +60,9 @@ export async function openScheduling() {
   }
 
   let paths = 0
-  const online = async (): Promise<Member & { path: string }> => {
+  const online = async (given: Partial<WorkspaceIntent> = {}): Promise<Member & { path: string }> => {
     const path = `/${++paths}`
-    return { ...(await registry.online(`${agent.url.slice(0, -1)}${path}`)), path }
+    return { ...(await registry.online(`${agent.url.slice(0, -1)}${path}`, given)), path }
   }
   /**
    * As an agent makes one for itself; `next` is SQL. It was reckoned a while ago: to a look whose time was taken just

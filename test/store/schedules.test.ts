@@ -243,5 +243,27 @@ test('what is asked of ten thousand schedules reads only what is due', async () 
   )
   await sql('ANALYZE workspace_schedules')
   const [plan] = await sql(`EXPLAIN (FORMAT JSON) ${dueNow.replace('$1', '50')}`)
-  expect(JSON.stringify(plan)).not.toContain('Seq Scan')
+  expect(JSON.stringify(plan)).not.toMatch(/"Seq Scan"[^{}]*"workspace_schedules"/)
+})
+
+test('thousands that are due in one namespace do not stand before the first of another', async () => {
+  const [crowd, one] = [await scheduled(past), await scheduled(past, { namespace: 'other' })]
+  await sql(
+    `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt, next_run_at)
+     SELECT $1, 'due-' || n, '* * * * *', 'Go.', now() - interval '1 hour' FROM generate_series(1, 20000) n`,
+    crowd.ws.id,
+  )
+  await sql('ANALYZE workspace_schedules')
+  const first = await schedules.due(2)
+  expect(first.map(({ id }) => id)).toContain(one.id)
+  await sql(
+    `INSERT INTO workspace_schedule_runs (id, schedule_id, workspace_id, due_at, fire_at, status, leader_epoch)
+     SELECT gen_random_uuid(), s.id, s.workspace_id, now(),
+       now() - CASE WHEN s.id = $1 THEN interval '1 minute' ELSE interval '1 hour' END, 'waiting', 1
+     FROM workspace_schedules s WHERE s.workspace_id = $2 OR s.id = $1`,
+    one.id,
+    crowd.ws.id,
+  )
+  expect((await schedules.open(2)).map(({ namespace }) => namespace)).toContain('other')
+  await sql('DELETE FROM workspace_schedules WHERE workspace_id = $1', crowd.ws.id)
 })

@@ -26,7 +26,7 @@ const recording: Database = {
     return await pool.query(name, text, values, guard)
   },
 }
-const agents = openAgents(recording, metrics)
+const agents = openAgents(recording, metrics, undefined)
 afterAll(async () => {
   await agents.close()
   await pool.close()

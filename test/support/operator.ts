@@ -29,6 +29,8 @@ export interface OperatorSettings {
 }
 
 export const adminToken = randomBytes(32).toString('hex')
+/** One for all operators of a file, as replicas have it. */
+export const secretsKey = randomBytes(32).toString('base64')
 
 /** Starts one and waits until it is ready. Stopped after the file unless it was before. */
 export function startOperator(settings: OperatorSettings): Promise<TestOperator> {
@@ -42,6 +44,7 @@ async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorS
     KUBECONFIG: await operatorKubeconfig(),
     DATABASE_URL: databaseUrl,
     ADMIN_TOKEN: adminToken,
+    SECRETS_KEY: secretsKey,
     BACKENDS: names.join(','),
     DEFAULT_BACKEND: names.includes('fake') ? 'fake' : (names[0] ?? ''),
     PLATFORM_HOST: '127.0.0.1',

@@ -1,4 +1,5 @@
 import type { ContainerCreateOptions, ContainerInspectInfo } from 'dockerode'
+import { assert, constantFrom, pre, property, stringMatching } from 'fast-check'
 import { expect, test } from 'vitest'
 import { adoptedHash, hostAccesses, type HostAccess, type InstanceSpec } from '../backend.ts'
 import { assertContained } from './containment.ts'
@@ -34,49 +35,115 @@ const port = (HostIp: string) => ({ '8000/tcp': [{ HostIp, HostPort: '' }] })
 const volume = { Type: 'volume', Source: 'x', Target: '/x' } as const
 const bind = { Type: 'bind', Source: '/srv/a', Target: '/workspace' } as const
 
-test.each([
+const dockerVolume = (options: object) => ({
+  ...volume,
+  VolumeOptions: { NoCopy: false, Labels: {}, DriverConfig: { Name: 'local', Options: options } },
+})
+const mounted = body.HostConfig?.Mounts?.[0]
+
+test.each<[string, object]>([
   ['Privileged', { Privileged: true }],
+  ['Privileged', { Privileged: false }],
   ['Binds', { Binds: ['/var/run/docker.sock:/s'] }],
   ['Devices', { Devices: [{ PathOnHost: '/dev/kvm', PathInContainer: '/dev/kvm', CgroupPermissions: 'rwm' }] }],
+  ['DeviceCgroupRules', { DeviceCgroupRules: ['a *:* rwm'] }],
   ['CapAdd', { CapAdd: ['NET_ADMIN'] }],
   ['CapDrop', { CapDrop: [] }],
   ['VolumesFrom', { VolumesFrom: ['other'] }],
-  ['Mounts', { Mounts: [{ ...volume, Type: 'bind', Source: '/etc' } as const] }],
+  ['Mounts', { Mounts: [{ ...volume, Type: 'bind', Source: '/etc' }] }],
   ['Mounts', { Mounts: [{ ...volume, Source: '/etc' }] }],
-  ['Mounts', { Mounts: [{ ...bind, Source: socket, Target: '/var/run/docker.sock' } as const] }],
+  ['Mounts', { Mounts: [{ ...bind, Source: socket, Target: '/var/run/docker.sock' }] }],
   ['Mounts', { Mounts: [bind] }],
+  ['Mounts', { Mounts: [dockerVolume({ type: 'none', o: 'bind', device: '/' })] }],
+  ['Mounts', { Mounts: [{ ...mounted, TmpfsOptions: {} }] }],
   ['NetworkMode', { NetworkMode: 'host' }],
   ['NetworkMode', { NetworkMode: 'container:other' }],
   ['NetworkMode', { NetworkMode: '' }],
   ['PidMode', { PidMode: 'host' }],
-  ['Namespaces', { IpcMode: 'host' }],
-  ['Namespaces', { UsernsMode: 'host' }],
+  ['IpcMode', { IpcMode: 'host' }],
+  ['UsernsMode', { UsernsMode: 'host' }],
+  ['CgroupnsMode', { CgroupnsMode: 'host' }],
+  ['Sysctls', { Sysctls: { 'kernel.shmmax': '1' } }],
+  ['Runtime', { Runtime: 'other' }],
+  ['MaskedPaths', { MaskedPaths: [] }],
+  ['GroupAdd', { GroupAdd: ['0'] }],
+  ['ExtraHosts', { ExtraHosts: ['metadata:10.0.0.1'] }],
+  ['Links', { Links: ['other:o'] }],
+  ['Ulimits', { Ulimits: [] }],
   ['SecurityOpt', { SecurityOpt: ['no-new-privileges:true', 'seccomp=unconfined'] }],
   ['SecurityOpt', { SecurityOpt: [] }],
   ['PortBindings', { PortBindings: port('0.0.0.0') }],
   ['PortBindings', { PortBindings: port('') }],
-  ['Limits', { Memory: 0 }],
-  ['Limits', { PidsLimit: 0 }],
+  ['Memory', { Memory: 0 }],
+  ['NanoCpus', { NanoCpus: 1e12 }],
+  ['PidsLimit', { PidsLimit: 0 }],
+  ['RestartPolicy', { RestartPolicy: { Name: 'always' } }],
 ])('%s: %j is a way out', (name, change) => {
   const broken = { ...body, HostConfig: { ...body.HostConfig, ...change } }
-  expect(() => assertContained(broken, spec, socket)).toThrow(new TypeError(`the container would break out: ${name}`))
+  const words = `the container would break out: HostConfig.${name}`
+  expect(() => assertContained(broken, spec, socket)).toThrow(new TypeError(words))
+})
+
+/** Every object in a body, by the way to it. */
+function objectsIn(value: unknown, way: string[] = []): string[][] {
+  if (typeof value !== 'object' || value === null) return []
+  const below = Object.entries(value).flatMap(([key, one]) => objectsIn(one, [...way, key]))
+  return Array.isArray(value) ? below : [way, ...below]
+}
+/** Whose keys are names, of which there may be any. */
+const named = /^(Labels|HostConfig,Mounts,\d+,VolumeOptions,Labels)$/
+
+test('whatever key is added to whatever object of a body, it is refused, and so is a body without any of its own', () => {
+  const whole = every(...hostAccesses)
+  const hostFolder = { path: '/srv/a', access: 'read_write' } as const
+  for (const held of [
+    spec,
+    whole,
+    { ...spec, hostFolder },
+    { ...spec, limits: { ...spec.limits, readOnlyRoot: false } },
+  ]) {
+    const made = createBody(held, place)
+    const places = objectsIn(made).filter((way) => !named.test(way.join()))
+    expect(places.length).toBeGreaterThan(10)
+    const value = constantFrom<unknown>(true, 1, 'x', [], {}, ['x'], { x: 'y' })
+    assert(
+      property(constantFrom(...places), stringMatching(/^[A-Za-z_/]\w{0,12}$/), value, (way, key, added) => {
+        const changed = structuredClone(made) as unknown as Record<string, unknown>
+        const object = way.reduce((at, step) => at[step] as Record<string, unknown>, changed)
+        pre(!(key in object))
+        object[key] = added
+        expect(() => assertContained(changed as typeof made, held, socket)).toThrow('would break out')
+      }),
+      { numRuns: 300 },
+    )
+    for (const key of ['Memory', 'PidsLimit', 'NanoCpus', 'Mounts', 'NetworkMode', 'RestartPolicy'] as const) {
+      const { [key]: _, ...rest } = made.HostConfig ?? {}
+      expect(() => assertContained({ ...made, HostConfig: rest }, held, socket)).toThrow(`HostConfig.${key}`)
+    }
+  }
 })
 
 test('an endpoint that does not have the metadata address itself is a way out', () => {
-  for (const LinkLocalIPs of [[], ['169.254.169.254']]) {
-    const NetworkingConfig = { EndpointsConfig: { 'net-1': { IPAMConfig: { LinkLocalIPs } } } }
-    const reach = () => assertContained({ ...body, NetworkingConfig }, spec, socket)
-    expect(reach).toThrow('the container would break out: Metadata')
-  }
+  const made = (LinkLocalIPs: string[]) => ({ Aliases: ['x'], IPAMConfig: { LinkLocalIPs } })
+  const whole = made([...metadataAddresses])
+  const reach = (EndpointsConfig: Record<string, ReturnType<typeof made>>) => () =>
+    assertContained({ ...body, NetworkingConfig: { EndpointsConfig } }, spec, socket)
+  expect(reach({ 'net-1': whole })).not.toThrow()
+  const out = 'the container would break out: NetworkingConfig'
+  for (const addresses of [[], ['169.254.169.254']]) expect(reach({ 'net-1': made(addresses) })).toThrow(out)
+  for (const endpoints of [{}, { 'net-2': whole }, { 'net-1': whole, 'net-2': whole }])
+    expect(reach(endpoints)).toThrow(out)
+  const { NetworkingConfig: _, ...without } = body
+  expect(() => assertContained(without, spec, socket)).toThrow(out)
 })
 
 const every = (...hostAccess: HostAccess[]): InstanceSpec => ({ ...spec, limits: { ...spec.limits, hostAccess } })
 
 test.each<[HostAccess, string]>([
-  ['Privileged', 'Privileged, CapDrop, SecurityOpt'],
-  ['HostPID', 'PidMode'],
-  ['HostNetwork', 'NetworkMode'],
-  ['EngineSocket', 'Mounts'],
+  ['Privileged', 'HostConfig.Privileged, HostConfig.CapDrop, HostConfig.SecurityOpt'],
+  ['HostPID', 'HostConfig.PidMode'],
+  ['HostNetwork', 'HostConfig.NetworkMode'],
+  ['EngineSocket', 'HostConfig.Mounts'],
 ])('%s is given to a tier that has it, and contained for every other', (access, names) => {
   const opened = createBody(every(access), place)
   expect(() => assertContained(opened, every(access), socket)).not.toThrow()

@@ -2,16 +2,19 @@
 import { createHash } from 'node:crypto'
 import type { ContainerCreateOptions, MountSettings } from 'dockerode'
 import type { InstanceSpec } from '../backend.ts'
-import { checkedEnv, checkedFiles, instanceName, tokenFile } from '../names.ts'
+import { checkedEnv, deliveredFiles, instanceName } from '../names.ts'
 import type { Heirlooms } from './heirloom.ts'
 import { label, marks } from './ownership.ts'
 import type { TarEntry } from './tar.ts'
 
 /** Agents run as this user and group, whatever their image says: it owns `/configs`, and no capability lets it be root. */
-const agentUser = 1000
+export const agentUser = 1000
 export const agentPort = 8000
 const configs = '/configs'
 export const workspace = '/workspace'
+
+/** By which an agent finds a platform that runs on the machine of the engine. */
+export const hostAlias = 'host.docker.internal:host-gateway'
 
 /**
  * Where clouds give credentials to whoever asks: those of the machine, of a task, of a Pod. Each container has these
@@ -58,7 +61,7 @@ export function createBody(spec: InstanceSpec, place: Place, heirlooms: Heirloom
       NetworkMode: onHost ? 'host' : place.network,
       ...(onHost ? {} : { PortBindings: { [`${agentPort}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: '' }] } }),
       ...(may.has('HostPID') ? { PidMode: 'host' } : {}),
-      ExtraHosts: ['host.docker.internal:host-gateway'],
+      ExtraHosts: [hostAlias],
       Memory: limits.memoryBytes,
       MemorySwap: limits.memoryBytes,
       // More than there are is refused, though it would be no limit.
@@ -108,11 +111,11 @@ function mountsOf(spec: InstanceSpec, { operator, socket }: Place, heirlooms: He
 }
 
 /**
- * Files and token as an archive, and where to unpack it. The root can be written to only where it is not read-only;
+ * Files and credentials as an archive, and where to unpack it. The root can be written to only where it is not read-only;
  * there the archive also gives the workspace folder to the agent's user.
  */
 export function archiveOf(spec: InstanceSpec): { path: string; entries: TarEntry[] } {
-  const files = [...checkedFiles(spec.files), { path: tokenFile, content: spec.token, mode: 0o600 }]
+  const files = deliveredFiles(spec)
   const inRoot = !spec.limits.readOnlyRoot
   const base = inRoot ? 'configs/' : './'
   const folders = new Set([base])

@@ -12,7 +12,7 @@ import {
   unguarded,
 } from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
-import { checkedFiles, instanceName, tokenFile } from '../names.ts'
+import { deliveredFiles, instanceName } from '../names.ts'
 
 type Verb = 'observe' | 'ensure' | 'remove' | 'prepare' | 'adopt' | 'owned'
 /** An image is there unless it is said to be otherwise; `slow`: its pull lasts until it is said to be there. */
@@ -150,7 +150,7 @@ export class FakeBackend implements Backend {
   async ensure(spec: InstanceSpec, signal: AbortSignal, guard = unguarded): Promise<Observation> {
     const { uid } = spec.ref
     instanceName(uid)
-    const files = checkedFiles(spec.files)
+    const files = deliveredFiles(spec)
     await this.#enter('ensure', signal)
     if (this.#mine(uid) !== undefined) return this.#look(uid)
     if (this.has(uid)) throw new Terminal('NameTaken', `instance ws-${uid} belongs to another operator`)
@@ -158,7 +158,6 @@ export class FakeBackend implements Backend {
     guard()
     const volume = this.volumes.get(uid) ?? new Map<string, string>()
     for (const file of files) volume.set(file.path, Buffer.from(file.content).toString())
-    volume.set(tokenFile, spec.token)
     const { volumes, creates } = this.#world
     volumes.set(uid, volume)
     this.#world.marks.set(uid, { operator: this.#operator, ref: spec.ref })

@@ -15,7 +15,7 @@ import {
   type OwnedInstance,
 } from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
-import { checkedEnv, checkedFiles, tokenFile } from '../names.ts'
+import { checkedEnv, deliveredFiles } from '../names.ts'
 import { InstanceFolder, type Intent } from './instance-folder.ts'
 import { freePort, launch } from './launch.ts'
 import { isAlive, signalGroup, type ProcessIdentity } from './process-table.ts'
@@ -68,7 +68,7 @@ export class ProcessBackend implements Backend {
   async ensure(spec: InstanceSpec, _signal?: AbortSignal, guard = unguarded): Promise<Observation> {
     if (spec.hostFolder !== undefined)
       throw new Terminal('HostAccessRefused', `the process backend mounts no folder: "${spec.hostFolder.path}"`)
-    const files = checkedFiles(spec.files)
+    const files = deliveredFiles(spec)
     const given = checkedEnv(spec.env)
     const folder = new InstanceFolder(this.#stateDir, spec.ref.uid)
     const before = await folder.intent()
@@ -85,7 +85,7 @@ export class ProcessBackend implements Backend {
     guard()
     await folder.writeIntent(intent)
     guard()
-    await folder.deliver([...files, { path: tokenFile, content: spec.token, mode: 0o600 }])
+    await folder.deliver(files)
     await folder.boundLog()
     await mkdir(folder.run(id))
     const basics = { PATH: plainPath, HOME: folder.workspace, TMPDIR: folder.tmp, LANG: 'C.UTF-8' }

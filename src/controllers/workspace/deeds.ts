@@ -22,7 +22,7 @@ import { refOf, rowId } from './resolve.ts'
 import type { Rollout } from './rollout.ts'
 import { digestOf, groupOf, type Look } from './sense.ts'
 import { changedParts } from './spec-hash.ts'
-import { mintToken } from './token.ts'
+import { mintInboundSecret, mintToken } from './token.ts'
 
 const live: readonly Phase[] = phases.filter((phase) => phase !== 'removed')
 
@@ -90,12 +90,15 @@ export class Deeds {
     const delay = row.launchAttempts > 0 ? await this.#pull(facts, ctx) : undefined
     if (delay !== undefined) return { ...facts, delay }
     const token = mintToken()
+    // An external agent was given nothing to know us by, and an operator of external agents alone needs no key.
+    const inboundSecret = row.backend === 'external' ? undefined : mintInboundSecret()
     const launched = await this.#with.rows.launch(
       {
         id,
         specHash,
         tokenHash: token.hash,
         tokenPrefix: token.prefix,
+        inboundSecret,
         at: ctx.now(),
         reconcileId: ctx.reconcileId,
       },
@@ -105,7 +108,7 @@ export class Deeds {
     ctx.fence.check()
     this.#announce(facts, ctx)
     try {
-      const wanted = { ...desired.instance, token: token.text }
+      const wanted = { ...desired.instance, token: token.text, inboundSecret }
       const seen = await this.#with.backend(row.backend).ensure(wanted, ctx.signal, () => ctx.fence.check())
       failpoint('ensured')
       this.#with.began(seen)

@@ -6,7 +6,7 @@ const files = (...paths: string[]) => ({
 })
 
 test('what an agent writes itself is not seeded', () => {
-  for (const path of ['MEMORY.md', 'CLAUDE.md', '.claude/settings.json', '.auth_token'])
+  for (const path of ['MEMORY.md', 'CLAUDE.md', '.claude/settings.json', '.auth_token', '.platform_inbound_secret'])
     expect(seedFault(files('prompts/a.md', path))?.message).toContain(path)
   expect(seedFault(files('prompts/MEMORY.md', 'system-prompt.md'))).toBeUndefined()
 })

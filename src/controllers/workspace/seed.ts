@@ -4,7 +4,7 @@ import { longestFilePath } from '../../backends/backend.ts'
 import type { Obstacle } from './obstacle.ts'
 
 /** What an agent writes about itself: whatever brought it once must not bring it again. */
-const owned = /^(MEMORY\.md|USER\.md|CLAUDE\.md|\.claude(\/.*)?|\.auth_token)$/
+const owned = /^(MEMORY\.md|USER\.md|CLAUDE\.md|\.claude(\/.*)?|\.auth_token|\.platform_inbound_secret)$/
 
 /** Refused before any side effect: a delivery would fail, or overwrite what the agent has learned. */
 export function seedFault(spec: Pick<WorkspaceSpec, 'files'>): Obstacle | undefined {

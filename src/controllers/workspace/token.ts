@@ -9,6 +9,9 @@ export interface Token {
   readonly prefix: string
 }
 
+/** What the operator's own calls to an instance carry: 43 characters of base64url, kept sealed in the row. */
+export const mintInboundSecret = (): string => randomBytes(32).toString('base64url')
+
 export function mintToken(): Token {
   const text = randomBytes(32).toString('base64url')
   return { text, hash: createHash('sha256').update(text).digest(), prefix: text.slice(0, 8) }

@@ -10,6 +10,8 @@ interface OperatorOptions {
   readonly kubeconfig: string
   readonly databaseUrl: string
   readonly adminToken: string
+  /** Of the secrets in the database's rows. */
+  readonly secretsKey: string
   readonly agents: Agents
   readonly platformPort: number
   readonly dir: string
@@ -32,6 +34,7 @@ export async function startOperator(options: OperatorOptions): Promise<ServerPro
       KUBECONFIG: options.kubeconfig,
       DATABASE_URL: options.databaseUrl,
       ADMIN_TOKEN: options.adminToken,
+      SECRETS_KEY: options.secretsKey,
       PLATFORM_PORT: String(options.platformPort),
       HEALTH_HOST: '127.0.0.1',
       HEALTH_PORT: String(healthPort),

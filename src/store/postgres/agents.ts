@@ -5,8 +5,19 @@ import type { AgentStore } from '../agent-store.ts'
 import { phases, type Phase } from '../workspace-store.ts'
 import { heartbeat, register, updateCard } from './beats.ts'
 import { surfaced } from './faults.ts'
-import { acknowledge, address, beginMessage, messageOf, takeMessages, traceMessage, type TakenRow } from './messages.ts'
+import {
+  acknowledge,
+  address,
+  beginMessage,
+  messageOf,
+  openedAddress,
+  takeMessages,
+  traceMessage,
+  type SealedAddress,
+  type TakenRow,
+} from './messages.ts'
 import type { Database } from './pool.ts'
+import type { Seal } from './seal.ts'
 import { notified, notifiedCount } from './signal.ts'
 import { batched } from './statement.ts'
 import { authenticate, mint, rotate } from './tokens.ts'
@@ -63,7 +74,11 @@ const duplicates = `
     GROUP BY parent_id, namespace, name HAVING count(*) > 1
   ) same`
 
-export function openAgents(database: Database, metrics: Metrics): AgentStore & { close(): Promise<void> } {
+export function openAgents(
+  database: Database,
+  metrics: Metrics,
+  seal: Seal | undefined,
+): AgentStore & { close(): Promise<void> } {
   const tokens = batched(database, metrics, authenticate)
   const registrations = batched(database, metrics, register)
   const beats = batched(database, metrics, heartbeat)
@@ -71,6 +86,7 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
   const addresses = batched(database, metrics, address)
   const begun = batched(database, metrics, beginMessage)
   const traces = batched(database, metrics, traceMessage)
+  const opened = (found: SealedAddress | undefined) => found && openedAddress(found, seal)
   let turn = 0
 
   async function ask<Row extends object>(
@@ -91,8 +107,8 @@ export function openAgents(database: Database, metrics: Metrics): AgentStore & {
     heartbeat: (beat) => beats.add(beat),
     updateCard: (id, agentCard) => cards.add({ id, agentCard }),
     logMessage: (message) => traces.add({ activityId: message.id ?? randomUUID(), turn: turn++, message }),
-    address: (id) => addresses.add(id),
-    beginMessage: (id) => begun.add(id, 'now'),
+    address: async (id) => opened(await addresses.add(id)),
+    beginMessage: async (id) => opened(await begun.add(id, 'now')),
     async mayTalk(from, to) {
       const [row] = await ask<{ allowed: boolean }>('may_talk', mayTalk, [from, to])
       return row?.allowed === true

@@ -33,7 +33,7 @@ export type Adoption = InstanceFacts & { readonly specHash: string }
 
 /**
  * An instance that was running before us. It counts as one that came to register, so that no boot deadline ends it: its
- * agent speaks with the token it has.
+ * agent speaks with the token it has, and asks us for no secret.
  */
 export const adopted: Statement<Adoption, SentRow, WorkspaceRow> = {
   name: 'adopted',
@@ -55,7 +55,7 @@ export const adopted: Statement<Adoption, SentRow, WorkspaceRow> = {
       instance_id = l.instance_id, url = COALESCE(l.url, w.url),
       runtime_image_digest = COALESCE(l.image_digest, w.runtime_image_digest),
       launched_hash = l.spec_hash, launched_at = COALESCE(w.launched_at, now()), launch_attempts = 0,
-      registered_at = COALESCE(w.registered_at, now()),
+      registered_at = COALESCE(w.registered_at, now()), inbound_secret = NULL,
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
     RETURNING w.*
@@ -85,7 +85,7 @@ export const remove: Statement<Removal, Answer & { backend: string | null }, { b
   sql: `${locked(', w.status AS before', 'w.owner_uid = i.owner_uid')},
   written AS (
     UPDATE workspaces w SET
-      status = 'removed', status_since = now(), url = '', leader_epoch = l.epoch, updated_at = now(),
+      status = 'removed', status_since = now(), url = '', inbound_secret = NULL, leader_epoch = l.epoch, updated_at = now(),
       deletion_policy = COALESCE(l.deletion_policy, w.deletion_policy)
     FROM locked l WHERE w.id = l.id
   ),

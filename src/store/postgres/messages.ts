@@ -5,22 +5,40 @@
  */
 import { inboxLimits, type AgentAddress, type InboxFull, type Message, type QueuedMessage } from '../agent-store.ts'
 import { workspaceId, type Phase, type WorkspaceId } from '../workspace-store.ts'
+import type { Seal } from './seal.ts'
 import { notified, notifiedCount } from './signal.ts'
 import type { Answer, Statement } from './statement.ts'
+import { inboundPlace } from './transitions.ts'
 
 interface AddressRow extends Answer {
   id: WorkspaceId | null
+  namespace: string
   status: Phase
   url: string
   delivery_mode: 'push' | 'poll'
   backend: string
   phase_reason: string | null
+  inbound_secret: Buffer | null
 }
 
-const addressOf = (row: AddressRow | undefined): AgentAddress | undefined =>
+/** An address whose secret was not opened yet. */
+export type SealedAddress = Omit<AgentAddress, 'inbound'> & { readonly sealedSecret?: Buffer }
+
+/** A secret that was sealed with another key is no error of the row: it is said to be there, and unknown. */
+export function openedAddress({ sealedSecret, ...address }: SealedAddress, seal: Seal | undefined): AgentAddress {
+  if (sealedSecret === undefined) return address
+  try {
+    return { ...address, inbound: { secret: seal?.open(sealedSecret, inboundPlace(address.id)) } }
+  } catch {
+    return { ...address, inbound: { secret: undefined } }
+  }
+}
+
+const addressOf = (row: AddressRow | undefined): SealedAddress | undefined =>
   row && row.id !== null
     ? {
         id: row.id,
+        namespace: row.namespace,
         status: row.status,
         url: row.url,
         deliveryMode: row.delivery_mode,
@@ -28,13 +46,16 @@ const addressOf = (row: AddressRow | undefined): AgentAddress | undefined =>
         // Into the other phases an agent or a sweeper may have led, which give no reason.
         ...((row.status === 'paused' || row.status === 'failed') &&
           row.phase_reason !== null && { reason: row.phase_reason }),
+        ...(row.inbound_secret !== null && { sealedSecret: row.inbound_secret }),
       }
     : undefined
 
 const parts = (table: string): string =>
-  ['id', 'status', 'url', 'delivery_mode', 'backend', 'phase_reason'].map((name) => `${table}.${name}`).join(', ')
+  ['id', 'namespace', 'status', 'url', 'delivery_mode', 'backend', 'phase_reason', 'inbound_secret']
+    .map((name) => `${table}.${name}`)
+    .join(', ')
 
-export const address: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
+export const address: Statement<WorkspaceId, AddressRow, SealedAddress | undefined> = {
   name: 'address',
   key: (id) => id,
   columns: [['id', 'uuid', (id) => id]],
@@ -44,7 +65,7 @@ export const address: Statement<WorkspaceId, AddressRow, AgentAddress | undefine
   result: addressOf,
 }
 
-export const beginMessage: Statement<WorkspaceId, AddressRow, AgentAddress | undefined> = {
+export const beginMessage: Statement<WorkspaceId, AddressRow, SealedAddress | undefined> = {
   name: 'begin_message',
   key: (id) => id,
   columns: [['id', 'uuid', (id) => id]],

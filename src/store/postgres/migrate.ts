@@ -18,6 +18,7 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
   '0007_own_schedules': () => import('../../../migrations/0007_own_schedules.ts'),
   '0008_tenants': () => import('../../../migrations/0008_tenants.ts'),
   '0009_inboxes': () => import('../../../migrations/0009_inboxes.ts'),
+  '0010_inbound_secret': () => import('../../../migrations/0010_inbound_secret.ts'),
 }
 
 /** `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. */

@@ -28,7 +28,7 @@ export interface StoreOptions {
   readonly connections?: number
   /** Milliseconds between two looks at what was signalled without being heard. */
   readonly pollEvery?: number
-  /** 32 bytes that credentials are sealed with. Without them, parts with credentials are refused. */
+  /** 32 bytes that credentials are sealed with. Without them, parts with credentials and launches with a secret are refused. */
   readonly secretsKey?: Buffer | undefined
 }
 
@@ -50,9 +50,9 @@ export interface Store {
 export function openStore(options: StoreOptions): Store {
   const { metrics, lease, secretsKey } = options
   const database = openPool(options)
-  const workspaces = openWorkspaces(database, createListener(options), metrics, lease)
-  const agents = openAgents(database, metrics)
   const seal = secretsKey && createSeal(secretsKey)
+  const workspaces = openWorkspaces(database, createListener(options), metrics, lease, seal)
+  const agents = openAgents(database, metrics, seal)
   const parts = openParts(database, metrics, lease, seal)
   const schedules = openSchedules(database, metrics, lease)
   return {

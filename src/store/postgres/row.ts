@@ -30,6 +30,7 @@ const names = [
   'template',
   'parts_hash',
   'parent_id',
+  'inbound_secret',
 ] as const
 const times: ReadonlySet<string> = new Set([
   'status_since',
@@ -46,10 +47,13 @@ const times: ReadonlySet<string> = new Set([
 /** As they stand: for a CTE. */
 export const rawColumns = (table: string): string => names.map((name) => `${table}.${name}`).join(', ')
 
-/** As they travel: times as milliseconds, which cost a fraction of what reading a timestamp costs. */
+/** As they travel: times as milliseconds, which cost a fraction of what reading a timestamp costs; of a secret, whether. */
 export const sentColumns = (table: string): string =>
   names
-    .map((name) => (times.has(name) ? `date_part('epoch', ${table}.${name}) * 1000 AS ${name}` : `${table}.${name}`))
+    .map((name) => {
+      if (name === 'inbound_secret') return `${table}.inbound_secret IS NOT NULL AS has_inbound_secret`
+      return times.has(name) ? `date_part('epoch', ${table}.${name}) * 1000 AS ${name}` : `${table}.${name}`
+    })
     .join(', ')
 
 /** What `sentColumns` gives; `id` is null when there was no row. */
@@ -80,6 +84,7 @@ export interface SentRow extends Answer {
   template: string | null
   parts_hash: string | null
   parent_id: string | null
+  has_inbound_secret: boolean
 }
 
 /** A failure as `last_failure` holds it. */
@@ -140,5 +145,6 @@ export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
     template: sent.template ?? undefined,
     partsHash: sent.parts_hash ?? undefined,
     parentId: (sent.parent_id as WorkspaceId | null) ?? undefined,
+    hasInboundSecret: sent.has_inbound_secret,
   }
 }

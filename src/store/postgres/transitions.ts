@@ -4,11 +4,17 @@ import { keptFailure, type SentRow } from './row.ts'
 import { locked, rowOr, standing } from './standing.ts'
 import type { Statement } from './statement.ts'
 
+/** What an inbound secret is sealed for: it opens in no other row. */
+export const inboundPlace = (id: WorkspaceId): string => `workspaces/${id}/inbound_secret`
+
+/** A launch as it is written, its secret sealed. */
+export type SealedLaunch = Omit<Launch, 'inboundSecret'> & { readonly sealedSecret: Buffer | undefined }
+
 /**
  * A launch is known by its token: the same one again is the same launch. An external agent runs wherever it is and has
  * the token that somebody gave it: it keeps that, and its address.
  */
-export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
+export const launch: Statement<SealedLaunch, SentRow, WorkspaceRow> = {
   name: 'launch',
   key: ({ id }) => id,
   columns: [
@@ -16,6 +22,7 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
     ['spec_hash', 'text', (l) => l.specHash],
     ['token_hash', 'bytea', (l) => l.tokenHash],
     ['prefix', 'text', (l) => l.tokenPrefix],
+    ['sealed_secret', 'bytea', (l) => l.sealedSecret],
     ['at', 'timestamptz', (l) => l.at],
     ['reconcile_id', 'text', (l) => l.reconcileId],
   ],
@@ -32,7 +39,7 @@ export const launch: Statement<Launch, SentRow, WorkspaceRow> = {
       launch_attempts = CASE WHEN w.launched_hash = l.spec_hash THEN w.launch_attempts + 1 ELSE 1 END,
       restarts = CASE WHEN w.launched_at IS NULL THEN w.restarts ELSE w.restarts + 1 END,
       url = CASE WHEN l.outside THEN w.url ELSE '' END, registered_at = NULL, active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
-      wake_requested_at = NULL,
+      wake_requested_at = NULL, inbound_secret = CASE WHEN NOT l.outside THEN l.sealed_secret END,
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
     RETURNING w.*, l.was, l.launched_before, l.reconcile_id

@@ -1,3 +1,4 @@
+import { Terminal } from '../../errors.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Recorded, WorkspaceStore } from '../workspace-store.ts'
 import { recordAdopting } from './adopt.ts'
@@ -5,8 +6,9 @@ import { adopted, leak, observed, remove } from './instances.ts'
 import type { Listener } from './notify.ts'
 import type { Database } from './pool.ts'
 import { record } from './record.ts'
+import type { Seal } from './seal.ts'
 import { fenced, type Statement, type Answer } from './statement.ts'
-import { change, hibernate, launch } from './transitions.ts'
+import { change, hibernate, inboundPlace, launch } from './transitions.ts'
 
 /** The controller's side of the rows. `lease` names the leadership whose epoch must be the writer's. */
 export function openWorkspaces(
@@ -14,6 +16,7 @@ export function openWorkspaces(
   listener: Listener,
   metrics: Metrics,
   lease: string,
+  seal: Seal | undefined,
 ): WorkspaceStore & { close(): Promise<void> } {
   const open = <Item, Row extends Answer, Result>(statement: Statement<Item, Row, Result>) =>
     fenced(database, metrics, lease, statement)
@@ -33,7 +36,15 @@ export function openWorkspaces(
       const { ownerUid, recorded } = await batcher.add({ item, fence }, haste)
       return ownerUid === item.ownerUid ? recorded : { kind: 'stale' }
     },
-    launch: (item, fence) => launches.add({ item, fence }),
+    async launch({ inboundSecret, ...item }, fence) {
+      if (inboundSecret !== undefined && seal === undefined)
+        throw new Terminal(
+          'SecretsKeyMissing',
+          'the secret of an instance is kept sealed only, and this operator has no SECRETS_KEY',
+        )
+      const sealedSecret = inboundSecret === undefined ? undefined : seal?.seal(inboundSecret, inboundPlace(item.id))
+      return launches.add({ item: { ...item, sealedSecret }, fence })
+    },
     observed: (item, fence) => observations.add({ item, fence }),
     change: (item, fence) => changes.add({ item, fence }, 'now'),
     hibernate: (id, idleSince, fence) => sleeps.add({ item: { id, idleSince }, fence }),
