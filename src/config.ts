@@ -90,7 +90,7 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .describe('Backend of a workspace that names none; the first of BACKENDS'),
   TIERS: tiersFromJson
     .default(defaultTiers)
-    .describe('Changes to the limits of tiers, JSON: {"4":{"memory":"8Gi","cpus":4,"pids":2048,"hostAccess":[]}}'),
+    .describe('Changes to the limits of tiers, JSON: {"4":{"memory":"8Gi","hostAccess":[],"namespaces":[]}}'),
   WORKSPACE_ROOTS: folders
     .default([])
     .describe('Folders of the Docker host in which a workspaceDir may be; none unless given'),

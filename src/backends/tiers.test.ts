@@ -12,13 +12,13 @@ test('without a setting the tiers are those it ships with, and none has a way on
 
 test('what a change leaves out stays as it is', () => {
   const tiers = read({
-    4: { memory: '8Gi', hostAccess: ['EngineSocket', 'HostPID', 'EngineSocket'] },
+    4: { memory: '8Gi', hostAccess: ['EngineSocket', 'HostPID', 'EngineSocket'], namespaces: ['ops'] },
     1: { cpus: 0.25 },
   })
   expect(tiers).toEqual({
     ...defaultTiers,
     1: { ...defaultTiers[1], cpus: 0.25 },
-    4: { ...defaultTiers[4], memoryBytes: 8 * 1024 ** 3, hostAccess: ['HostPID', 'EngineSocket'] },
+    4: { ...defaultTiers[4], memoryBytes: 8 * 1024 ** 3, hostAccess: ['HostPID', 'EngineSocket'], namespaces: ['ops'] },
   })
 })
 
@@ -32,6 +32,13 @@ test.each([
   [{ 2: { pids: 1.5 } }, /TIERS\.2\.pids is a whole number/],
   [{ 3: { hostAccess: ['Root'] } }, /TIERS\.3\.hostAccess\.0 is one of Privileged, HostPID, HostNetwork, EngineSocket/],
   [{ 3: { readOnlyRoot: 'yes' } }, /TIERS\.3\.readOnlyRoot is true or false/],
+  [
+    { 4: { hostAccess: ['EngineSocket'] } },
+    /TIERS\.4\.hostAccess needs the namespaces that get it: \{.*"namespaces":\["ops"\]/,
+  ],
+  [{ 4: { hostAccess: ['EngineSocket'], namespaces: [] } }, /TIERS\.4\.hostAccess needs the namespaces/],
+  [{ 4: { hostAccess: ['EngineSocket'], namespaces: ['*'] } }, /TIERS\.4\.namespaces\.0 is the name of a namespace/],
+  [{ 4: { namespaces: ['ops'] } }, /TIERS\.4\.namespaces say which get the hostAccess/],
   ['no table', /TIERS /],
 ])('%j is refused by its name', (tiers, message) => {
   expect(() => read(tiers)).toThrow(message)

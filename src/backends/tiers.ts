@@ -3,16 +3,20 @@ import { z } from 'zod'
 import { hostAccesses, type Limits } from './backend.ts'
 
 export type Tier = '1' | '2' | '3' | '4'
-export type Tiers = Readonly<Record<Tier, Limits>>
+/** What a tier stands for, and the namespaces whose Workspaces get its `hostAccess`: all others have its limits alone. */
+export interface TierLimits extends Limits {
+  readonly namespaces: readonly string[]
+}
+export type Tiers = Readonly<Record<Tier, TierLimits>>
 
 const mebibyte = 1024 * 1024
 
 /** No way onto the host in any of them: that is for a configuration to say, aloud. */
 export const defaultTiers: Tiers = {
-  1: { memoryBytes: 512 * mebibyte, cpus: 0.5, pids: 256, readOnlyRoot: true, hostAccess: [] },
-  2: { memoryBytes: 512 * mebibyte, cpus: 1, pids: 512, readOnlyRoot: false, hostAccess: [] },
-  3: { memoryBytes: 2048 * mebibyte, cpus: 2, pids: 1024, readOnlyRoot: false, hostAccess: [] },
-  4: { memoryBytes: 4096 * mebibyte, cpus: 4, pids: 2048, readOnlyRoot: false, hostAccess: [] },
+  1: { memoryBytes: 512 * mebibyte, cpus: 0.5, pids: 256, readOnlyRoot: true, hostAccess: [], namespaces: [] },
+  2: { memoryBytes: 512 * mebibyte, cpus: 1, pids: 512, readOnlyRoot: false, hostAccess: [], namespaces: [] },
+  3: { memoryBytes: 2048 * mebibyte, cpus: 2, pids: 1024, readOnlyRoot: false, hostAccess: [], namespaces: [] },
+  4: { memoryBytes: 4096 * mebibyte, cpus: 4, pids: 2048, readOnlyRoot: false, hostAccess: [], namespaces: [] },
 }
 
 const units: Readonly<Record<string, number>> = { Mi: mebibyte, Gi: 1024 * mebibyte }
@@ -23,18 +27,37 @@ const memory = z
   .transform((text) => Number(text.slice(0, -2)) * (units[text.slice(-2)] ?? mebibyte))
   .refine((bytes) => bytes >= 16 * mebibyte, 'is at least 16Mi')
 
-const change = z.strictObject({
-  memory: memory.exactOptional(),
-  cpus: z.number('is a number of CPUs').min(0.01, 'is at least 0.01').max(1024, 'is at most 1024').exactOptional(),
-  pids: z.int('is a whole number').min(16, 'is at least 16').max(1_000_000, 'is at most 1000000').exactOptional(),
-  readOnlyRoot: z.boolean('is true or false').exactOptional(),
-  hostAccess: z
-    .array(z.enum(hostAccesses, `is one of ${hostAccesses.join(', ')}`), 'is an array of words')
-    .transform((words) => hostAccesses.filter((word) => words.includes(word)))
-    .exactOptional(),
-})
+const change = z
+  .strictObject({
+    memory: memory.exactOptional(),
+    cpus: z.number('is a number of CPUs').min(0.01, 'is at least 0.01').max(1024, 'is at most 1024').exactOptional(),
+    pids: z.int('is a whole number').min(16, 'is at least 16').max(1_000_000, 'is at most 1000000').exactOptional(),
+    readOnlyRoot: z.boolean('is true or false').exactOptional(),
+    hostAccess: z
+      .array(z.enum(hostAccesses, `is one of ${hostAccesses.join(', ')}`), 'is an array of words')
+      .transform((words) => hostAccesses.filter((word) => words.includes(word)))
+      .exactOptional(),
+    namespaces: z
+      .array(
+        z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'is the name of a namespace'),
+        'is an array of names',
+      )
+      .exactOptional(),
+  })
+  .superRefine(({ hostAccess = [], namespaces = [] }, ctx) => {
+    // The author of a Workspace chooses its tier, and a way onto the host is the host's root.
+    const example = '{"hostAccess":["EngineSocket"],"namespaces":["ops"]}'
+    if (hostAccess.length > 0 && namespaces.length === 0)
+      ctx.addIssue({ code: 'custom', path: ['hostAccess'], message: `needs the namespaces that get it: ${example}` })
+    if (namespaces.length > 0 && hostAccess.length === 0)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['namespaces'],
+        message: `say which get the hostAccess of the tier: ${example}`,
+      })
+  })
 
-/** Changes by tier, as JSON: `{"4":{"memory":"8Gi","hostAccess":["EngineSocket"]}}`. What is left out stays as it is. */
+/** Changes by tier, as JSON: `{"4":{"memory":"8Gi","hostAccess":["EngineSocket"],"namespaces":["ops"]}}`. What is left out stays as it is. */
 export const tiersFromJson = z
   .string()
   .transform((text, ctx): unknown => {
@@ -47,7 +70,7 @@ export const tiersFromJson = z
   })
   .pipe(z.strictObject({ 1: change, 2: change, 3: change, 4: change }).partial())
   .transform((changes): Tiers => {
-    const tier = (name: Tier): Limits => {
+    const tier = (name: Tier): TierLimits => {
       const { memory: memoryBytes, ...rest } = changes[name] ?? {}
       return { ...defaultTiers[name], ...rest, ...(memoryBytes !== undefined && { memoryBytes }) }
     }

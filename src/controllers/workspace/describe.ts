@@ -5,7 +5,7 @@
  */
 import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
 import { unsupportedFields, type Workspace, type WorkspaceStatus } from '../../api/workspace.ts'
-import { hostAccesses, type Limits, type Observation } from '../../backends/backend.ts'
+import type { Limits, Observation } from '../../backends/backend.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
@@ -200,10 +200,9 @@ function timelyConditions({ power, row, desired }: Facts, now: Date): ConditionD
         `its lifetime ends at ${rfc3339(end.at)}: it is then ${end.action === 'Pause' ? 'paused' : 'deleted'}`,
       ),
     )
-  const refused =
-    desired.intent.tier === 4 && row.backend === 'docker' ? hostAccessRefused(desired.instance.limits) : []
-  if (refused.length > 0) {
-    const message = `tier 4 stands for access to the host, which this operator's configuration does not give: it runs without ${refused.join(', ')}`
+  const { withheld } = desired
+  if (withheld.length > 0 && row.backend === 'docker') {
+    const message = `tier ${desired.intent.tier} stands for access to the host, which this operator's configuration does not give to its namespace: it runs without ${withheld.join(', ')}`
     conditions.push(condition('Downgraded', true, 'HostAccessRefused', message))
   }
   const heard = Math.max(row.lastTrafficAt?.getTime() ?? 0, row.registeredAt?.getTime() ?? now.getTime())
@@ -218,8 +217,6 @@ function timelyConditions({ power, row, desired }: Facts, now: Date): ConditionD
     )
   return conditions
 }
-
-const hostAccessRefused = ({ hostAccess }: Limits) => hostAccesses.filter((access) => !hostAccess.includes(access))
 
 function effectivePowerOf({
   power: { power },

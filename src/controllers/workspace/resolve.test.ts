@@ -69,6 +69,33 @@ describe('defaults', () => {
     expect(desired({ model: 'large' }, said).intent.model).toBe('large')
   })
 
+  test('a way onto the host is given to the namespaces that the tier names, and withheld from all others', () => {
+    const open = { ...defaultTiers[3], hostAccess: ['EngineSocket'] as const }
+    const of = (namespaces: string[], tier = 3) =>
+      resolve(workspace({ tier }), around(), {
+        ...settings,
+        tiers: { ...defaultTiers, [tier]: { ...open, namespaces } },
+      })
+    const { memoryBytes, cpus, pids, readOnlyRoot } = open
+    const limits = { memoryBytes, cpus, pids, readOnlyRoot }
+    expect(of(['ops', 'ns'])).toMatchObject({
+      withheld: [],
+      instance: { limits: { ...limits, hostAccess: ['EngineSocket'] } },
+    })
+    for (const others of [[], ['ops'], ['n', 'ns-2', '']])
+      expect(of(others)).toMatchObject({
+        withheld: ['EngineSocket'],
+        instance: { limits: { ...limits, hostAccess: [] } },
+      })
+    expect(of(['ns'], 4)).toMatchObject({ withheld: ['Privileged', 'HostPID', 'HostNetwork'] })
+    expect(desired({ tier: 4 }).withheld).toHaveLength(4)
+    expect(desired({ tier: 3 }).withheld).toEqual([])
+    // Order and names go into the hash of what runs since before tiers named namespaces.
+    expect(JSON.stringify(desired({ tier: 3 }).instance.limits)).toBe(JSON.stringify({ ...limits, hostAccess: [] }))
+    // The hash is of what it runs with: a list that names other namespaces replaces nothing.
+    expect(of(['ops'])).toMatchObject({ intent: { specHash: desired({ tier: 3 }).intent.specHash } })
+  })
+
   test('an external agent needs no runtime, and no variables of one', () => {
     expect(desired({ backend: 'external' }, around([])).intent).toMatchObject({
       runtime: 'external',

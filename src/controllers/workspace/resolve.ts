@@ -3,11 +3,11 @@ import { restartedAt } from '../../api/meta.ts'
 import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import type { InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
+import type { HostAccess, InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
 import { parseDuration, type Duration } from '../../duration.ts'
 import { workspaceId, type WorkspaceId, type WorkspaceIntent, type WorkspaceRow } from '../../store/workspace-store.ts'
 import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-config.ts'
-import { defaultTier, limitsOf, modelOf, type DeploymentMode, type Tiers } from './defaults.ts'
+import { defaultTier, limitsOf, modelOf, withheldOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
 import { gitIdentity } from './git-identity.ts'
 import type { Obstacle } from './obstacle.ts'
@@ -45,6 +45,8 @@ export interface Desired {
   readonly parentFound: boolean | undefined
   readonly instance: Omit<InstanceSpec, 'token'>
   readonly secrets: ReadonlySet<string>
+  /** Ways onto the host that its tier stands for and its namespace is not given. */
+  readonly withheld: readonly HostAccess[]
 }
 
 export const refOf = ({ metadata }: Workspace): InstanceRef => ({
@@ -122,7 +124,8 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   const role = spec.role?.trim()
   const tier = spec.tier ?? defaultTier(settings.deploymentMode)
   const image = imageless.has(backend) ? undefined : pinned(runtime)
-  const limits = limitsOf(settings.tiers, tier)
+  const namespace = metadata.namespace ?? ''
+  const limits = limitsOf(settings.tiers, tier, namespace)
   const routing = spec.categoryRouting ?? {}
   const prompts = promptsAmong(gathered.files, parseDuration(spec.idleInterval ?? '10m') / 1000)
   const agent = { name: displayName, description: role ?? '', tier, runtime: runtime.name, model, routing, prompts }
@@ -149,7 +152,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   const intent: WorkspaceIntent = {
     id,
     ownerUid: metadata.uid,
-    namespace: metadata.namespace ?? '',
+    namespace,
     resourceName: metadata.name,
     generation: metadata.generation,
     displayName,
@@ -179,6 +182,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
     image,
     parentFound: parent.kind === 'none' ? undefined : parent.kind === 'found',
     secrets: gathered.secrets,
+    withheld: withheldOf(settings.tiers, tier, namespace),
     instance: {
       ref: refOf(workspace),
       specHash,
