@@ -25,6 +25,11 @@ const isNetwork = (text: string) => {
 }
 const networks = list.refine((words) => words.every(isNetwork), 'is a list of networks like 10.0.0.0/8')
 const span = z.string().regex(new RegExp(durationPattern), 'is a duration like 90s or 30m').transform(parseDuration)
+const units = { Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3 } as const
+const bytes = z
+  .string()
+  .regex(/^[1-9]\d{0,5}(Ki|Mi|Gi)$/, 'is a size like 512Ki, 32Mi or 1Gi')
+  .transform((text) => Number(text.slice(0, -2)) * units[text.slice(-2) as keyof typeof units])
 const argv = z.string().transform((text, ctx) => {
   try {
     return z.array(z.string()).min(1).parse(JSON.parse(text))
@@ -119,6 +124,17 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .max(100_000)
     .default(500)
     .describe('Workspaces of imports with spec.rollout that may be starting at once, in all namespaces together'),
+  MAX_WORKSPACES_PER_NAMESPACE: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(2500)
+    .describe('Workspaces of a namespace; later ones are Stalled with QuotaExceeded'),
+  REFERENCES_PER_NAMESPACE: bytes
+    .default(32 * units.Mi)
+    .describe('Bytes held of the Secrets and ConfigMaps that a namespace refers to'),
+  REFERENCES_TOTAL: bytes.default(128 * units.Mi).describe('The same of all namespaces together'),
   LIVENESS_SILENCE: span.default(parseDuration('180s')).describe('A silent agent is offline after this long'),
   ORPHANS: z
     .enum(['auto', 'report', 'remove', 'off'])

@@ -5,7 +5,7 @@ import { orgImportType, type OrgImport } from './api/org-import.ts'
 import { pluginInstallType, type PluginInstall } from './api/plugin-install.ts'
 import { runtimeType, type Runtime } from './api/runtime.ts'
 import { workspaceType, type Workspace } from './api/workspace.ts'
-import { apiVersion, keyOf } from './api/meta.ts'
+import { apiVersion, keyOf, type KubeObject } from './api/meta.ts'
 import type { Backend, InstanceRef } from './backends/backend.ts'
 import { measured } from './backends/measured.ts'
 import type { Config } from './config.ts'
@@ -19,7 +19,8 @@ import {
 import { OrgImportReconciler } from './controllers/org-import/reconcile.ts'
 import { PluginInstallReconciler } from './controllers/plugin-install/reconcile.ts'
 import { fluxTypes } from './controllers/flux-sources.ts'
-import { createReferences, dataTypes } from './controllers/references.ts'
+import { createReferences, dataTypes, interestIn, onReferencesGone } from './controllers/references.ts'
+import { importLabel } from './controllers/org-import/marks.ts'
 import { Fleet } from './controllers/fleet.ts'
 import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/runtime/controller.ts'
 import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
@@ -28,7 +29,8 @@ import { countBusy } from './controllers/workspace/busy.ts'
 import { followOutside, watchAround, workspaceIndexes, workspaceViews } from './controllers/workspace/controller.ts'
 import { WorkspaceReconciler } from './controllers/workspace/reconcile.ts'
 import { minutes } from './duration.ts'
-import type { Client } from './kube/client.ts'
+import { Allowance } from './kube/allowance.ts'
+import type { Client, ResourceType } from './kube/client.ts'
 import { Controller } from './kube/controller.ts'
 import { Events } from './kube/events.ts'
 import type { Informer } from './kube/informer.ts'
@@ -189,11 +191,16 @@ function addControllers(manager: Manager, parts: Parts): void {
     type: pluginInstallType,
     indexes: { import: importIndex, target: targetIndex },
   })
-  const data = {
-    Secret: kube.follow({ type: dataTypes.Secret }),
-    ConfigMap: kube.follow({ type: dataTypes.ConfigMap }),
-  }
-  const references = createReferences((kind, namespace) => data[kind].in(namespace))
+  const allowance = new Allowance({
+    perNamespace: config.REFERENCES_PER_NAMESPACE,
+    total: config.REFERENCES_TOTAL,
+    always: Math.min(1024 * 1024, config.REFERENCES_PER_NAMESPACE),
+  })
+  const referrers = { workspaces, orgImports }
+  const follow = <T extends KubeObject>(type: ResourceType<T>) =>
+    kube.follow({ type, mark: importLabel, allowance, ...interestIn(type.kind, referrers) })
+  const data = { Secret: follow(dataTypes.Secret), ConfigMap: follow(dataTypes.ConfigMap) }
+  const references = createReferences((kind, namespace, name) => data[kind].look(namespace, name))
   const fleet = new Fleet()
   const sources = { workspaces, runtimes, pluginInstalls, data, references, fleet }
 
@@ -214,7 +221,7 @@ function addControllers(manager: Manager, parts: Parts): void {
         platformUrl: platformUrlOf(config),
         tiers: config.TIERS,
       },
-      ...workspaceViews(sources, (key) => workspace.enqueue(key)),
+      ...workspaceViews(sources, config.MAX_WORKSPACES_PER_NAMESPACE, (key) => workspace.enqueue(key)),
       destroy: (ws, signal) => client.delete(workspaceType, keyOf(ws), ws.metadata.uid, signal),
     }),
   })
@@ -229,10 +236,10 @@ function addControllers(manager: Manager, parts: Parts): void {
   })
   watchAroundRuntimes(runtime, runtimes, fleet)
 
-  const flux = {
-    GitRepository: kube.follow({ type: fluxTypes.GitRepository }),
-    OCIRepository: kube.follow({ type: fluxTypes.OCIRepository }),
-  }
+  const flux = { GitRepository: follow(fluxTypes.GitRepository), OCIRepository: follow(fluxTypes.OCIRepository) }
+  onReferencesGone(referrers, (namespace) => {
+    for (const followed of [...Object.values(data), ...Object.values(flux)]) followed.release(namespace)
+  })
   const fetched = openSources({
     reach: { hosts: config.SOURCE_HOSTS, plainHosts: config.SOURCE_HTTP_HOSTS, networks: config.SOURCE_NETWORKS },
     wake: (key) => orgImport.enqueue(key),

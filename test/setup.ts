@@ -6,6 +6,7 @@ import type { TestProject } from 'vitest/node'
 import { findBinaries, startControlPlane, type ControlPlane } from '../src/dev/control-plane.ts'
 import { installOperator } from '../src/dev/install.ts'
 import { startPostgres, type Postgres } from '../src/dev/postgres.ts'
+import { leaseRights } from './support/lease-rights.ts'
 import { migrate } from '../src/store/postgres/migrate.ts'
 
 declare module 'vitest' {
@@ -65,11 +66,18 @@ async function tearDown(): Promise<void> {
   }
 }
 
+/** Where the operators of tests have their leases: each its own, and in molecule-system they may hold one alone. */
+const leases = [
+  { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'test-leases' } },
+  ...leaseRights('test-leases'),
+]
+
 /** With the CRDs, the operator's RBAC and the finalizer's policy in place: every test runs under them. */
 async function startCluster(): Promise<ControlPlane> {
   const cluster = await startControlPlane({ binaries: await findBinaries(report), dir: freshDir('cluster'), report })
   try {
     await installOperator(cluster)
+    await cluster.apply(leases)
     return cluster
   } catch (error) {
     await cluster.stop()

@@ -56,6 +56,8 @@ type CommonReason =
   /** The spec asks for something that no controller acts on yet. */
   | 'NotActedOnYet'
   | 'DatabaseUnavailable'
+  /** A limit of the namespace, or of all, is reached. */
+  | 'QuotaExceeded'
   | 'InvalidSpec'
   | 'InternalError'
 

@@ -1,6 +1,6 @@
 /** What Flux's source controller keeps, as far as it is read: the artifact that each object's status names. */
 import { z } from 'zod'
-import type { Key, KubeObject } from '../api/meta.ts'
+import type { KubeObject } from '../api/meta.ts'
 import type { ResourceType } from '../kube/client.ts'
 
 export type FluxKind = 'GitRepository' | 'OCIRepository'
@@ -21,12 +21,6 @@ export interface FluxStatus {
 }
 
 export type FluxSource = KubeObject<undefined, FluxStatus>
-
-/** A namespace's objects of one kind, and whether the cache of them can be believed. */
-export interface FluxSources {
-  readonly state: 'syncing' | 'synced' | 'forbidden' | 'missing'
-  readonly cache: { get(key: Key): FluxSource | undefined }
-}
 
 const artifact = z.object({
   url: z.string().max(2048),

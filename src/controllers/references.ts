@@ -1,17 +1,21 @@
 /** What specs refer to in their own namespace: Secrets and ConfigMaps. */
-import type { Key, KubeObject } from '../api/meta.ts'
-import type { ResourceType } from '../kube/client.ts'
+import type { KubeObject } from '../api/meta.ts'
+import type { Cache, Change, ResourceType } from '../kube/client.ts'
+import type { FollowOptions } from '../kube/followed.ts'
+import type { Lookup } from '../kube/followed-namespace.ts'
+import type { Source } from '../kube/controller.ts'
+import { splitKey } from '../kube/raw.ts'
 
 export type DataKind = 'Secret' | 'ConfigMap'
 
 /** What a look at a Secret or ConfigMap found. `forbidden`: nobody has opened the namespace to the operator. */
 export type Found =
   | { readonly state: 'found'; readonly keys: readonly string[]; value(key: string): Uint8Array | undefined }
-  | { readonly state: 'missing' }
-  | { readonly state: 'forbidden' }
-  | { readonly state: 'syncing' }
+  | { readonly state: 'missing' | 'forbidden' | 'syncing' }
+  /** More is referred to than the operator holds of a namespace, or of all; `limit` says which. */
+  | { readonly state: 'exceeded'; readonly limit: string }
 
-/** Looks into caches alone: a namespace is followed from the first look on. */
+/** Looks into caches alone: what is not there yet is read from the first look on. */
 export interface References {
   look(kind: DataKind, namespace: string, name: string): Found
 }
@@ -35,20 +39,15 @@ export const dataTypes: Readonly<Record<DataKind, ResourceType<DataObject>>> = {
   ConfigMap: dataType('ConfigMap', 'configmaps'),
 }
 
-/** What `informers.follow` gives: a cache of one kind in one namespace, and whether it can be believed. */
-export interface Followed {
-  readonly state: 'syncing' | 'synced' | 'forbidden' | 'missing'
-  readonly cache: { get(key: Key): DataObject | undefined }
-}
-
-export function createReferences(follow: (kind: DataKind, namespace: string) => Followed): References {
+export function createReferences(
+  look: (kind: DataKind, namespace: string, name: string) => Lookup<DataObject>,
+): References {
   return {
     look(kind, namespace, name) {
-      const { state, cache } = follow(kind, namespace)
-      if (state === 'syncing') return { state }
-      if (state !== 'synced') return { state: 'forbidden' }
-      const object = cache.get(`${namespace}/${name}`)
-      return object === undefined ? { state: 'missing' } : found(kind, object)
+      const seen = look(kind, namespace, name)
+      if (seen.state === 'found') return found(kind, seen.object)
+      if (seen.state === 'exceeded') return seen
+      return { state: seen.state === 'noKind' ? 'forbidden' : seen.state }
     },
   }
 }
@@ -59,10 +58,9 @@ function found(kind: DataKind, object: DataObject): Found {
     state: 'found',
     keys: [...Object.keys(data), ...Object.keys(binaryData)].sort(),
     value(key) {
-      const text = data[key]
-      if (text !== undefined) return Buffer.from(text, kind === 'Secret' ? 'base64' : 'utf8')
-      const bytes = binaryData[key]
-      return bytes === undefined ? undefined : Buffer.from(bytes, 'base64')
+      // Own keys alone: "constructor" is a valid key of a Secret.
+      if (Object.hasOwn(data, key)) return Buffer.from(data[key] ?? '', kind === 'Secret' ? 'base64' : 'utf8')
+      return Object.hasOwn(binaryData, key) ? Buffer.from(binaryData[key] ?? '', 'base64') : undefined
     },
   }
 }
@@ -70,3 +68,45 @@ function found(kind: DataKind, object: DataObject): Found {
 /** What to do about a namespace that nobody has opened. */
 export const openNamespace = (kind: DataKind, namespace: string): string =>
   `the operator may not read ${kind}s in namespace ${namespace}: create there the RoleBinding molecule-references for ClusterRole molecule-references (examples/open-namespace.yaml)`
+
+/** What to do about a namespace that refers to more than is held. */
+export const tooMuchReferred = (kind: DataKind, name: string, namespace: string, limit: string): string =>
+  `${kind} "${name}" is not read: what is referred to in namespace ${namespace} exceeds the limit of ${limit}; refer to less, or make it smaller`
+
+interface Referrer extends Source<Change<KubeObject>> {
+  readonly cache: Pick<Cache<KubeObject>, 'byIndex' | 'countByIndex'>
+}
+
+/** Workspaces, with the indexes `reference` and `referring`, and OrgImports, with `reference`, `namespace` and `uid`. */
+export interface Referrers {
+  readonly workspaces: Referrer
+  readonly orgImports: Referrer
+}
+
+/** What of a kind is to be held: what a spec names, and what an OrgImport of the same namespace has made. */
+export function interestIn(
+  kind: string,
+  { workspaces, orgImports }: Referrers,
+): Pick<FollowOptions<KubeObject>, 'referred' | 'concerned'> {
+  const ofImports = orgImports.cache
+  return {
+    referred: (key, mark) =>
+      workspaces.cache.countByIndex('reference', `${kind}/${key}`) > 0 ||
+      ofImports.countByIndex('reference', `${kind}/${key}`) > 0 ||
+      (mark !== undefined &&
+        ofImports.byIndex('uid', mark).some(({ metadata }) => metadata.namespace === splitKey(key)[0])),
+    concerned: (namespace) =>
+      workspaces.cache.countByIndex('referring', `${kind}/${namespace}`) > 0 ||
+      ofImports.countByIndex('namespace', namespace) > 0,
+  }
+}
+
+/** Tells of the namespaces in which references may have gone. */
+export function onReferencesGone({ workspaces, orgImports }: Referrers, tell: (namespace: string) => void): void {
+  const listen = ({ before, after }: Change<KubeObject>) => {
+    if (before === undefined || before.metadata.generation === after?.metadata.generation) return
+    tell(before.metadata.namespace ?? '')
+  }
+  workspaces.onChange(listen)
+  orgImports.onChange(listen)
+}

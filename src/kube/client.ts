@@ -22,6 +22,8 @@ export interface Cache<T extends KubeObject> {
   values(): Iterable<T>
   /** Objects for which the named index function gave `value`. Unknown index names throw. */
   byIndex(index: string, value: string): readonly T[]
+  /** How many those are, without looking at them. */
+  countByIndex(index: string, value: string): number
 }
 
 /** A change of one object in a cache. `before` is undefined for a new one, `after` for a deleted one. */

@@ -82,7 +82,7 @@ export class Controller<T extends KubeObject> {
   }
 
   /** Makes passes of changes elsewhere: `map` gives the keys that a change of another kind concerns. */
-  watch<Other extends KubeObject>(source: Source<Other>, map: (change: Change<Other>) => Iterable<Key>): void {
+  watch<C>(source: Source<C>, map: (change: C) => Iterable<Key>): void {
     source.onChange((change) => {
       const keys = [...map(change)]
       // What concerns a great many at once is nobody's own edit: whoever waits for one is served before them.
@@ -232,9 +232,9 @@ export class Controller<T extends KubeObject> {
   }
 }
 
-/** Whatever tells of changes: an informer, or many followed at once. */
-export interface Source<T extends KubeObject> {
-  onChange(listener: (change: Change<T>) => void): void
+/** Whatever tells of changes: an informer, or objects that are followed. */
+export interface Source<C> {
+  onChange(listener: (change: C) => void): void
 }
 
 /** One pass: its context, and what happened in it that decides how it ends. */

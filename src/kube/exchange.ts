@@ -14,6 +14,8 @@ export interface Call {
   /** Label of the metrics: get, list, create, apply, patch, delete … */
   readonly verb: string
   readonly signal?: AbortSignal | undefined
+  /** Media types that are taken, in place of JSON alone. */
+  readonly accept?: string
   /** Checked when the request is about to go onto the wire, not when it was asked for: a thawed process sends nothing. */
   readonly fence?: Fence | undefined
 }
@@ -24,6 +26,12 @@ export interface Answer {
   readonly retryAfter: unknown
 }
 
+/**
+ * The longest answer that is read to its end. No single object comes near it: etcd takes 1.5 MiB, which as JSON, with every
+ * `<` written as six characters, are 9.
+ */
+export const mostAnswerBytes = 12 * 1024 * 1024
+
 /** One request and its whole answer, at undici's lowest level: streams and promises a chunk would double the CPU. */
 export class Exchange implements Dispatcher.DispatchHandler {
   readonly answer: Promise<Answer>
@@ -33,6 +41,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #timer: NodeJS.Timeout
   readonly #settle: { resolve: (answer: Answer) => void; reject: (error: unknown) => void }
   readonly #chunks: Buffer[] = []
+  #bytes = 0
   #retryAfter: unknown
   #controller: Dispatcher.DispatchController | undefined
   #ended: Error | undefined
@@ -63,6 +72,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length
+    if (this.#bytes > mostAnswerBytes)
+      return this.#end(this.#failure('AnswerTooLarge', `more than ${mostAnswerBytes} bytes`))
     this.#chunks.push(chunk)
   }
 
@@ -88,6 +100,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #end(error: Error): void {
     this.#ended ??= error
     this.#finish()
+    this.#chunks.length = 0
     this.#controller?.abort(this.#ended)
     this.#settle.reject(this.#ended)
   }

@@ -5,7 +5,7 @@ export class KubeError extends Error {
   override readonly name = 'KubeError'
   /** HTTP status, or 0 when there was no answer that could be read. */
   readonly code: number
-  /** metav1.Status.reason; `NetworkError`, `Timeout` or `BadAnswer` where there is none. */
+  /** metav1.Status.reason; `NetworkError`, `Timeout`, `AnswerTooLarge` or `BadAnswer` where there is none. */
   readonly reason: string
   readonly retryAfter: Duration | undefined
   /** metav1.Status.details.causes: each field that is at fault, and how. */
@@ -43,11 +43,16 @@ export class KubeError extends Error {
   get isGone(): boolean {
     return this.code === 410 || this.reason === 'Expired' || this.reason === 'Gone'
   }
+  /** The answer was longer than may be read: a list is asked for in smaller pages. */
+  get isTooLarge(): boolean {
+    return this.code === 0 && this.reason === 'AnswerTooLarge'
+  }
   get isThrottled(): boolean {
     return this.code === 429
   }
   /** Asking again later may help. */
   get isTransient(): boolean {
+    if (this.isTooLarge) return false
     return this.code === 0 || this.code === 429 || this.code >= 500
   }
 }

@@ -4,8 +4,8 @@ import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Client, ResourceType } from './client.ts'
 import { findCredentials, type CredentialsOptions } from './credentials.ts'
-import { Followed } from './followed.ts'
-import { Informer, type InformerOptions } from './informer.ts'
+import { Followed, type FollowOptions } from './followed.ts'
+import { Informer, type InformerOptions, type InformerTools } from './informer.ts'
 import { KubeClient } from './kube-client.ts'
 import { Transport } from './transport.ts'
 
@@ -26,8 +26,7 @@ export class Kube {
   readonly namespace: string
   readonly #options: KubeOptions
   readonly #informers: Informer<KubeObject>[] = []
-  readonly #required: Informer<KubeObject>[] = []
-  readonly #followed: { start(signal: AbortSignal): void }[] = []
+  readonly #followed: Followed<KubeObject>[] = []
 
   constructor(options: KubeOptions, transport: Transport, namespace: string) {
     this.#options = options
@@ -35,26 +34,34 @@ export class Kube {
     this.namespace = namespace
   }
 
-  /** Every informer there is, followed ones too. */
-  get informers(): readonly Informer<KubeObject>[] {
-    return this.#informers
+  /** All that is kept in memory, by kind. */
+  get caches(): readonly { readonly kind: string; readonly size: number; readonly silence: number }[] {
+    return [
+      ...this.#informers.map(({ type, cache, silence }) => ({ kind: type.kind, size: cache.size, silence })),
+      ...this.#followed.map(({ type, size, silence }) => ({ kind: type.kind, size, silence })),
+    ]
+  }
+
+  get followed(): readonly Followed<KubeObject>[] {
+    return this.#followed
   }
 
   /** The kinds that must be in memory before anything else runs. */
   get required(): readonly Informer<KubeObject>[] {
-    return this.#required
+    return this.#informers
   }
 
   /** Keeps a kind in memory, from `start` on. */
   informer<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
-    const informer = this.#make(options)
-    this.#required.push(informer as unknown as Informer<KubeObject>)
+    const informer = new Informer<T>(options, this.#tools)
+    // What holds an informer knows its type; here it is only started and told of writes.
+    this.#informers.push(informer as unknown as Informer<KubeObject>)
     return informer
   }
 
-  /** A kind that is read in single namespaces only, each from the first time it is asked for. */
-  follow<T extends KubeObject>(options: Omit<InformerOptions<T>, 'namespace'>): Followed<T> {
-    const followed = new Followed((namespace) => this.#make({ ...options, namespace }))
+  /** A kind of which only those objects are read that something refers to. */
+  follow<T extends KubeObject>(options: FollowOptions<T>): Followed<T> {
+    const followed = new Followed<T>(options, this.#tools)
     this.#followed.push(followed)
     return followed
   }
@@ -62,7 +69,7 @@ export class Kube {
   /** Runs all caches until the signal aborts; resolves when the last one has ended. */
   async start(signal: AbortSignal): Promise<void> {
     for (const followed of this.#followed) followed.start(signal)
-    await Promise.all(this.#required.map((informer) => informer.start(signal)))
+    await Promise.all(this.#informers.map((informer) => informer.start(signal)))
   }
 
   client(fence?: Fence): Client {
@@ -78,18 +85,15 @@ export class Kube {
     await this.transport.close()
   }
 
-  #make<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
+  get #tools(): InformerTools {
     const { log, metrics } = this.#options
-    const informer = new Informer<T>(options, { transport: this.transport, log, metrics })
-    // Who holds an informer knows its type; here it is only started and told of writes.
-    this.#informers.push(informer as unknown as Informer<KubeObject>)
-    return informer
+    return { transport: this.transport, log, metrics }
   }
 
   #remember<T extends KubeObject>(type: ResourceType<T>, object: T): void {
-    for (const informer of this.#informers) {
-      const { group, plural } = informer.type
-      if (plural === type.plural && group === type.group) informer.remember(object)
+    for (const cache of [...this.#informers, ...this.#followed]) {
+      const { group, plural } = cache.type
+      if (plural === type.plural && group === type.group) cache.remember(object)
     }
   }
 }

@@ -39,9 +39,11 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
   }
 
   byIndex(name: string, value: string): readonly T[] {
-    const index = this.#indexes.get(name)
-    if (!index) throw new RangeError(`no index "${name}": there is ${[...this.#indexes.keys()].join(', ') || 'none'}`)
-    return [...(index.get(value)?.values() ?? [])]
+    return [...(this.#index(name).get(value)?.values() ?? [])]
+  }
+
+  countByIndex(name: string, value: string): number {
+    return this.#index(name).get(value)?.size ?? 0
   }
 
   /** The object, when this very version of it (or a newer one) is here already and need not be parsed again. */
@@ -102,6 +104,12 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     if (present) this.#remove(keyOf(raw), present)
   }
 
+  #index(name: string): Map<string, Map<Key, T>> {
+    const index = this.#indexes.get(name)
+    if (index) return index
+    throw new RangeError(`no index "${name}": there is ${[...this.#indexes.keys()].join(', ') || 'none'}`)
+  }
+
   #bury(uid: string): void {
     this.#gone.add(uid)
     if (this.#gone.size <= mostTombstones) return
@@ -136,7 +144,7 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
 }
 
 /** A cached object is shared by all who read it: writing to it is a bug, and throws. */
-function deepFreeze<V>(value: V): V {
+export function deepFreeze<V>(value: V): V {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   for (const inner of Object.values(value)) deepFreeze(inner)
   return Object.freeze(value)

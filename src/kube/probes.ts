@@ -82,14 +82,14 @@ export class Probes {
   /** What is only worth knowing when somebody looks. */
   #observe(): void {
     const { kube, metrics } = this.#options
-    const objects = new Map<string, number>()
-    const silence = new Map<string, number>()
-    for (const { type, cache, silence: age } of kube.informers) {
-      objects.set(type.kind, (objects.get(type.kind) ?? 0) + cache.size)
-      silence.set(type.kind, Math.max(silence.get(type.kind) ?? 0, age / 1000))
+    for (const { kind, size, silence } of kube.caches) {
+      metrics.cacheObjects.set({ kind }, size)
+      metrics.watchAge.set({ kind }, silence / 1000)
     }
-    for (const [kind, count] of objects) metrics.cacheObjects.set({ kind }, count)
-    for (const [kind, age] of silence) metrics.watchAge.set({ kind }, age)
+    for (const { type, refused, bytes } of kube.followed) {
+      metrics.followedBytes.set({ kind: type.kind }, bytes)
+      metrics.followedRefused.set({ kind: type.kind }, refused)
+    }
     metrics.eventLoopLag.set(this.#lag.max / 1e9)
     this.#lag.reset()
   }

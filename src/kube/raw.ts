@@ -10,14 +10,20 @@ export interface RawObject {
     readonly uid: string
     readonly resourceVersion: string
     readonly managedFields?: unknown
+    readonly labels?: Readonly<Record<string, string>>
     readonly annotations?: Readonly<Record<string, string>>
     readonly continue?: string
   }
 }
 
 export interface RawList {
-  readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
-  readonly items: readonly RawObject[]
+  readonly metadata: {
+    readonly resourceVersion: string
+    readonly continue?: string
+    /** Objects on later pages, where the API server counts them. */
+    readonly remainingItemCount?: number
+  }
+  readonly items: readonly RawObject[] | null
 }
 
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'

@@ -77,12 +77,12 @@ export class Transport {
   }
 
   /** The chunks of a watch. Ends when the server ends it, throws KubeError; `idle` is the longest silence allowed. */
-  async stream(path: string, idle: Duration, signal: AbortSignal): Promise<ChunkStream> {
+  async stream(path: string, idle: Duration, signal: AbortSignal, accept?: string): Promise<ChunkStream> {
     for (let attempt = 1; ; attempt++) {
       await this.#fresh()
       const stream = new ChunkStream(`watch ${path}`, signal)
       this.#pool('watches').dispatch(
-        { ...this.#options('GET', path), headersTimeout: seconds(30), bodyTimeout: idle },
+        { ...this.#options('GET', path, accept), headersTimeout: seconds(30), bodyTimeout: idle },
         stream,
       )
       // 0 when no answer came, which is thrown below.
@@ -115,17 +115,17 @@ export class Transport {
     if (stale) await stale
     const began = performance.now()
     const exchange = new Exchange(call, milliseconds(Math.max(1, deadlineAt - began)))
-    const options = this.#options(call.method, call.path)
+    const options = this.#options(call.method, call.path, call.accept)
     if (call.body !== undefined) {
       options.body = JSON.stringify(call.body)
-      options.headers = [...this.#headers, 'content-type', call.contentType ?? 'application/json']
+      options.headers = [...this.#headersFor(call.accept), 'content-type', call.contentType ?? 'application/json']
     }
     this.#pool('calls').dispatch(options, exchange)
     let answer: Answer
     try {
       answer = await exchange.answer
     } catch (error) {
-      if (error instanceof KubeError) this.reachable = false
+      if (error instanceof KubeError) this.reachable = error.isTooLarge
       throw error
     } finally {
       span.set({ 'http.response.status_code': exchange.code })
@@ -142,9 +142,13 @@ export class Transport {
     }
   }
 
-  #options(method: Call['method'], path: string): Dispatcher.DispatchOptions {
+  #options(method: Call['method'], path: string, accept?: string): Dispatcher.DispatchOptions {
     // undici's own timers see neither the wait for a connection nor the retries: Exchange keeps the deadline.
-    return { method, path: this.#prefix + path, headers: [...this.#headers], headersTimeout: 0, bodyTimeout: 0 }
+    return { method, path: this.#prefix + path, headers: this.#headersFor(accept), headersTimeout: 0, bodyTimeout: 0 }
+  }
+
+  #headersFor(accept = 'application/json'): string[] {
+    return ['accept', accept, ...this.#headers]
   }
 
   /** Undefined on the hot path, where nothing is to be awaited. */
@@ -170,7 +174,7 @@ export class Transport {
     this.#loadedAt = performance.now()
     const now = this.#access
     if (!now) return
-    this.#headers = ['accept', 'application/json', 'user-agent', 'molecule-operator']
+    this.#headers = ['user-agent', 'molecule-operator']
     if (now.authorization !== undefined) this.#headers = [...this.#headers, 'authorization', now.authorization]
     if (before && tlsOf(before) !== tlsOf(now)) this.#replacePools()
   }

@@ -25,6 +25,10 @@ export interface WatchOptions<T> {
   /** The longest silence: bookmarks come once a minute, so a little more. */
   readonly idle?: Duration
   readonly pageSize?: number
+  /** Asks for metadata alone: what an object holds never comes over the wire. */
+  readonly metadataOnly?: boolean
+  /** A collection of more objects is not listed: `trouble`, reason TooManyObjects, once a minute. */
+  readonly mostObjects?: number
   /** Told at each new stream, with why the last one ended. */
   readonly onRestart?: (cause: RestartCause) => void
 }
@@ -87,15 +91,33 @@ async function list<T>(
   options: WatchOptions<T>,
   signal: AbortSignal,
 ): Promise<{ objects: T[]; resourceVersion: string }> {
+  const { transport, metadataOnly, mostObjects = Number.POSITIVE_INFINITY } = options
+  const accept = metadataOnly === true ? { accept: partial('PartialObjectMetadataList') } : {}
   const objects: T[] = []
+  let limit = options.pageSize ?? 500
   let token = ''
   for (;;) {
-    const page = `limit=${options.pageSize ?? 500}${token === '' ? '' : `&continue=${encodeURIComponent(token)}`}`
+    const page = `limit=${limit}${token === '' ? '' : `&continue=${encodeURIComponent(token)}`}`
     const path = `${options.path}?${page}`
-    const answer = (await options.transport.send({ method: 'GET', path, verb: 'list', signal })) as Partial<RawList>
-    if (!Array.isArray(answer.items) || answer.metadata === undefined)
+    let answer: Partial<RawList>
+    try {
+      answer = (await transport.send({ method: 'GET', path, verb: 'list', signal, ...accept })) as Partial<RawList>
+    } catch (error) {
+      if (!(error instanceof KubeError) || !error.isTooLarge || limit === 1) throw error
+      // Objects of a megabyte each: the same page in smaller pieces, one by one at last.
+      limit = Math.max(1, Math.floor(limit / 8))
+      continue
+    }
+    // A list of metadata without objects has `null` for its items.
+    const items = answer.items ?? []
+    if (!Array.isArray(items) || typeof answer.metadata?.resourceVersion !== 'string')
       throw new KubeError(0, 'BadAnswer', `list ${options.path}: the answer is not a list`)
-    for (const raw of answer.items as RawObject[]) {
+    const count = objects.length + items.length + (answer.metadata.remainingItemCount ?? 0)
+    if (count > mostObjects)
+      throw new KubeError(0, 'TooManyObjects', `list ${options.path}: ${count} objects, of ${mostObjects} at most`, {
+        retryAfter: minutes(1),
+      })
+    for (const raw of items) {
       const object = options.convert(raw)
       if (object !== undefined) objects.push(object)
     }
@@ -105,6 +127,10 @@ async function list<T>(
     await setImmediate()
   }
 }
+
+/** Servers that cannot leave the rest out answer with whole objects. */
+const partial = (kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList') =>
+  `application/json;as=${kind};g=meta.k8s.io;v=v1,application/json`
 
 type Step<T> =
   { readonly type: 'event'; readonly version?: string; readonly tell?: WatchEvent<T> } | { readonly type: 'ended' }
@@ -118,7 +144,9 @@ async function* follow<T>(options: WatchOptions<T>, from: string, signal: AbortS
   // Spread over five minutes, so that many watches opened together do not end together for ever.
   const timeout = Math.round((minutes(5) + Math.random() * minutes(5)) / 1000)
   const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=${timeout}&resourceVersion=${from}`
-  const stream = await options.transport.stream(`${options.path}?${query}`, options.idle ?? seconds(68), signal)
+  const accept = options.metadataOnly === true ? partial('PartialObjectMetadata') : undefined
+  const idle = options.idle ?? seconds(68)
+  const stream = await options.transport.stream(`${options.path}?${query}`, idle, signal, accept)
   yield { type: 'event', tell: { type: 'live' } }
   const lines = new LineSplitter()
   for await (const chunk of stream) {

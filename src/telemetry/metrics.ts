@@ -84,6 +84,10 @@ const machine = ({ counter, gauge, histogram }: Declare) => ({
   watchRestarts: counter('watch_restarts_total', 'Watches begun anew.', ['kind', 'cause']),
   watchAge: gauge('watch_last_event_age_seconds', 'Time since the last event or bookmark of a watch.', ['kind']),
   cacheObjects: gauge('cache_objects', 'Objects in a cache.', ['kind']),
+  followedBytes: gauge('followed_bytes', 'Bytes of content held of objects that are referred to.', ['kind']),
+  followedRefused: gauge('followed_refused', 'Objects referred to whose content is refused: a limit is reached.', [
+    'kind',
+  ]),
   queueDepth: gauge('queue_depth', 'Keys waiting for a worker.', ['controller']),
   queueWait: histogram('queue_wait_seconds', 'Time a key waited for a worker.', ['controller']),
   reconciles: counter('reconcile_total', 'Passes by how they ended.', ['controller', 'outcome']),

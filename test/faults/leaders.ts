@@ -110,7 +110,7 @@ async function asked({ world, plane, load }: Scene) {
   const exit = await first.end('SIGTERM')
   const seconds = (exit.at - askedAt) / 1_000
   if (exit.code !== 0) throw new Error(`it ended with ${exit.code ?? exit.signal}: ${first.tail}`)
-  const lease = ['get', 'lease', world.namespace, '-n', 'molecule-system', '-o', 'jsonpath={.spec.holderIdentity}']
+  const lease = ['get', 'lease', world.namespace, '-n', world.namespace, '-o', 'jsonpath={.spec.holderIdentity}']
   const holder = await plane.kubectl(lease)
   if (holder !== '') throw new Error(`the lease is still held by ${holder}`)
   const second = await world.start(elected)

@@ -11,6 +11,7 @@ import { reasonOf } from '../../src/errors.ts'
 import { createKube, type Kube } from '../../src/kube/kube.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { leaseRights } from '../support/lease-rights.ts'
 import { engineHost } from './docker-instances.ts'
 import type { Instances } from './instances.ts'
 import { OperatorProcess } from './operator-process.ts'
@@ -82,6 +83,7 @@ export class World {
     await place.cluster.apply([
       binding(namespace, 'molecule-references'),
       binding(namespace, 'molecule-generated-files'),
+      ...leaseRights(namespace),
     ])
     const credentials = { kubeconfig: place.cluster.kubeconfig }
     const log = createLogger('silent')
@@ -92,6 +94,7 @@ export class World {
     const env = {
       KUBECONFIG: place.kubeconfig,
       DATABASE_URL: databaseUrl,
+      LEASE_NAMESPACE: namespace,
       LEASE_NAME: namespace,
       SECRETS_KEY: randomBytes(32).toString('base64'),
       PLATFORM_HOST: '127.0.0.1',

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { Allowance } from '../../src/kube/allowance.ts'
 import type { Informer } from '../../src/kube/informer.ts'
 import { createKube, type Kube } from '../../src/kube/kube.ts'
 import { KubeError } from '../../src/kube/kube-error.ts'
@@ -149,17 +150,18 @@ test('a namespace that opens later is read within fifteen seconds of its role bi
   const namespace = await freshNamespace(admin)
   const kubeconfig = await plane.userKubeconfig('reader')
   const { kube } = await connect(kubeconfig)
-  const followed = kube.follow({ type: configMaps })
+  const allowance = new Allowance({ perNamespace: 1000, total: 1000, always: 0 })
+  const followed = kube.follow({ type: configMaps, allowance, referred: () => true, concerned: () => true })
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   followed.start(stop.signal)
-  const informer = followed.in(namespace)
-  await until(() => informer.state === 'forbidden', { within: 30_000 })
+  const state = () => followed.stateOf(namespace)
+  await until(() => state() === 'forbidden', { within: 30_000 })
   await plane.kubectl(['create', 'role', 'read', '-n', namespace, '--verb=get,list,watch', '--resource=configmaps'])
   await plane.kubectl(['create', 'rolebinding', 'read', '-n', namespace, '--role=read', '--user=reader'])
   // The binding is in force a moment after it is stored: whoever asks in between waits for another round.
   await until(() => plane.kubectl(['auth', 'can-i', 'list', 'configmaps', '-n', namespace], { kubeconfig }))
-  await until(() => informer.state === 'synced', { within: 20_000 })
+  await until(() => state() === 'synced', { within: 20_000 })
 }, 120_000)
 
 test('the API server killed for a while: nothing lost, back within seconds', async () => {

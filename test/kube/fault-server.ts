@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { KubeObject } from '../../src/api/meta.ts'
@@ -26,6 +27,7 @@ export interface Seen {
   readonly method: string
   readonly url: URL
   readonly at: number
+  readonly accept: string
   readonly authorization: string | undefined
 }
 
@@ -37,6 +39,10 @@ export class FaultServer {
   readonly seen: Seen[] = []
   fault: Fault = () => false
   pageSize = Number.POSITIVE_INFINITY
+  /** Characters that each object has beside its fields, made when it is sent. */
+  padding = 0
+  /** Bytes of answers, as far as they were written. */
+  sent = 0
   readonly #objects = new Map<string, Thing>()
   readonly #watches = new Set<ServerResponse>()
   readonly #log: { readonly version: number; readonly line: string }[] = []
@@ -137,13 +143,15 @@ export class FaultServer {
       method: request.method ?? '',
       url,
       at: performance.now(),
+      accept: request.headers.accept ?? '',
       authorization: request.headers.authorization,
     }
     this.seen.push(seen)
     request.resume()
     if (this.fault(seen, response)) return
     if (url.searchParams.has('watch')) this.#watch(url, response)
-    else if (seen.method === 'GET') this.#list(url, response)
+    else if (seen.method === 'GET' && url.pathname.endsWith('/things')) void this.#list(seen, response)
+    else if (seen.method === 'GET') this.#get(url.pathname.split('/').at(-1) ?? '', response)
     else response.end(JSON.stringify(thing('written', 'uid-written', String(++this.#version), 1)))
   }
 
@@ -155,12 +163,35 @@ export class FaultServer {
     response.once('close', () => this.#watches.delete(response))
   }
 
-  #list(url: URL, response: ServerResponse): void {
+  #get(name: string, response: ServerResponse): void {
+    const object = this.#objects.get(name)
+    if (object === undefined) status(response, 404, 'NotFound')
+    else response.end(JSON.stringify(this.#padded(object)))
+  }
+
+  /** Item by item, as an API server streams them: all of them may be more than a string can hold. */
+  async #list({ url, accept }: Seen, response: ServerResponse): Promise<void> {
     const from = Number(url.searchParams.get('continue') ?? 0)
     const all = [...this.#objects.values()]
-    const items = all.slice(from, from + this.pageSize)
-    const more = from + items.length < all.length ? { continue: String(from + items.length) } : {}
-    response.end(JSON.stringify({ metadata: { resourceVersion: String(this.#version), ...more }, items }))
+    const items = all.slice(from, from + Math.min(this.pageSize, Number(url.searchParams.get('limit') ?? 500)))
+    const left = all.length - from - items.length
+    const more = left > 0 ? { continue: String(from + items.length), remainingItemCount: left } : {}
+    const metadata = JSON.stringify({ resourceVersion: String(this.#version), ...more })
+    const isPartial = accept.includes('as=PartialObjectMetadata')
+    if (isPartial && items.length === 0) return void response.end(`{"metadata":${metadata},"items":null}`)
+    response.write(`{"metadata":${metadata},"items":[`)
+    for (const [i, item] of items.entries()) {
+      if (response.destroyed) return
+      const { spec: _spec, ...partial } = item
+      const text = `${i === 0 ? '' : ','}${JSON.stringify(isPartial ? partial : this.#padded(item))}`
+      this.sent += text.length
+      if (!response.write(text)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    }
+    response.end(']}')
+  }
+
+  #padded(object: Thing): object {
+    return this.padding === 0 ? object : { ...object, data: { pad: 'x'.repeat(this.padding) } }
   }
 }
 

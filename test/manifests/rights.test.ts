@@ -116,8 +116,8 @@ describe('the operator may do', () => {
     await inForce(async () =>
       expect(await allowed(withFlux)).toMatchObject({
         secrets: ['get', 'list', 'watch'],
-        'gitrepositories.source.toolkit.fluxcd.io': ['list', 'watch'],
-        'ocirepositories.source.toolkit.fluxcd.io': ['list', 'watch'],
+        'gitrepositories.source.toolkit.fluxcd.io': ['get', 'list', 'watch'],
+        'ocirepositories.source.toolkit.fluxcd.io': ['get', 'list', 'watch'],
       }),
     )
   })
@@ -126,9 +126,19 @@ describe('the operator may do', () => {
     await inForce(async () =>
       expect(await allowed('molecule-system')).toEqual({
         ...everywhere,
-        'leases.coordination.k8s.io': ['get', 'create', 'update'],
+        'leases.coordination.k8s.io': ['create'],
       }),
     )
+    const may = (verb: string, name: string) =>
+      cluster
+        .kubectl(['auth', 'can-i', verb, `leases/${name}`, '-n', 'molecule-system', '--as', user])
+        .then((answer) => answer.trim() === 'yes')
+        .catch(() => false)
+    for (const verb of ['get', 'update']) {
+      expect({ verb, own: await may(verb, 'molecule-operator') }).toEqual({ verb, own: true })
+      expect({ verb, other: await may(verb, 'of-another-operator') }).toEqual({ verb, other: false })
+    }
+    expect(await may('delete', 'molecule-operator')).toBe(false)
   })
 })
 
@@ -137,4 +147,31 @@ test('no rule of manifests/rbac has a wildcard', async () => {
   const rules = rendered.flatMap((document) => withRules.parse(document.toJS()).rules)
   expect(rules.length).toBeGreaterThan(5)
   for (const rule of rules) expect(Object.values(rule).flat()).not.toContain('*')
+})
+
+const policy = z.object({
+  kind: z.literal('NetworkPolicy'),
+  spec: z.object({
+    ingress: z.array(
+      z.object({
+        from: z.array(
+          z.object({ namespaceSelector: z.strictObject({ matchLabels: z.record(z.string(), z.string()) }) }),
+        ),
+        ports: z.array(z.object({ port: z.string() })),
+      }),
+    ),
+  }),
+})
+
+test('the metrics are open to namespaces by their name alone: no label that a namespace can give itself', async () => {
+  const rendered = parseAllDocuments(await cluster.kubectl(['kustomize', join(root, 'manifests', 'operator')]))
+  const shape = policy.extend({
+    spec: z.object({ ingress: z.array(z.looseObject({ ports: z.array(z.object({ port: z.string() })) })) }),
+  })
+  const [found] = rendered.flatMap((document) => shape.safeParse(document.toJS()).data ?? [])
+  const closed = found?.spec.ingress.filter(({ ports }) => ports.some(({ port }) => port !== 'platform')) ?? []
+  expect(closed.length).toBeGreaterThan(0)
+  for (const rule of policy.shape.spec.shape.ingress.parse(closed))
+    for (const { namespaceSelector } of rule.from)
+      expect(Object.keys(namespaceSelector.matchLabels)).toEqual(['kubernetes.io/metadata.name'])
 })

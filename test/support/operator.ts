@@ -51,6 +51,7 @@ async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorS
     PLATFORM_PORT: String(platformPort),
     HEALTH_HOST: '127.0.0.1',
     HEALTH_PORT: String(healthPort),
+    LEASE_NAMESPACE: 'test-leases',
     LEASE_NAME: `test-${randomBytes(4).toString('hex')}`,
     WORKERS: '32',
     ...env,

@@ -10,6 +10,7 @@ import type { Cache } from '../../kube/client.ts'
 import type { Controller } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
+import { splitKey } from '../../kube/raw.ts'
 import { isStarting, type Fleet } from '../fleet.ts'
 import { fluxKinds, type FluxKind, type FluxSource } from '../flux-sources.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
@@ -99,8 +100,8 @@ export const orgImportViews = (
       .byIndex('import', metadata.uid)
       .filter((live) => live.metadata.namespace === metadata.namespace),
   importOf: (uid) => orgImports.cache.byIndex('uid', uid)[0],
-  configMaps: (namespace) => data.ConfigMap.in(namespace),
-  fluxSources: (kind, namespace) => flux[kind].in(namespace),
+  configMap: (namespace, name) => data.ConfigMap.look(namespace, name),
+  fluxSource: (kind, namespace, name) => flux[kind].look(namespace, name),
   references,
   turns: new Turns({ starting: () => startingByNamespace(workspaces.cache, fleet), cap }),
 })
@@ -144,9 +145,11 @@ export function watchAroundOrgImports(
   // One that comes may be what an import waits for.
   controller.watch(runtimes, ({ before }) => (before === undefined ? [...orgImports.cache.values()].map(keyOf) : []))
   for (const kind of ['Secret', 'ConfigMap'] as const) {
-    controller.watch(data[kind], ({ key, before, after }): Iterable<Key> => {
-      const owner = (after ?? before)?.metadata.labels?.[importLabel]
-      return [...keys('reference', `${kind}/${key}`), ...(owner === undefined ? [] : keys('uid', owner))]
+    controller.watch(data[kind], ({ key, mark }): Iterable<Key> => {
+      const [namespace] = splitKey(key)
+      // Anybody can write the label, and must not wake the imports of other namespaces.
+      const owners = mark === undefined ? [] : keys('uid', mark).filter((owner) => splitKey(owner)[0] === namespace)
+      return [...keys('reference', `${kind}/${key}`), ...owners]
     })
     data[kind].onState((namespace) => {
       for (const key of keys('namespace', namespace)) controller.enqueue(key)

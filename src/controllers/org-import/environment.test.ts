@@ -8,17 +8,12 @@ import { findEnvironment } from './environment.ts'
 type Data = Readonly<Record<string, Readonly<Record<string, string>>>>
 
 function find(template: object, spec: Partial<OrgImportSpec>, secrets: Data) {
-  const references = createReferences(() => ({
-    state: 'synced',
-    cache: {
-      get: (key) => {
-        const data = secrets[key.slice('ns/'.length)]
-        if (data === undefined) return undefined
-        const encoded = Object.entries(data).map(([name, value]) => [name, Buffer.from(value).toString('base64')])
-        return { data: Object.fromEntries(encoded) } as never
-      },
-    },
-  }))
+  const references = createReferences((_kind, _namespace, name) => {
+    const data = secrets[name]
+    if (data === undefined) return { state: 'missing' }
+    const encoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])
+    return { state: 'found', object: { data: Object.fromEntries(encoded) } as never }
+  })
   return findEnvironment(owner(spec), renderOrg({ kind: 'inline', template }, { importUid: 'u' }), references)
 }
 function found(...args: Parameters<typeof find>) {

@@ -6,7 +6,7 @@ import type { OrgImport } from '../../api/org-import.ts'
 import type { EnvGroup } from '../../orgs/env.ts'
 import type { OrgWarning } from '../../orgs/org-error.ts'
 import type { RenderedOrg } from '../../orgs/tree.ts'
-import { openNamespace, type DataKind, type Found, type References } from '../references.ts'
+import { openNamespace, tooMuchReferred, type DataKind, type Found, type References } from '../references.ts'
 import { isForbidden } from './forbidden.ts'
 import type { Obstacle } from './obstacle.ts'
 
@@ -180,7 +180,9 @@ class Reader {
       case 'forbidden':
         return lacking(`${kind}Forbidden`, openNamespace(kind, namespace))
       case 'syncing':
-        return { ...lacking('Progressing', `the ${kind}s of namespace ${namespace} are being listed`), waits: true }
+        return { ...lacking('Progressing', `${kind} "${name}" of namespace ${namespace} is being read`), waits: true }
+      case 'exceeded':
+        return lacking('QuotaExceeded', `${where}: ${tooMuchReferred(kind, name, namespace, seen.limit)}`)
     }
   }
 }

@@ -9,13 +9,14 @@ import { dataTypes } from '../references.ts'
 import { each } from './apply.ts'
 import { digestAnnotation, idAnnotation, importLabel, nodeAnnotation, othersAnnotation } from './marks.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
+import { ownMaps } from './config-maps.ts'
 import { describeDeleting } from './describe.ts'
 import { ownedMaps } from './file-plan.ts'
 
 /** Plugins and children first, then their files, then the import: nothing is left, whether or not anybody collects. */
 export async function finish(
   org: OrgImport,
-  { client, owned, installs, configMaps, sources }: OrgImportCollaborators,
+  { client, owned, installs, configMap, sources }: OrgImportCollaborators,
   ctx: Context,
 ): Promise<Verdict<OrgImportStatus>> {
   sources.retain(keyOf(org), new Set())
@@ -38,11 +39,10 @@ export async function finish(
     const left = owned(org).length
     if (left > 0) return describeDeleting(org, `${left} workspace${left === 1 ? '' : 's'} to be gone`)
   }
-  const namespace = org.metadata.namespace ?? ''
-  const { state, cache } = configMaps(namespace)
-  if (state === 'syncing') return describeDeleting(org, 'the ConfigMaps of the namespace to be listed')
+  const own = ownMaps(org, configMap)
+  if (own.lack === 'syncing') return describeDeleting(org, 'its ConfigMaps to be read')
   // A namespace that was closed meanwhile must not hold the import back: a garbage collector has the owner to go by.
-  const maps = state === 'synced' ? ownedMaps(org, (name) => cache.get(`${namespace}/${name}`)) : []
+  const maps = ownedMaps(org, own.get)
   await each(maps, async (map) => {
     if (retain) await client.mergePatch(dataTypes.ConfigMap, keyOf(map), letGo(map, org), ctx.signal)
     else await client.delete(dataTypes.ConfigMap, keyOf(map), map.metadata.uid, ctx.signal)

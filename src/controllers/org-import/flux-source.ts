@@ -1,7 +1,8 @@
 /** From spec.source.sourceRef to the artifact that Flux keeps for it. Pure: looks into caches. */
 import type { OrgImport } from '../../api/org-import.ts'
 import type { ArtifactRequest } from '../../sources/source.ts'
-import type { FluxKind, FluxSources } from '../flux-sources.ts'
+import type { Lookup } from '../../kube/followed-namespace.ts'
+import type { FluxKind, FluxSource } from '../flux-sources.ts'
 import type { Obstacle } from './obstacle.ts'
 import { sourceObstacle } from './source-read.ts'
 
@@ -10,31 +11,28 @@ type SourceRef = NonNullable<OrgImport['spec']['source']['sourceRef']>
 export function artifactRequest(
   { metadata }: OrgImport,
   { kind, name, path = '' }: SourceRef,
-  fluxSources: (kind: FluxKind, namespace: string) => FluxSources,
+  look: (kind: FluxKind, namespace: string, name: string) => Lookup<FluxSource>,
 ): ArtifactRequest | Obstacle {
   const namespace = metadata.namespace ?? ''
-  const { state, cache } = fluxSources(kind, namespace)
-  switch (state) {
+  const seen = look(kind, namespace, name)
+  switch (seen.state) {
     case 'syncing':
-      return sourceObstacle(
-        'Progressing',
-        `the objects of kind ${kind} in namespace ${namespace} are being listed`,
-        true,
-      )
+      return sourceObstacle('Progressing', `${kind} "${name}" of namespace ${namespace} is being read`, true)
     case 'forbidden':
       return sourceObstacle('SourceForbidden', openForFlux(kind, namespace))
-    case 'missing':
+    case 'noKind':
       return sourceObstacle('SourceMissing', `the cluster has no kind ${kind}: install Flux's source controller`, true)
-    case 'synced':
+    case 'missing':
+      return sourceObstacle(
+        'SourceMissing',
+        `${kind} "${name}" does not exist in namespace ${namespace}: create it`,
+        true,
+      )
+    case 'exceeded':
+      return sourceObstacle('QuotaExceeded', `${kind} "${name}" is not read: the limit of ${seen.limit} is exceeded`)
+    case 'found':
   }
-  const found = cache.get(`${namespace}/${name}`)
-  if (found === undefined)
-    return sourceObstacle(
-      'SourceMissing',
-      `${kind} "${name}" does not exist in namespace ${namespace}: create it`,
-      true,
-    )
-  const { artifact, trouble } = found.status ?? {}
+  const { artifact, trouble } = seen.object.status ?? {}
   if (artifact === undefined)
     return sourceObstacle(
       'SourceNotReady',

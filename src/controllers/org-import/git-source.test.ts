@@ -11,16 +11,12 @@ const secrets: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   ssh: { identity: 'key' },
   signers: { ada: 'ssh-ed25519 AAAA', bob: 'ssh-rsa BBBB' },
 }
-const references = createReferences(() => ({
-  state: 'synced',
-  cache: {
-    get: (key) => {
-      const data = secrets[key.slice('ns/'.length)]
-      const encoded = Object.entries(data ?? {}).map(([name, value]) => [name, Buffer.from(value).toString('base64')])
-      return data && ({ data: Object.fromEntries(encoded) } as never)
-    },
-  },
-}))
+const references = createReferences((_kind, _namespace, name) => {
+  const data = secrets[name]
+  if (data === undefined) return { state: 'missing' }
+  const encoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])
+  return { state: 'found', object: { data: Object.fromEntries(encoded) } as never }
+})
 const request = (git: Partial<GitSource>) =>
   gitRequest(owner(), { url: 'https://git.example/a', interval: '5m', ...git }, references)
 const named = (name: string) => ({ name })

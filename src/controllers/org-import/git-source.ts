@@ -2,7 +2,7 @@
 import type { OrgImport } from '../../api/org-import.ts'
 import { parseDuration } from '../../duration.ts'
 import type { Credentials, GitRef, GitRequest } from '../../sources/source.ts'
-import { openNamespace, type Found, type References } from '../references.ts'
+import { openNamespace, tooMuchReferred, type Found, type References } from '../references.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
 import { sourceObstacle } from './source-read.ts'
 
@@ -75,6 +75,8 @@ function secretOf(
     case 'forbidden':
       return sourceObstacle('SecretForbidden', openNamespace('Secret', namespace))
     case 'syncing':
-      return sourceObstacle('Progressing', `the Secrets of namespace ${namespace} are being listed`, true)
+      return sourceObstacle('Progressing', `Secret "${name}" of namespace ${namespace} is being read`, true)
+    case 'exceeded':
+      return sourceObstacle('QuotaExceeded', tooMuchReferred('Secret', name, namespace, seen.limit))
   }
 }

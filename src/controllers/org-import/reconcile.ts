@@ -5,13 +5,14 @@ import type { Workspace } from '../../api/workspace.ts'
 import { failpoint } from '../../failpoint.ts'
 import { KubeError } from '../../kube/kube-error.ts'
 import type { Context, Reconciler, Verdict } from '../../kube/reconciler.ts'
-import { dataTypes, openNamespace } from '../references.ts'
+import { dataTypes } from '../references.ts'
 import { announce, announceObstacle } from './announce.ts'
 import { applyChildren, applyFiles, applyInstalls, isWrite, prune } from './apply.ts'
 import { unknownRuntime } from './catalog.ts'
 import { childrenOf, type Child } from './children.ts'
 import { Claims } from './claims.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
+import { lackOfMaps, ownMaps, type OwnMaps } from './config-maps.ts'
 import { describe, describeObstacle, describePlanned, describeSuspended } from './describe.ts'
 import { findEnvironment } from './environment.ts'
 import { planFiles, mapManifest } from './file-plan.ts'
@@ -24,7 +25,7 @@ import { pack, planMapName, type Packed } from './packing.ts'
 import { planOf, type Plan } from './plan.ts'
 import { planText, rowsOf, shownRows } from './plan-text.ts'
 import { Renderer } from './renderer.ts'
-import { readSource, type ConfigMaps } from './source.ts'
+import { readSource } from './source.ts'
 import { Tallies } from './tally.ts'
 import type { Learned } from './told.ts'
 import type { Turn } from './turns.ts'
@@ -91,10 +92,10 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     const named = matched.matches.map(({ name, node: { files } }) => ({ name, files }))
     const packed = pack(org.metadata.uid, org.metadata.name, named)
     if (packed === undefined) return { ...tooManyFiles, learned }
-    if (this.#needsFiles(org, packed) && this.#with.configMaps(namespaceOf(org)).state === 'syncing')
-      return { ...notApplied('Progressing', 'the ConfigMaps of the namespace are being listed', true), learned }
+    const maps = this.#needsFiles(org, packed) ? ownMaps(org, this.#with.configMap) : noMaps
+    if (maps.lack === 'syncing') return { ...lackOfMaps(maps.lack, namespaceOf(org)), learned }
     const children = childrenOf(org, matched.matches, environment, packed.refs)
-    const plan = this.#plan(org, children, matched, packed)
+    const plan = this.#plan(org, children, matched, { packed, maps })
     const clashes = plan.actions.flatMap((each) => (each.kind === 'clash' ? [clash(each.child.path, each)] : []))
     if (clashes.length > 0) return { ...notApplied('Conflict', listedClashes(clashes), true), learned }
     return { learned, packed, children, plan }
@@ -113,10 +114,8 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     })
   }
 
-  #plan(org: OrgImport, children: readonly Child[], { leavers }: Matched, packed: Packed): Plan {
+  #plan(org: OrgImport, children: readonly Child[], { leavers }: Matched, { packed, maps }: Files): Plan {
     const installs = this.#with.installs(org)
-    const namespace = namespaceOf(org)
-    const { state, cache } = packed.maps.size === 0 ? noMaps : this.#with.configMaps(namespace)
     return planOf(children, {
       policy: org.spec,
       leavers,
@@ -125,7 +124,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
       spent: org.status?.plan?.spent,
       filesChange: ({ name }) =>
         (packed.refs.get(name) ?? []).some(({ configMapKeyRef: { name: map, key } }) => {
-          const there = state === 'synced' ? cache.get(`${namespace}/${map}`)?.data?.[key] : undefined
+          const there = maps.lack === undefined ? maps.get(map)?.data?.[key] : undefined
           return there !== packed.maps.get(map)?.[key]
         }),
     })
@@ -152,12 +151,13 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   /** The whole of a long plan. Where the namespace is not open for it, the first rows have to do. */
   async #writePlan(org: OrgImport, plan: Plan, ctx: Context): Promise<string | undefined> {
     const { uid, name } = org.metadata
-    const { state, cache } = this.#with.configMaps(namespaceOf(org))
-    if (state !== 'synced') return undefined
     const map = planMapName(uid, name)
+    const seen = this.#with.configMap(namespaceOf(org), map)
+    if (seen.state !== 'found' && seen.state !== 'missing') return undefined
+    const there = seen.state === 'found' ? seen.object.data?.['plan.txt'] : undefined
     const data = { 'plan.txt': planText(plan) }
     try {
-      if (cache.get(`${namespaceOf(org)}/${map}`)?.data?.['plan.txt'] !== data['plan.txt'])
+      if (there !== data['plan.txt'])
         await this.#with.client.apply(dataTypes.ConfigMap, mapManifest(org, map, data), ctx.signal)
       return map
     } catch (error) {
@@ -231,12 +231,11 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   async #placeFiles(org: OrgImport, packed: Packed, ctx: Context): Promise<Obstacle | undefined> {
     if (!this.#needsFiles(org, packed)) return undefined
     const namespace = namespaceOf(org)
-    const { state, cache } = this.#with.configMaps(namespace)
-    if (state !== 'synced') return notApplied('ConfigMapForbidden', openNamespace('ConfigMap', namespace))
-    const get = (name: string) => cache.get(`${namespace}/${name}`)
+    const maps = ownMaps(org, this.#with.configMap)
+    if (maps.lack !== undefined) return lackOfMaps(maps.lack, namespace)
     const owned = this.#with.owned(org)
     const frozen = new Set(org.spec.update === 'CreateOnly' ? owned.map(({ metadata }) => metadata.name) : [])
-    const files = planFiles(org, packed, get, owned, frozen)
+    const files = planFiles(org, packed, maps.get, owned, frozen)
     if (files.taken.length > 0)
       return notApplied('Conflict', `ConfigMap "${files.taken.join('", "')}" is not of this import: delete it`, true)
     try {
@@ -264,7 +263,13 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   }
 }
 
-const noMaps: ConfigMaps = { state: 'synced', cache: { get: () => undefined } }
+const noMaps: OwnMaps = { get: () => undefined, lack: undefined }
+
+/** The files of the tree, and the ConfigMaps that are there for them. */
+interface Files {
+  readonly packed: Packed
+  readonly maps: OwnMaps
+}
 
 const notApplied = (reason: Obstacle['reason'], message: string, waits = false): Obstacle => ({
   condition: 'Applied',

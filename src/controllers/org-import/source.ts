@@ -4,25 +4,20 @@ import type { OrgImport } from '../../api/org-import.ts'
 import { decodePath } from '../../orgs/source-path.ts'
 import { OrgError } from '../../orgs/org-error.ts'
 import type { Sight, SourceRequest, Sources } from '../../sources/source.ts'
-import type { FluxKind, FluxSources } from '../flux-sources.ts'
-import { openNamespace, type DataObject, type References } from '../references.ts'
+import type { Lookup } from '../../kube/followed-namespace.ts'
+import type { FluxKind, FluxSource } from '../flux-sources.ts'
+import { openNamespace, tooMuchReferred, type DataObject, type References } from '../references.ts'
 import { bringExternals } from './external-source.ts'
 import { artifactRequest } from './flux-source.ts'
 import { gitRequest } from './git-source.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
 import { faulty, sourceObstacle, type Look, type SourceRead } from './source-read.ts'
 
-/** A namespace's ConfigMaps, and whether the cache of them can be believed. */
-export interface ConfigMaps {
-  readonly state: 'syncing' | 'synced' | 'forbidden' | 'missing'
-  readonly cache: { get(key: string): DataObject | undefined }
-}
-
 /** Where a source can be. */
 export interface SourceViews {
-  readonly configMaps: (namespace: string) => ConfigMaps
+  readonly configMap: (namespace: string, name: string) => Lookup<DataObject>
   readonly references: References
-  readonly fluxSources: (kind: FluxKind, namespace: string) => FluxSources
+  readonly fluxSource: (kind: FluxKind, namespace: string, name: string) => Lookup<FluxSource>
   readonly sources: Sources
 }
 
@@ -50,7 +45,7 @@ function readOwn(org: OrgImport, views: SourceViews, look: Look): SourceRead | O
     git !== undefined
       ? gitRequest(org, git, views.references)
       : sourceRef !== undefined
-        ? artifactRequest(org, sourceRef, views.fluxSources)
+        ? artifactRequest(org, sourceRef, views.fluxSource)
         : sourceObstacle('SourceNotSupported', 'spec.source names nothing that can be read')
   return isObstacle(request)
     ? request
@@ -92,16 +87,24 @@ function readConfigMap(
   look: Look,
 ): SourceRead | Obstacle {
   const namespace = metadata.namespace ?? ''
-  const { state, cache } = views.configMaps(namespace)
-  if (state === 'syncing')
-    return sourceObstacle('Progressing', `the ConfigMaps of namespace ${namespace} are being listed`, true)
-  if (state !== 'synced') return sourceObstacle('SourceForbidden', openNamespace('ConfigMap', namespace))
-  const found = cache.get(`${namespace}/${name}`)
-  if (found === undefined) {
-    const message = `ConfigMap "${name}" does not exist in namespace ${namespace}: create it`
-    return sourceObstacle('SourceMissing', message, true)
+  const seen = views.configMap(namespace, name)
+  switch (seen.state) {
+    case 'syncing':
+      return sourceObstacle('Progressing', `ConfigMap "${name}" of namespace ${namespace} is being read`, true)
+    case 'forbidden':
+    case 'noKind':
+      return sourceObstacle('SourceForbidden', openNamespace('ConfigMap', namespace))
+    case 'missing':
+      return sourceObstacle(
+        'SourceMissing',
+        `ConfigMap "${name}" does not exist in namespace ${namespace}: create it`,
+        true,
+      )
+    case 'exceeded':
+      return sourceObstacle('QuotaExceeded', tooMuchReferred('ConfigMap', name, namespace, seen.limit))
+    case 'found':
+      return archiveKey === undefined ? readKeys(seen.object, key) : readArchive(seen.object, key, archiveKey, look)
   }
-  return archiveKey === undefined ? readKeys(found, key) : readArchive(found, key, archiveKey, look)
 }
 
 function readArchive(object: DataObject, key: string, archiveKey: string, look: Look): SourceRead | Obstacle {

@@ -1,10 +1,11 @@
 /** How many agents are busy without end, as their status says: followed from the cache, so that it costs no question. */
 import type { Workspace } from '../../api/workspace.ts'
+import type { Change } from '../../kube/client.ts'
 import type { Source } from '../../kube/controller.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 
 export function countBusy(
-  workspaces: Source<Workspace>,
+  workspaces: Source<Change<Workspace>>,
   { busyTooLong, phantomBusyResets }: Pick<Metrics, 'busyTooLong' | 'phantomBusyResets'>,
 ): void {
   workspaces.onChange(({ before, after }) => {

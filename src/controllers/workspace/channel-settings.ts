@@ -2,7 +2,7 @@
 import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { WorkspaceSpec } from '../../api/workspace.ts'
 import { isCredential } from '../../orgs/channel-rules.ts'
-import { openNamespace, type DataKind } from '../references.ts'
+import { openNamespace, tooMuchReferred, type DataKind } from '../references.ts'
 import type { Look } from './environment.ts'
 
 export type ChannelSpec = NonNullable<WorkspaceSpec['channels']>[number]
@@ -14,7 +14,7 @@ export interface ChannelSettings {
 
 /** Why a reference cannot be followed. */
 export interface SettingLack {
-  readonly reason: WorkspaceReason & (`${DataKind}${'Missing' | 'Forbidden'}` | 'KeyMissing')
+  readonly reason: WorkspaceReason & (`${DataKind}${'Missing' | 'Forbidden'}` | 'KeyMissing' | 'QuotaExceeded')
   readonly message: string
 }
 
@@ -63,7 +63,9 @@ function open(kind: DataKind, ref: { name: string; optional?: boolean }, namespa
     case 'found':
       return found
     case 'syncing':
-      return { waitingFor: `the ${kind}s of namespace ${namespace} to be listed` } as const
+      return { waitingFor: `${kind} "${ref.name}" of namespace ${namespace} to be read` } as const
+    case 'exceeded':
+      return { reason: 'QuotaExceeded', message: tooMuchReferred(kind, ref.name, namespace, found.limit) } as const
     case 'forbidden':
       return { reason: `${kind}Forbidden`, message: openNamespace(kind, namespace) } as const
     case 'missing':

@@ -16,6 +16,7 @@ import { referencesOf } from './environment.ts'
 import { peersOf, type Member } from './canaries.ts'
 import type { WorkspaceCollaborators } from './reconcile.ts'
 import type { Surroundings } from './resolve.ts'
+import { WorkspaceQuota } from './quota.ts'
 import { Rollout, type Group } from './rollout.ts'
 
 const namespaceOf = ({ metadata }: Workspace) => metadata.namespace ?? ''
@@ -54,11 +55,16 @@ type Views = Pick<
   'surroundings' | 'children' | 'onRecord' | 'descendants' | 'fleet' | 'rollout' | 'peers' | 'canaries' | 'installs'
 >
 
-/** The reconciler's view of caches. `wake` is called for those that may be waiting for what another has just done. */
+/**
+ * The reconciler's view of caches. `most`: how many Workspaces of a namespace are acted on. `wake` is called for those that
+ * may be waiting for what another has just done.
+ */
 export function workspaceViews(
   { workspaces, runtimes, references, pluginInstalls, fleet }: Sources,
+  most: number,
   wake: (key: Key) => void,
 ): Views {
+  const quota = new WorkspaceQuota(most, workspaces, wake)
   const { cache } = workspaces
   const childrenOf = (ws: Workspace) => cache.byIndex('parent', keyOf(ws))
   const members = ({ namespace, runtime }: Group): Member[] =>
@@ -77,6 +83,7 @@ export function workspaceViews(
       runtimes: new Map([...runtimes.cache.values()].map((runtime) => [runtime.metadata.name, runtime])),
       sibling: (name) => workspaces.cache.get(`${namespaceOf(ws)}/${name}`),
       look: (kind, name) => references.look(kind, namespaceOf(ws), name),
+      quotaExceeded: quota.exceeded(ws) ? quota.limit : undefined,
     }),
     children: (ws) => {
       const children = childrenOf(ws)

@@ -3,14 +3,14 @@ import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { WorkspaceSpec } from '../../api/workspace.ts'
 import type { InstanceFile } from '../../backends/backend.ts'
 import { codeHostTokens, operatorScope } from '../credentials.ts'
-import { openNamespace, type DataKind, type Found } from '../references.ts'
+import { openNamespace, tooMuchReferred, type DataKind, type Found } from '../references.ts'
 
 export type Look = (kind: DataKind, name: string) => Found
 
 /** Why something referred to cannot be had. `Waiting` is the operator's own matter and passes by itself. */
 export interface Lack {
   readonly reason: WorkspaceReason &
-    (`${DataKind}${'Missing' | 'Forbidden'}` | 'KeyMissing' | 'ForbiddenKey' | 'Waiting')
+    (`${DataKind}${'Missing' | 'Forbidden'}` | 'KeyMissing' | 'ForbiddenKey' | 'QuotaExceeded' | 'Waiting')
   readonly message: string
 }
 
@@ -53,8 +53,13 @@ class Gatherer {
         this.lacks.push({ reason: `${kind}Forbidden`, message: `${where}: ${openNamespace(kind, this.#namespace)}` })
         return undefined
       case 'syncing':
-        this.lacks.push({ reason: 'Waiting', message: `the ${kind}s of namespace ${this.#namespace} to be listed` })
+        this.lacks.push({ reason: 'Waiting', message: `${kind} "${name}" of namespace ${this.#namespace} to be read` })
         return undefined
+      case 'exceeded': {
+        const message = `${where}: ${tooMuchReferred(kind, name, this.#namespace, seen.limit)}`
+        this.lacks.push({ reason: 'QuotaExceeded', message })
+        return undefined
+      }
     }
   }
 

@@ -139,7 +139,7 @@ test('a Secret that cannot be had takes nothing away', () => {
   ])
   const syncing = around({ look: () => ({ state: 'syncing' }) })
   expect(partsOf(workspace({ channels: [telegram] }), id, syncing)).toEqual({
-    waitingFor: 'the Secrets of namespace ns to be listed',
+    waitingFor: 'Secret "tg" of namespace ns to be read',
   })
 })
 

@@ -44,6 +44,7 @@ const around = (
   runtimes: new Map(runtimes.map((each) => [each.metadata.name, each])),
   sibling: () => undefined,
   look: (kind, name) => objects[`${kind}/${name}`] ?? { state: 'missing' },
+  quotaExceeded: undefined,
 })
 
 function desired(spec: object, surroundings = around(), annotations: Record<string, string> = {}): Desired {

@@ -32,6 +32,8 @@ export interface Surroundings {
   /** A Workspace of the same namespace. */
   readonly sibling: (name: string) => Workspace | undefined
   readonly look: Look
+  /** The limit of the namespace, where so many older Workspaces leave no place for this one. */
+  readonly quotaExceeded: number | undefined
 }
 
 /** Everything that a pass needs to know of the wish: the row's content, and the instance (absent for `external`). */
@@ -56,6 +58,7 @@ export const refOf = ({ metadata }: Workspace): InstanceRef => ({
 })
 
 export function resolve(workspace: Workspace, around: Surroundings, settings: Settings): Desired | Obstacle {
+  if (around.quotaExceeded !== undefined) return overQuota(workspace, around.quotaExceeded)
   const parent = parentOf(workspace, around.sibling)
   if ('condition' in parent) return parent
   const unsound = seedFault(workspace.spec)
@@ -219,6 +222,13 @@ export function ofRow(desired: Desired, row: Pick<WorkspaceRow, 'id' | 'parentId
   const ids = { WORKSPACE_ID: row.id, ...(parentId !== undefined && { PARENT_ID: parentId }) }
   return { ...desired, instance: { ...desired.instance, env: { ...env, ...ids } } }
 }
+
+const overQuota = ({ metadata }: Workspace, limit: number): Obstacle => ({
+  condition: 'Recorded',
+  reason: 'QuotaExceeded',
+  message: `namespace ${metadata.namespace ?? ''} has more than ${limit} Workspaces, and only the oldest ${limit} are acted on: delete others, or ask for a higher MAX_WORKSPACES_PER_NAMESPACE`,
+  waits: false,
+})
 
 const byFirst = ([a]: readonly [string, ...unknown[]], [b]: readonly [string, ...unknown[]]) => (a < b ? -1 : 1)
 
