@@ -1,6 +1,6 @@
 /** The rows of what else a Workspace is made of: schedules, channels, memories, declared plugins, routing. */
 import type { Fence } from '../fence.ts'
-import type { WorkspaceId } from './workspace-store.ts'
+import type { RowKey } from './workspace-store.ts'
 
 export interface DeclaredSchedule {
   /** Unique in its workspace. */
@@ -36,9 +36,7 @@ export interface DeclaredPlugin {
 }
 
 /** All parts of one workspace, as its spec has them. */
-export interface WorkspaceParts {
-  readonly id: WorkspaceId
-  readonly ownerUid: string
+export interface WorkspaceParts extends RowKey {
   readonly generation: number
   /** Digest of everything below: a row that carries it has these parts. */
   readonly hash: string

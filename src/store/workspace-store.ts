@@ -63,6 +63,17 @@ export interface WorkspaceIntent {
   readonly claim: 'create' | 'adopt' | 'adoptOrCreate'
 }
 
+/** Whose row it is. A statement about an owner's row leaves those of every other owner and namespace alone. */
+export interface RowOwner {
+  /** metadata.uid of the resource. */
+  readonly ownerUid: string
+  readonly namespace: string
+}
+
+export interface RowKey extends RowOwner {
+  readonly id: WorkspaceId
+}
+
 /** Why an instance ended or never came up. */
 export interface Failure {
   readonly reason: string
@@ -133,8 +144,7 @@ export type Recorded =
   /** `adopt`: the row says otherwise than the spec in something that a resource cannot change. */
   | { readonly kind: 'contradicts'; readonly field: 'runtime' | 'backend'; readonly row: string; readonly spec: string }
 
-export interface Launch {
-  readonly id: WorkspaceId
+export interface Launch extends RowKey {
   readonly specHash: string
   /** SHA-256 of the token that the instance is about to get. All earlier tokens of the workspace are revoked. */
   readonly tokenHash: Buffer
@@ -147,16 +157,14 @@ export interface Launch {
   readonly reconcileId?: string
 }
 
-export interface InstanceFacts {
-  readonly id: WorkspaceId
+export interface InstanceFacts extends RowKey {
   readonly instanceId: string | undefined
   /** Where the operator reaches the agent; undefined leaves what is recorded. */
   readonly url: string | undefined
   readonly imageDigest: string | undefined
 }
 
-export interface PhaseChange {
-  readonly id: WorkspaceId
+export interface PhaseChange extends RowKey {
   /** Compare-and-set: the change happens only from one of these. */
   readonly from: readonly Phase[]
   readonly to: Phase
@@ -180,13 +188,18 @@ export interface Leak {
   readonly cause: string
 }
 
+/** What was removed: where its instance lives, whatever the spec says today. */
+export type RemovedRow = Pick<WorkspaceRow, 'id' | 'backend' | 'instanceId'>
+
 /**
- * The controller's side of the rows. Every write is batched with its neighbours, happens only under the fence's epoch
+ * The controller's side of the rows. Every write names the owner of the row, and is an error where the row is another's; it is batched with its neighbours, happens only under the fence's epoch
  * (else `Fenced` is thrown and nothing was written), writes its `structure_events` row in the same statement, and is
  * idempotent: the same call again changes nothing. A call that returns a row returns it as it stands after the write,
  * whether or not it changed.
  */
 export interface WorkspaceStore {
+  /** The live row of an owner, whatever its id. */
+  find(owner: RowOwner): Promise<WorkspaceRow | undefined>
   /** `haste` is `soon` unless given. */
   record(intent: WorkspaceIntent, fence: Fence, haste?: Haste): Promise<Recorded>
   /**
@@ -203,23 +216,17 @@ export interface WorkspaceStore {
    * Puts an idle agent to sleep, by compare-and-set: `hibernating` if it is online or degraded, has no task, and no task,
    * message or registration since `idleSince`. Whoever speaks to the agent in the same instant wins (`beginMessage`).
    */
-  hibernate(id: WorkspaceId, idleSince: Date, fence: Fence): Promise<WorkspaceRow>
+  hibernate(key: RowKey, idleSince: Date, fence: Fence): Promise<WorkspaceRow>
   /** Takes over a running instance that this operator did not launch: it counts as launched with this hash. */
   adopted(facts: InstanceFacts & { readonly specHash: string }, fence: Fence): Promise<WorkspaceRow>
   /** Writes down an instance that is given up: it may live on, and nobody will look for it again. Once an owner. */
   leak(leak: Leak, fence: Fence): Promise<void>
   /**
-   * Marks the row `removed` and revokes its tokens, so that a late heartbeat cannot revive it. Fenced by owner: a row
-   * of another resource is left alone. Returns the row's backend (undefined when there is no row), since that is
-   * where the instance lives, whatever the spec says today. `deletionPolicy` is the resource's last word, kept for the
-   * orphan collector; without it the one last recorded stands.
+   * Marks the row of this owner `removed` and revokes its tokens, so that a late heartbeat cannot revive it. Undefined
+   * when there is no such row. `deletionPolicy` is the resource's last word, kept for the orphan collector; without it
+   * the one last recorded stands.
    */
-  remove(
-    id: WorkspaceId,
-    ownerUid: string,
-    fence: Fence,
-    deletionPolicy?: 'Delete' | 'Retain',
-  ): Promise<{ backend: string | undefined }>
+  remove(owner: RowOwner, fence: Fence, deletionPolicy?: 'Delete' | 'Retain'): Promise<RemovedRow | undefined>
   /** Ids of rows that changed by what agents said or a sweeper found, from now on: NOTIFY, with a slow poll behind. */
   changes(signal: AbortSignal): AsyncIterable<{ readonly namespace: string; readonly resourceName: string }>
 }

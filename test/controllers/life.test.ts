@@ -361,3 +361,47 @@ describe('a look inside', () => {
     expect(JSON.stringify(failed)).not.toContain('open-sesame-42')
   })
 })
+
+describe('a row that says otherwise', () => {
+  test('a pause that nothing asks for ends with the next pass, and nothing is restarted', async () => {
+    await apply('drifted')
+    const uid = await ready('drifted')
+    // An address that is no longer the instance's: what a pause leaves is recorded anew as well.
+    await db.query(`UPDATE workspaces SET status = 'paused', url = 'http://gone' WHERE id = $1`, [uid])
+    await annotate('drifted', 'reconcile-requested-at', 'r1')
+    await until(async () => {
+      expect(await rowOf(uid)).toMatchObject({ status: 'online', url: '' })
+      return true
+    })
+    await ready('drifted')
+    expect(backend.creates.get(uid)).toBe(1)
+  })
+
+  test('a forged status pauses the row of no other Workspace', async () => {
+    const elsewhere = await namespace(cluster)
+    await apply('victim')
+    const uid = await ready('victim')
+    const before = await rowOf(uid)
+    const spec = { runtime: 'nosuch', adopt: { workspaceID: uid } }
+    await cluster.apply([workspace(elsewhere, 'halter', spec)])
+    await until(
+      async () => conditionOf((await readWorkspace(cluster, elsewhere, 'halter')).status, 'Ready') !== undefined,
+    )
+    const forged = { status: { workspaceID: uid, phase: 'online', instance: { backend: 'fake', id: 'x' } } }
+    await ask('PATCH', `${pathOf(elsewhere, 'halter')}/status`, forged)
+    await cluster.apply([workspace(elsewhere, 'halter', { ...spec, power: 'Paused' })])
+    await until(async () => {
+      const { status, metadata } = await readWorkspace(cluster, elsewhere, 'halter')
+      return status?.observedGeneration === metadata.generation
+    })
+    expect(await rowOf(uid)).toMatchObject({
+      status: before?.['status'],
+      url: before?.['url'],
+      leader_epoch: before?.['leader_epoch'],
+    })
+    expect(await times(uid, 'PAUSED')).toBe(0)
+    await cluster.kubectl(['delete', 'ws', 'halter', '-n', elsewhere])
+    expect(await statusOf(uid)).toBe('online')
+    expect(await times(uid, 'REMOVED')).toBe(0)
+  })
+})

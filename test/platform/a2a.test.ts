@@ -8,7 +8,7 @@ import { milliseconds } from '../../src/duration.ts'
 import { phases } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { adminToken, call, openRegistry, raw, refusal, startAgent } from './registry.ts'
+import { adminToken, call, keyOf, openRegistry, raw, refusal, startAgent } from './registry.ts'
 
 interface Heard {
   readonly headers: IncomingMessage['headers']
@@ -195,7 +195,7 @@ describe('no answer', () => {
 
   it('from one that is paused, with the reason', async () => {
     const to = await registry.online(agent.url)
-    const change = { id: to.id, from: ['online'] as const, to: 'paused' as const, event: 'WORKSPACE_PAUSED' }
+    const change = { ...keyOf(to.id), from: ['online'] as const, to: 'paused' as const, event: 'WORKSPACE_PAUSED' }
     await registry.store.workspaces.change({ ...change, reason: 'AncestorPaused' }, registry.fence)
     const message = 'the workspace is paused (AncestorPaused)'
     expect(await ask(adminToken, to.id, { method: 'm' })).toMatchObject({

@@ -5,7 +5,7 @@ import type { Resolve } from '../../src/outbound.ts'
 import type { WorkspaceId } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { adminToken, call, openRegistry, refusal } from './registry.ts'
+import { adminToken, call, keyOf, openRegistry, refusal } from './registry.ts'
 
 const registry = await openRegistry(await database())
 const resolve: Resolve = async (host) => [{ address: host === 'agents.test' ? '93.184.216.34' : '10.0.0.8', family: 4 }]
@@ -204,7 +204,7 @@ describe('who is let in', () => {
 
   it('is the new incarnation only', async () => {
     const { id, token } = await registry.workspace()
-    const next = { id, specHash: 'next', tokenHash: randomBytes(32), tokenPrefix: 'abcdefgh', at: new Date() }
+    const next = { ...keyOf(id), specHash: 'next', tokenHash: randomBytes(32), tokenPrefix: 'abcdefgh', at: new Date() }
     await registry.store.workspaces.launch(next, registry.fence)
     expect(await post('/registry/heartbeat', token, { workspace_id: id })).toMatchObject({ status: 401 })
   })

@@ -5,7 +5,7 @@ import { milliseconds, minutes } from '../../src/duration.ts'
 import { retentionSweeper } from '../../src/sweepers/retention.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { adminToken, call, openRegistry, refusal } from './registry.ts'
+import { adminToken, call, keyOf, openRegistry, refusal } from './registry.ts'
 
 const registry = await openRegistry(await database())
 const platform = await registry.serve()
@@ -153,7 +153,13 @@ describe('a token that was good before', () => {
     const { id, token } = await registry.workspace()
     const beat = (base: string) => post('/registry/heartbeat', token, { workspace_id: id }, base)
     for (const { base } of [platform, replica]) expect((await beat(base)).status).toBe(200)
-    const launch = { id, specHash: 'hash', tokenHash: Buffer.alloc(32, 7), tokenPrefix: 'prefix12', at: new Date() }
+    const launch = {
+      ...keyOf(id),
+      specHash: 'hash',
+      tokenHash: Buffer.alloc(32, 7),
+      tokenPrefix: 'prefix12',
+      at: new Date(),
+    }
     await registry.store.workspaces.launch(launch, registry.fence)
     for (const { base } of [platform, replica])
       for (let twice = 0; twice < 2; twice++)
@@ -164,7 +170,7 @@ describe('a token that was good before', () => {
     const gone = await registry.workspace()
     const last = () => post('/registry/heartbeat', gone.token, { workspace_id: gone.id })
     expect((await last()).status).toBe(200)
-    await registry.store.workspaces.remove(gone.id, gone.id, registry.fence)
+    await registry.store.workspaces.remove(keyOf(gone.id), registry.fence)
     expect(await last()).toMatchObject({ status: 401 })
     expect(await registry.row(gone.id)).toMatchObject({ status: 'removed' })
   })

@@ -6,7 +6,13 @@ import { Client } from 'pg'
 import { pino } from 'pino'
 import { createPlatform, type PlatformOptions } from '../../src/platform/server.ts'
 import { openStore } from '../../src/store/postgres/open.ts'
-import { type Phase, type WorkspaceId, workspaceId, type WorkspaceIntent } from '../../src/store/workspace-store.ts'
+import {
+  type Phase,
+  type RowKey,
+  type WorkspaceId,
+  workspaceId,
+  type WorkspaceIntent,
+} from '../../src/store/workspace-store.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 export const hashOf = (token: string): Buffer => createHash('sha256').update(token).digest()
@@ -45,10 +51,20 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
     if (recorded.kind !== 'recorded') throw new Error(`not recorded: ${recorded.kind}`)
     const token = randomBytes(32).toString('base64url')
     const tokenPrefix = token.slice(0, 8)
-    const launch = { id, specHash, tokenHash: hashOf(token), tokenPrefix, inboundSecret: secret, at: new Date() }
+    const launch = {
+      ...keyOf(id),
+      specHash,
+      tokenHash: hashOf(token),
+      tokenPrefix,
+      inboundSecret: secret,
+      at: new Date(),
+    }
     await store.workspaces.launch(launch, fence)
     if (given.backend === 'external') await store.agents.mintToken(id, hashOf(token), tokenPrefix)
-    await store.workspaces.observed({ id, instanceId: 'instance', url: url ?? '', imageDigest: undefined }, fence)
+    await store.workspaces.observed(
+      { ...keyOf(id), instanceId: 'instance', url: url ?? '', imageDigest: undefined },
+      fence,
+    )
     return { id, token }
   }
 
@@ -100,6 +116,9 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
     },
   }
 }
+
+/** By which the controller knows the row of a member. */
+export const keyOf = (id: WorkspaceId): RowKey => ({ id, ownerUid: id, namespace: blank.namespace })
 
 const named = (id: string) => ({ resourceName: `ws-${id}`, displayName: `Agent ${id}` })
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { WorkspaceIntent, WorkspaceRow } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
-import { beatOf, eventsOf, fenceOf, given, intent, launchOf, lease, rowOf, someoneWaits } from './given.ts'
+import { beatOf, eventsOf, fenceOf, given, intent, keyOf, launchOf, lease, rowOf, someoneWaits } from './given.ts'
 
 const url = await database()
 const { store, sql } = given(url)
@@ -132,10 +132,10 @@ test('names and parents are judged as for any other', async () => {
 test('what was removed can be adopted explicitly, and begins anew', async () => {
   const before = intent()
   await record(before)
-  const launch = launchOf(before.id)
+  const launch = launchOf(before)
   await workspaces.launch(launch, fence)
   await agents.heartbeat(beatOf(before.id))
-  await workspaces.remove(before.id, before.ownerUid, fence)
+  await workspaces.remove(before, fence)
   const heir = intent({ id: before.id, claim: 'adopt' })
   expect(rowOf(await record(heir))).toMatchObject({
     status: 'provisioning',
@@ -145,7 +145,7 @@ test('what was removed can be adopted explicitly, and begins anew', async () => 
     restarts: 0,
   })
   expect(await agents.authenticate(launch.tokenHash)).toBeUndefined()
-  expect(await workspaces.remove(before.id, before.ownerUid, fence)).toEqual({ backend: undefined })
+  expect(await workspaces.remove(before, fence)).toBeUndefined()
   expect(await record(before)).toEqual({ kind: 'stale' })
   expect(rowOf(await record(heir)).status).toBe('provisioning')
 })
@@ -158,7 +158,7 @@ test('the schedules of what was removed wait, and go on with who adopts it', asy
      VALUES ($1, 'own', '0 9 * * *', 'Mine.', now() - interval '1 minute')`,
     before.id,
   )
-  await workspaces.remove(before.id, before.ownerUid, fence)
+  await workspaces.remove(before, fence)
   const due = (await store.schedules.due(500)).filter(({ cron }) => cron === '0 9 * * *')
   for (const { id: scheduleId, seen } of due)
     await store.schedules.advance({ scheduleId, seen, next: new Date(), runAfter: undefined, fault: undefined }, fence)
@@ -200,7 +200,7 @@ test('a parent that is gone: the row keeps the one it has, and one without waits
   const parent = intent()
   const child = intent({ parentOwnerUid: parent.ownerUid })
   await Promise.all([parent, child].map(record))
-  await workspaces.remove(parent.id, parent.ownerUid, fence)
+  await workspaces.remove(parent, fence)
   const orphaned = { ...child, parentOwnerUid: undefined, keepsParent: true }
   expect(await record(orphaned)).toMatchObject({ kind: 'recorded', changed: false })
   expect(await record({ ...orphaned, generation: 2, role: 'new' })).toMatchObject({ changed: true })
@@ -217,7 +217,13 @@ test('an instance that runs already counts as launched, and as one that came to 
   const id = await left({ launched_at: null })
   const asked = adopt(id)
   await record(asked)
-  const facts = { id, instanceId: 'container-2', url: undefined, imageDigest: 'sha256:2', specHash: 'hash-1' }
+  const facts = {
+    ...keyOf(asked),
+    instanceId: 'container-2',
+    url: undefined,
+    imageDigest: 'sha256:2',
+    specHash: 'hash-1',
+  }
   const row: WorkspaceRow = await workspaces.adopted(facts, fence)
   expect(row).toMatchObject({
     status: 'online',
@@ -256,7 +262,7 @@ test('why it ended is kept whole, whatever the instance said', async () => {
     at: new Date(1_700_000_000_123),
     logTail: 'a "b"\n\\ {x,y} é',
   }
-  const failing = { id: asked.id, to: 'failed' as const, event: 'WORKSPACE_PROVISION_FAILED', reason: 'BootFailed' }
+  const failing = { ...keyOf(asked), to: 'failed' as const, event: 'WORKSPACE_PROVISION_FAILED', reason: 'BootFailed' }
   expect(await workspaces.change({ ...failing, from: ['provisioning'], failure }, fence)).toMatchObject({
     lastFailure: failure,
   })

@@ -5,7 +5,7 @@ import type { Heartbeat } from '../../src/store/agent-store.ts'
 import type { Phase, WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { beatOf, eventsOf, fenceOf, given, intent, launchOf, lease, rowOf } from './given.ts'
+import { beatOf, eventsOf, fenceOf, given, intent, keyOf, launchOf, lease, rowOf } from './given.ts'
 
 const { store, sql } = given(await database())
 const fence = fenceOf(await store.leaders.begin(lease, 'test'))
@@ -86,14 +86,14 @@ test('a beat’s facts become columns, whether or not its status is another; a s
 
 test('a launch begins an incarnation: one live token, attempts counted until the agent comes', async () => {
   const asked = await recorded()
-  const first = launchOf(asked.id)
+  const first = launchOf(asked)
   expect(await workspaces.launch(first, fence)).toMatchObject({ status: 'provisioning', launchAttempts: 1 })
   expect(await workspaces.launch(first, fence)).toMatchObject({ launchAttempts: 1 })
   await workspaces.observed(
-    { id: asked.id, instanceId: 'c1', url: 'http://127.0.0.1:1', imageDigest: undefined },
+    { ...keyOf(asked), instanceId: 'c1', url: 'http://127.0.0.1:1', imageDigest: undefined },
     fence,
   )
-  const second = launchOf(asked.id)
+  const second = launchOf(asked)
   expect(await workspaces.launch(second, fence)).toMatchObject({ launchAttempts: 2, url: '', registeredAt: undefined })
   expect(await agents.authenticate(first.tokenHash)).toBeUndefined()
   expect(await agents.authenticate(second.tokenHash)).toBe(asked.id)
@@ -101,7 +101,7 @@ test('a launch begins an incarnation: one live token, attempts counted until the
   const row = await rowAgain(asked)
   expect(row).toMatchObject({ status: 'online', launchAttempts: 0, launchedHash: 'hash-1' })
   expect(row.registeredAt).toBeInstanceOf(Date)
-  expect(await workspaces.launch(launchOf(asked.id, 'hash-2'), fence)).toMatchObject({
+  expect(await workspaces.launch(launchOf(asked, 'hash-2'), fence)).toMatchObject({
     status: 'provisioning',
     launchAttempts: 1,
     registeredAt: undefined,
@@ -109,22 +109,23 @@ test('a launch begins an incarnation: one live token, attempts counted until the
 })
 
 test('observed facts are written where they differ; undefined leaves the address', async () => {
-  const { id } = await recorded()
-  const facts = { id, instanceId: 'c1', url: 'http://127.0.0.1:1', imageDigest: 'sha256:1' }
+  const key = keyOf(await recorded())
+  const { id } = key
+  const facts = { ...key, instanceId: 'c1', url: 'http://127.0.0.1:1', imageDigest: 'sha256:1' }
   await workspaces.observed(facts, fence)
   const version = () => sql('SELECT xmin::text, xmax::text FROM workspaces WHERE id = $1', id)
   const before = await version()
   expect(await workspaces.observed(facts, fence)).toMatchObject({ instanceId: 'c1', url: facts.url })
   expect(await version()).toEqual(before)
   expect(
-    await workspaces.observed({ id, instanceId: undefined, url: undefined, imageDigest: undefined }, fence),
+    await workspaces.observed({ ...key, instanceId: undefined, url: undefined, imageDigest: undefined }, fence),
   ).toMatchObject({ instanceId: undefined, url: facts.url, imageDigest: 'sha256:1' })
 })
 
 test('a change happens only from where it was said to, once, with its event', async () => {
   const asked = await recorded()
   const failing = {
-    id: asked.id,
+    ...keyOf(asked),
     from: ['provisioning'] as const,
     to: 'failed' as const,
     event: 'WORKSPACE_PROVISION_FAILED',
@@ -140,12 +141,13 @@ test('a change happens only from where it was said to, once, with its event', as
 
 test('removal revokes the tokens and is final: a late beat or register revives nothing', async () => {
   const asked = await recorded({ canvas: { x: 1, y: 1, collapsed: false } })
-  const launch = launchOf(asked.id)
+  const launch = launchOf(asked)
   await workspaces.launch(launch, fence)
-  expect(await workspaces.remove(asked.id, 'another resource', fence)).toEqual({ backend: undefined })
+  expect(await workspaces.remove({ ...asked, ownerUid: 'another resource' }, fence)).toBeUndefined()
+  expect(await workspaces.remove({ ...asked, namespace: 'another' }, fence)).toBeUndefined()
   expect(await agents.authenticate(launch.tokenHash)).toBe(asked.id)
   for (let twice = 0; twice < 2; twice++)
-    expect(await workspaces.remove(asked.id, asked.ownerUid, fence)).toEqual({ backend: 'process' })
+    expect(await workspaces.remove(asked, fence)).toMatchObject({ backend: 'process' })
   expect(await agents.authenticate(launch.tokenHash)).toBeUndefined()
   expect(await agents.heartbeat(beatOf(asked.id))).toBeUndefined()
   expect(await register(asked.id)).toBeUndefined()
@@ -154,7 +156,7 @@ test('removal revokes the tokens and is final: a late beat or register revives n
   expect(await sql('SELECT status FROM workspaces WHERE id = $1', asked.id)).toEqual([{ status: 'removed' }])
   expect(await sql('SELECT 1 FROM canvas_layouts WHERE workspace_id = $1', asked.id)).toEqual([])
   expect((await eventsOf(sql, asked.id)).filter((event) => event === 'WORKSPACE_REMOVED')).toHaveLength(1)
-  expect(await workspaces.remove(intent().id, 'x', fence)).toEqual({ backend: undefined })
+  expect(await workspaces.remove(intent(), fence)).toBeUndefined()
 })
 
 test('the address an agent names is kept for external ones alone', async () => {
@@ -195,7 +197,7 @@ test('who may talk: self, siblings, ancestors and descendants', async () => {
     [otherRoot, leaf, false],
   ]
   for (const [from, to, allowed] of may) expect(await agents.mayTalk(from.id, to.id)).toBe(allowed)
-  await workspaces.remove(leaf.id, leaf.ownerUid, fence)
+  await workspaces.remove(leaf, fence)
   expect(await agents.mayTalk(root.id, leaf.id)).toBe(false)
 })
 

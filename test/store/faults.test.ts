@@ -4,7 +4,7 @@ import { migrate } from '../../src/store/postgres/migrate.ts'
 import type { Store } from '../../src/store/postgres/open.ts'
 import { ownPostgres } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { beatOf, fenceOf, given as givenStore, intent, launchOf, lease } from './given.ts'
+import { beatOf, fenceOf, given as givenStore, intent, keyOf, launchOf, lease } from './given.ts'
 
 const postgres = await ownPostgres()
 const unhandled: unknown[] = []
@@ -91,7 +91,7 @@ test('a row that somebody else has locked delays the others by a few of its wait
   let slowest = 0
   const settled = await Promise.allSettled(
     all.map(async (one) => {
-      const row = await store.workspaces.launch(launchOf(one.id), fence)
+      const row = await store.workspaces.launch(launchOf(one), fence)
       slowest = Math.max(slowest, performance.now() - began)
       return row
     }),
@@ -150,9 +150,9 @@ test('writers of the same rows in opposite orders do not deadlock', async () => 
     await Promise.all([
       ...all.map(({ id }) => patiently(() => store.agents.heartbeat(beatOf(id)))),
       ...all.toReversed().map(({ id }) => patiently(() => other.agents.heartbeat(beatOf(id, { activeTasks: 1 })))),
-      ...all.map(({ id }) =>
+      ...all.map((each) =>
         patiently(() =>
-          other.workspaces.observed({ id, instanceId: 'x', url: undefined, imageDigest: undefined }, fence),
+          other.workspaces.observed({ ...keyOf(each), instanceId: 'x', url: undefined, imageDigest: undefined }, fence),
         ),
       ),
     ])

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Fenced } from '../../src/errors.ts'
 import { database } from '../support/database.ts'
-import { fenceOf, given, intent, launchOf, lease, someoneWaits } from './given.ts'
+import { fenceOf, given, intent, keyOf, launchOf, lease, someoneWaits } from './given.ts'
 
 const url = await database()
 const { store, sql } = given(url)
@@ -30,14 +30,17 @@ test('an earlier epoch writes nothing, by no verb', async () => {
   const tries = [
     ...Array.from({ length: 20 }, () => workspaces.record(intent(), old)),
     workspaces.record({ ...there, generation: 2 }, old),
-    workspaces.launch(launchOf(there.id), old),
-    workspaces.observed({ id: there.id, instanceId: 'i', url: 'http://x', imageDigest: 'sha256:1' }, old),
-    workspaces.change({ id: there.id, from: ['provisioning'], to: 'failed', event: 'E', reason: 'r' }, old),
+    workspaces.launch(launchOf(there), old),
+    workspaces.observed({ ...keyOf(there), instanceId: 'i', url: 'http://x', imageDigest: 'sha256:1' }, old),
+    workspaces.change({ ...keyOf(there), from: ['provisioning'], to: 'failed', event: 'E', reason: 'r' }, old),
     workspaces.record(intent({ id: there.id, claim: 'adoptOrCreate' }), old),
-    workspaces.hibernate(there.id, new Date(), old),
-    workspaces.adopted({ id: there.id, instanceId: 'i', url: 'http://x', imageDigest: undefined, specHash: 'h' }, old),
+    workspaces.hibernate(there, new Date(), old),
+    workspaces.adopted(
+      { ...keyOf(there), instanceId: 'i', url: 'http://x', imageDigest: undefined, specHash: 'h' },
+      old,
+    ),
     workspaces.leak({ id: there.id, ownerUid: 'o', backend: 'b', instanceId: 'i', cause: 'c' }, old),
-    workspaces.remove(there.id, there.ownerUid, old),
+    workspaces.remove(there, old),
   ]
   for (const outcome of await Promise.allSettled(tries))
     expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(Fenced) as unknown })

@@ -7,7 +7,13 @@ import { Fenced } from '../../src/errors.ts'
 import type { Fence } from '../../src/fence.ts'
 import type { Heartbeat } from '../../src/store/agent-store.ts'
 import { openStore, type Store, type StoreOptions } from '../../src/store/postgres/open.ts'
-import { workspaceId, type Recorded, type WorkspaceIntent, type WorkspaceRow } from '../../src/store/workspace-store.ts'
+import {
+  workspaceId,
+  type Recorded,
+  type RowKey,
+  type WorkspaceIntent,
+  type WorkspaceRow,
+} from '../../src/store/workspace-store.ts'
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
 import { until } from '../support/until.ts'
 
@@ -107,8 +113,11 @@ export function rowOf(recorded: Recorded): WorkspaceRow {
   return recorded.row
 }
 
-export const launchOf = (id: WorkspaceIntent['id'], specHash = 'hash-1') => ({
-  id,
+/** By which a statement knows the row of an intent. */
+export const keyOf = ({ id, ownerUid, namespace }: RowKey): RowKey => ({ id, ownerUid, namespace })
+
+export const launchOf = (of: RowKey, specHash = 'hash-1') => ({
+  ...keyOf(of),
   specHash,
   tokenHash: randomBytes(32),
   tokenPrefix: 'abcdefgh',

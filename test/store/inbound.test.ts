@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
 import type { WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
-import { fenceOf, given, intent, launchOf, lease, rowOf } from './given.ts'
+import { fenceOf, given, intent, keyOf, launchOf, lease, rowOf } from './given.ts'
 
 const url = await database()
 const secretsKey = randomBytes(32)
@@ -20,7 +20,7 @@ const secretOf = () => randomBytes(32).toString('base64url')
 async function launched(inboundSecret: string | undefined, more: Partial<WorkspaceIntent> = {}) {
   const asked = intent(more)
   expect(rowOf(await workspaces.record(asked, fence)).hasInboundSecret).toBe(false)
-  const row = await workspaces.launch({ ...launchOf(asked.id), inboundSecret }, fence)
+  const row = await workspaces.launch({ ...launchOf(asked), inboundSecret }, fence)
   return { ...asked, row }
 }
 
@@ -52,22 +52,24 @@ test('it comes back for a call, to each replica, and the database holds no form 
 
 test('each launch replaces it, in the statement that replaces the token', async () => {
   const [first, second] = [secretOf(), secretOf()]
-  const { id } = await launched(first)
-  await workspaces.launch({ ...launchOf(id), inboundSecret: second }, fence)
+  const made = await launched(first)
+  const { id } = made
+  await workspaces.launch({ ...launchOf(made), inboundSecret: second }, fence)
   expect(await agents.address(id)).toMatchObject({ inbound: { secret: second }, status: 'provisioning', url: '' })
-  await workspaces.launch(launchOf(id), fence)
+  await workspaces.launch(launchOf(made), fence)
   expect(await agents.address(id)).not.toHaveProperty('inbound')
 })
 
 test('a key that is another one, or none, opens nothing and throws nothing; the next launch replaces it', async () => {
-  const { id } = await launched(secretOf())
+  const made = await launched(secretOf())
+  const { id } = made
   const other = given(url, { secretsKey: randomBytes(32) }).store
   for (const blind of [other, given(url).store]) {
     expect((await blind.agents.beginMessage(id))?.inbound).toEqual({ secret: undefined })
     expect((await blind.agents.address(id))?.inbound).toEqual({ secret: undefined })
   }
   const secret = secretOf()
-  await other.workspaces.launch({ ...launchOf(id), inboundSecret: secret }, fence)
+  await other.workspaces.launch({ ...launchOf(made), inboundSecret: secret }, fence)
   expect(await other.agents.address(id)).toMatchObject({ inbound: { secret } })
 })
 
@@ -85,7 +87,7 @@ test('without a key no launch with a secret is written', async () => {
   const asked = intent()
   await workspaces.record(asked, fence)
   const keyless = given(url).store.workspaces
-  const launch = keyless.launch({ ...launchOf(asked.id), inboundSecret: secretOf() }, fence)
+  const launch = keyless.launch({ ...launchOf(asked), inboundSecret: secretOf() }, fence)
   await expect(launch).rejects.toMatchObject({ reason: 'SecretsKeyMissing' })
   expect(await sql('SELECT launched_at FROM workspaces WHERE id = $1', asked.id)).toEqual([{ launched_at: null }])
 })
@@ -95,12 +97,19 @@ test('an external agent has none, nor one that was adopted or is removed', async
   expect(outside.row.hasInboundSecret).toBe(false)
   expect(await agents.address(outside.id)).not.toHaveProperty('inbound')
 
-  const { id, ownerUid } = await launched(secretOf())
-  const facts = { id, instanceId: 'before', url: 'http://127.0.0.1:1', imageDigest: undefined, specHash: 'adopted' }
+  const made = await launched(secretOf())
+  const { id } = made
+  const facts = {
+    ...keyOf(made),
+    instanceId: 'before',
+    url: 'http://127.0.0.1:1',
+    imageDigest: undefined,
+    specHash: 'adopted',
+  }
   expect((await workspaces.adopted(facts, fence)).hasInboundSecret).toBe(false)
   expect(await agents.address(id)).not.toHaveProperty('inbound')
 
-  await workspaces.launch({ ...launchOf(id), inboundSecret: secretOf() }, fence)
-  await workspaces.remove(id, ownerUid, fence)
+  await workspaces.launch({ ...launchOf(made), inboundSecret: secretOf() }, fence)
+  await workspaces.remove(made, fence)
   expect(await sql('SELECT inbound_secret FROM workspaces WHERE id = $1', id)).toEqual([{ inbound_secret: null }])
 })

@@ -14,9 +14,10 @@ const { workspaces, agents } = store
 
 async function recorded(more: Partial<WorkspaceIntent> = {}): Promise<WorkspaceIntent['id']> {
   const asked = intent(more)
-  await workspaces.record(asked, fence)
+  await workspaces.record({ ...asked, ownerUid: asked.id }, fence)
   return asked.id
 }
+const keyOfId = (id: WorkspaceIntent['id']) => ({ id, ownerUid: id, namespace: 'acme' })
 const queue = (to: WorkspaceIntent['id'], n: number, id?: string) =>
   agents.logMessage({
     ...(id !== undefined && { id }),
@@ -128,7 +129,7 @@ test('the same message queued twice is one', async () => {
 
 test('a token counts in a beat only while it is a live one of that workspace', async () => {
   const [id, other] = [await recorded(), await recorded()]
-  const [old, now, foreign] = [launchOf(id), launchOf(id), launchOf(other)]
+  const [old, now, foreign] = [launchOf(keyOfId(id)), launchOf(keyOfId(id)), launchOf(keyOfId(other))]
   await workspaces.launch(old, fence)
   await workspaces.launch(foreign, fence)
   expect(await agents.heartbeat({ ...beatOf(id), tokenHash: old.tokenHash })).toEqual({ status: 'online' })
@@ -165,7 +166,7 @@ test('rotation leaves one live token of an external agent, and touches no other'
     ),
   ).toEqual([{ n: 1 }])
   expect(await eventsOf(sql, outside)).toEqual(['WORKSPACE_AWAITING_AGENT', 'EXTERNAL_CREDENTIALS_ROTATED'])
-  const launch = launchOf(inside)
+  const launch = launchOf(keyOfId(inside))
   await workspaces.launch(launch, fence)
   expect(await agents.rotateToken(inside, randomBytes(32), 'prefix12')).toBe('notExternal')
   expect(await agents.authenticate(launch.tokenHash)).toBe(inside)
@@ -177,7 +178,7 @@ test('a launch leaves an external agent its token and its address', async () => 
   const token = randomBytes(32)
   await agents.mintToken(id, token, 'prefix12')
   await agents.register({ id, url: 'https://agent.test/', agentCard: {}, deliveryMode: 'push' })
-  const launch = launchOf(id)
+  const launch = launchOf(keyOfId(id))
   for (let twice = 0; twice < 2; twice++)
     expect(await workspaces.launch(launch, fence)).toMatchObject({ url: 'https://agent.test/', launchAttempts: 1 })
   expect(await agents.authenticate(token)).toBe(id)

@@ -5,7 +5,7 @@ import { Fenced } from '../../src/errors.ts'
 import type { Suspect } from '../../src/store/orphan-store.ts'
 import type { WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
-import { asWritten, fenceOf, given, intent, launchOf, lease } from './given.ts'
+import { asWritten, fenceOf, given, intent, keyOf, launchOf, lease } from './given.ts'
 
 const { store, sql } = given(await database())
 const { orphans, workspaces } = store
@@ -36,7 +36,7 @@ const told = () => sql(`SELECT event_type, workspace_id, payload FROM structure_
 
 test('a census finds live rows of owners that are not there, and says nothing of the others', async () => {
   const [here, gone, removed] = [await recorded(), await recorded({ deletionPolicy: 'Retain' }), await recorded()]
-  await workspaces.remove(removed.id, removed.ownerUid, fence)
+  await workspaces.remove(removed, fence)
   const census = await orphans.census([here.ownerUid], [])
   expect(census.total).toBe(3)
   expect(census.retained).toEqual([])
@@ -62,9 +62,9 @@ test('a row that nobody owns is not told of, live or not', async () => {
 
 test('of strays every row is told: by owner, removed ones too, and by the instance it names', async () => {
   const [removed, adopter] = [await recorded(), await recorded()]
-  await workspaces.remove(removed.id, removed.ownerUid, fence, 'Delete')
-  await workspaces.launch(launchOf(adopter.id), fence)
-  const facts = { id: adopter.id, instanceId: 'i-7', url: '', imageDigest: undefined }
+  await workspaces.remove(removed, fence, 'Delete')
+  await workspaces.launch(launchOf(adopter), fence)
+  const facts = { ...keyOf(adopter), instanceId: 'i-7', url: '', imageDigest: undefined }
   await workspaces.observed(facts, fence)
   const strays = [
     { ownerUid: removed.ownerUid, instanceId: '' },
@@ -88,17 +88,17 @@ test('the last word on what to keep is written with the removal, and may still c
   await workspaces.record({ ...made, generation: 2, deletionPolicy: 'Retain' }, fence)
   expect(await policy()).toBe('Retain')
   expect(await retained()).toEqual([])
-  await workspaces.remove(made.id, made.ownerUid, fence)
+  await workspaces.remove(made, fence)
   expect([await policy(), await retained()]).toEqual(['Retain', [made.ownerUid]])
-  await workspaces.remove(made.id, made.ownerUid, fence, 'Delete')
+  await workspaces.remove(made, fence, 'Delete')
   expect([await policy(), await retained()]).toEqual(['Delete', []])
-  await workspaces.remove(made.id, made.ownerUid, fence, 'Retain')
+  await workspaces.remove(made, fence, 'Retain')
   expect([await policy(), await retained()]).toEqual(['Retain', [made.ownerUid]])
 })
 
 test('what was retained is known even when the row is gone or another’s', async () => {
   const made = await recorded()
-  await workspaces.remove(made.id, made.ownerUid, fence, 'Retain')
+  await workspaces.remove(made, fence, 'Retain')
   await sql('DELETE FROM workspaces WHERE id = $1', made.id)
   expect(await orphans.census([], [{ ownerUid: made.ownerUid, instanceId: '' }])).toEqual({
     total: 0,

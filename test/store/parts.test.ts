@@ -31,8 +31,17 @@ let hashes = 0
 async function recorded(more: Partial<WorkspaceParts> = {}): Promise<WorkspaceParts> {
   const asked = intent()
   rowOf(await workspaces.record(asked, fence))
-  const { id, ownerUid, generation } = asked
-  const all = { id, ownerUid, generation, hash: `h-${++hashes}`, schedules: [], channels: [], keptChannels: [] }
+  const { id, ownerUid, namespace, generation } = asked
+  const all = {
+    id,
+    ownerUid,
+    namespace,
+    generation,
+    hash: `h-${++hashes}`,
+    schedules: [],
+    channels: [],
+    keptChannels: [],
+  }
   const given: WorkspaceParts = { ...all, memories: [], plugins: [], routing: {}, ...more }
   expect(await parts.recordParts(given, fence)).toMatchObject({ kind: 'recorded' })
   return given
@@ -102,8 +111,8 @@ test('a thousand go in ten statements', async () => {
     (await metrics.sqlStatements.get()).values.find((v) => v.labels.name === 'record_parts')?.value
   const before = (await sent()) ?? 0
   await Promise.all(
-    asked.map(({ id, ownerUid, generation }) =>
-      parts.recordParts({ id, ownerUid, generation, hash: 'same', keptChannels: [], ...everything }, fence),
+    asked.map(({ id, ownerUid, namespace, generation }) =>
+      parts.recordParts({ id, ownerUid, namespace, generation, hash: 'same', keptChannels: [], ...everything }, fence),
     ),
   )
   expect(((await sent()) ?? 0) - before).toBeLessThanOrEqual(10)
@@ -236,7 +245,7 @@ test('a pass that is out of date writes nothing', async () => {
   expect(await parts.recordParts(next(given, { ...other, ownerUid: 'other' }), fence)).toEqual({ kind: 'stale' })
   expect(await parts.recordParts(next(given, { ...other, generation: 0 }), fence)).toEqual({ kind: 'stale' })
   expect(await parts.recordParts(next(given, { ...other, id: intent().id }), fence)).toEqual({ kind: 'stale' })
-  await workspaces.remove(given.id, given.ownerUid, fence)
+  await workspaces.remove(given, fence)
   expect(await parts.recordParts(next(given, other), fence)).toEqual({ kind: 'stale' })
   expect(await namesOf(given.id)).toEqual(['daily'])
 })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Terminal } from '../../src/errors.ts'
 import type { Recorded, WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
-import { asWritten, eventsOf, fenceOf, given, intent, launchOf, lease, rowOf, someoneWaits } from './given.ts'
+import { asWritten, eventsOf, fenceOf, given, intent, keyOf, launchOf, lease, rowOf, someoneWaits } from './given.ts'
 
 const { store, metrics, sql } = given(await database())
 const fence = fenceOf(await store.leaders.begin(lease, 'test'))
@@ -76,7 +76,7 @@ test('backend and status are those of the birth', async () => {
 test('after removal every record is stale', async () => {
   const asked = intent()
   await record(asked)
-  await store.workspaces.remove(asked.id, asked.ownerUid, fence)
+  await store.workspaces.remove(asked, fence)
   expect(await record({ ...asked, generation: 9 })).toEqual({ kind: 'stale' })
 })
 
@@ -95,7 +95,7 @@ test('without a live parent nothing is written, and two that are each other’s 
   expect(kindsOf(await Promise.all(waiting.map(record)))).toEqual(['parentMissing', 'parentMissing', 'parentMissing'])
   const removed = intent()
   await record(removed)
-  await store.workspaces.remove(removed.id, removed.ownerUid, fence)
+  await store.workspaces.remove(removed, fence)
   expect(await record(intent({ parentOwnerUid: removed.ownerUid }))).toEqual({ kind: 'parentMissing' })
   expect(await sql('SELECT 1 FROM workspaces WHERE id = ANY ($1)', [waiting.map((one) => one.id)].flat())).toEqual([])
 })
@@ -104,7 +104,7 @@ test('a child whose parent is removed goes on', async () => {
   const parent = intent()
   const child = intent({ parentOwnerUid: parent.ownerUid })
   await Promise.all([parent, child].map(record))
-  await store.workspaces.remove(parent.id, parent.ownerUid, fence)
+  await store.workspaces.remove(parent, fence)
   expect(await record(child)).toMatchObject({ kind: 'recorded', changed: false })
   expect(await record({ ...child, generation: 2, role: 'other' })).toMatchObject({ kind: 'recorded', changed: true })
 })
@@ -131,7 +131,7 @@ test('a name is free in another namespace, under another parent, and after a rem
     intent({ displayName: 'Same', parentOwnerUid: parent.ownerUid }),
   ]
   expect(kindsOf(await Promise.all(others.map(record)))).toEqual(['recorded', 'recorded'])
-  await store.workspaces.remove(first.id, first.ownerUid, fence)
+  await store.workspaces.remove(first, fence)
   expect((await record(intent({ displayName: 'Same' }))).kind).toBe('recorded')
 })
 
@@ -209,8 +209,8 @@ test('a launch of a row that is gone is an error of that caller alone', async ()
   const asked = intent()
   await record(asked)
   const [there, gone] = await Promise.allSettled([
-    store.workspaces.launch(launchOf(asked.id), fence),
-    store.workspaces.launch(launchOf(intent().id), fence),
+    store.workspaces.launch(launchOf(asked), fence),
+    store.workspaces.launch(launchOf(intent()), fence),
   ])
   expect(there.status).toBe('fulfilled')
   expect(gone).toMatchObject({ status: 'rejected' })
@@ -219,9 +219,9 @@ test('a launch of a row that is gone is an error of that caller alone', async ()
 test('a transition is told with the pass that made it, where it says', async () => {
   const made = intent()
   await store.workspaces.record(made, fence)
-  await store.workspaces.launch({ ...launchOf(made.id), reconcileId: 'first' }, fence)
-  await store.workspaces.launch({ ...launchOf(made.id), reconcileId: 'second' }, fence)
-  const change = { id: made.id, from: ['provisioning'], to: 'failed', event: 'WORKSPACE_PROVISION_FAILED' } as const
+  await store.workspaces.launch({ ...launchOf(made), reconcileId: 'first' }, fence)
+  await store.workspaces.launch({ ...launchOf(made), reconcileId: 'second' }, fence)
+  const change = { ...keyOf(made), from: ['provisioning'], to: 'failed', event: 'WORKSPACE_PROVISION_FAILED' } as const
   await store.workspaces.change({ ...change, reason: 'BootFailed', reconcileId: 'third' }, fence)
   const told = await sql(
     `SELECT payload ->> 'reconcileId' AS id FROM structure_events WHERE workspace_id = $1 ${asWritten}`,
@@ -302,4 +302,45 @@ test('the database refuses a parent of another namespace, whoever writes it, and
     ),
   ).rejects.toMatchObject(refused)
   expect(await record({ ...own, generation: 2, role: 'other' })).toMatchObject({ kind: 'recorded', changed: true })
+})
+
+test('no verb of a controller changes a row by its id alone', async () => {
+  const victim = intent({ namespace: 'victim' })
+  await record(victim)
+  await store.workspaces.launch(launchOf(victim), fence)
+  await store.agents.register({ id: victim.id, url: '', agentCard: {}, deliveryMode: undefined })
+  const whole = () => sql('SELECT to_jsonb(w) AS row FROM workspaces w WHERE id = $1', victim.id)
+  const before = await whole()
+  const facts = { instanceId: 'mine', url: 'http://x', imageDigest: 'sha256:1' }
+  for (const forged of [
+    { ...victim, ownerUid: 'mallory' },
+    { ...victim, namespace: 'attacker' },
+  ]) {
+    const { workspaces } = store
+    const key = keyOf(forged)
+    const change = {
+      ...key,
+      from: ['online'] as const,
+      to: 'paused' as const,
+      event: 'WORKSPACE_PAUSED',
+      reason: 'Paused',
+    }
+    for (const refused of await Promise.allSettled([
+      workspaces.change(change, fence),
+      workspaces.launch(launchOf(forged), fence),
+      workspaces.observed({ ...key, ...facts }, fence),
+      workspaces.adopted({ ...key, ...facts, specHash: 'h' }, fence),
+      workspaces.hibernate(key, new Date(Date.now() + 60_000), fence),
+    ]))
+      expect(refused).toMatchObject({
+        status: 'rejected',
+        reason: { message: expect.stringMatching(/no live row/) as unknown },
+      })
+    expect(await workspaces.remove(forged, fence, 'Delete')).toBeUndefined()
+    expect(await workspaces.find(forged)).toBeUndefined()
+    const parts = { hash: 'h', schedules: [], channels: [], keptChannels: [], memories: [], plugins: [], routing: {} }
+    expect(await store.parts.recordParts({ ...key, generation: 9, ...parts }, fence)).toEqual({ kind: 'stale' })
+  }
+  expect(await whole()).toEqual(before)
+  expect(await store.workspaces.find(victim)).toMatchObject({ id: victim.id, status: 'online' })
 })

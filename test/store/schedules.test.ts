@@ -198,7 +198,7 @@ test('a schedule that cannot be read says why, and is asked no more', async () =
 
 test('a schedule of a workspace that is gone comes once more, and then waits', async () => {
   const { id, ws } = await scheduled(past)
-  await workspaces.remove(ws.id, ws.ownerUid, fence)
+  await workspaces.remove(ws, fence)
   const due = await dueOf(id)
   if (due === undefined) throw new Error('not due')
   await advance(due)

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { Phase, WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { beatOf, eventsOf, fenceOf, given, intent, launchOf, lease, rowOf, someoneWaits } from './given.ts'
+import { beatOf, eventsOf, fenceOf, given, intent, keyOf, launchOf, lease, rowOf, someoneWaits } from './given.ts'
 
 const url = await database()
 const { store, sql } = given(url)
@@ -23,7 +23,7 @@ const message = (from: WorkspaceIntent, to: WorkspaceIntent) =>
 async function idle(): Promise<WorkspaceIntent> {
   const asked = intent()
   await workspaces.record(asked, fence)
-  await workspaces.launch(launchOf(asked.id), fence)
+  await workspaces.launch(launchOf(asked), fence)
   await register(asked.id)
   await sql(
     `UPDATE workspaces SET registered_at = now() - interval '1 hour', last_task_at = NULL, last_traffic_at = NULL
@@ -33,7 +33,7 @@ async function idle(): Promise<WorkspaceIntent> {
   return asked
 }
 const minuteAgo = () => new Date(Date.now() - 60_000)
-const sleep = ({ id }: WorkspaceIntent) => workspaces.hibernate(id, minuteAgo(), fence)
+const sleep = (asked: WorkspaceIntent) => workspaces.hibernate(keyOf(asked), minuteAgo(), fence)
 
 test('an idle agent goes to sleep, once', async () => {
   const asked = await idle()
@@ -190,7 +190,7 @@ test('a sleeping agent is asked to wake once, and the controller hears of it', a
 test('a message to one that is paused wakes nobody and says why', async () => {
   const asked = await idle()
   const change = { from: ['online'] as const, to: 'paused' as const, event: 'WORKSPACE_PAUSED' }
-  await workspaces.change({ ...change, id: asked.id, reason: 'AncestorPaused' }, fence)
+  await workspaces.change({ ...change, ...keyOf(asked), reason: 'AncestorPaused' }, fence)
   expect(await agents.beginMessage(asked.id)).toMatchObject({ status: 'paused', reason: 'AncestorPaused' })
   expect((await rowAgain(asked)).wakeRequestedAt).toBeUndefined()
   expect(await agents.beginMessage(intent().id)).toBeUndefined()
@@ -215,7 +215,7 @@ test('asleep, paused or failed, it is launched again; that clears the wish and c
       asked.id,
       from,
     )
-    const launch = launchOf(asked.id)
+    const launch = launchOf(asked)
     for (let twice = 0; twice < 2; twice++)
       expect(await workspaces.launch(launch, fence), from).toMatchObject({
         status: 'provisioning',
@@ -240,7 +240,7 @@ test('what runs no more has neither address nor tasks; what runs elsewhere keeps
       asked.id,
     )
     const change = {
-      id: asked.id,
+      ...keyOf(asked),
       from: ['hibernating'] as const,
       to: 'hibernated' as const,
       event: 'WORKSPACE_HIBERNATED',

@@ -71,10 +71,10 @@ describe.skipIf(!engineAnswers)('with an engine', async () => {
         await make(mine, 'Retain'),
       ]
       const foreign = await make(theirs)
-      await store.workspaces.remove(removed.wanted.id, removed.ref.uid, fence)
-      await store.workspaces.remove(retained.wanted.id, retained.ref.uid, fence)
+      await store.workspaces.remove(removed.wanted, fence)
+      await store.workspaces.remove(retained.wanted, fence)
       // Volumes without a container: the removal broke off half-way.
-      await store.workspaces.remove(bare.wanted.id, bare.ref.uid, fence)
+      await store.workspaces.remove(bare.wanted, fence)
       expect(await mine.remove(bare.ref, 'keep', never)).toBe('gone')
       for (const { ref } of [forced, removed, bare, retained, foreign]) there.delete(ref.uid)
 

@@ -138,7 +138,7 @@ test('a Workspace deleted by force: the row and its tokens, then the instance, t
 
 test('a removed row whose instance still lives loses it', async () => {
   const made = await make()
-  await store.workspaces.remove(made.wanted.id, made.ref.uid, fence, 'Delete')
+  await store.workspaces.remove(made.wanted, fence, 'Delete')
   vanish(made)
   start()
   await until(() => !backend.has(made.ref.uid) && !backend.volumes.has(made.ref.uid))
@@ -146,7 +146,7 @@ test('a removed row whose instance still lives loses it', async () => {
 
 test('what Retain keeps is never taken, whether the deletion was in order or by force', async () => {
   const [ordered, forced, suspect] = [await make(), await make({ deletionPolicy: 'Retain' }), await make()]
-  await store.workspaces.remove(ordered.wanted.id, ordered.ref.uid, fence, 'Retain')
+  await store.workspaces.remove(ordered.wanted, fence, 'Retain')
   for (const made of [ordered, forced, suspect]) vanish(made)
   start()
   await until(() => !backend.volumes.has(suspect.ref.uid), { what: 'another orphan to be gone' })

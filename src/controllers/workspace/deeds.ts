@@ -11,6 +11,7 @@ import {
   type Failure,
   type Phase,
   type PhaseChange,
+  type RowKey,
   type WorkspaceRow,
   type WorkspaceStore,
 } from '../../store/workspace-store.ts'
@@ -18,7 +19,7 @@ import { provlog } from '../../telemetry/provlog.ts'
 import type { Facts } from './judge.ts'
 import { hashOf, type Step } from './plan.ts'
 import { lastWords, logTail } from './redact.ts'
-import { refOf, rowId } from './resolve.ts'
+import { ownerOf, refOf } from './resolve.ts'
 import type { Rollout } from './rollout.ts'
 import { digestOf, groupOf, type Look } from './sense.ts'
 import { changedParts } from './spec-hash.ts'
@@ -72,9 +73,11 @@ export class Deeds {
    * is proved gone.
    */
   async halt(workspace: Workspace, ctx: Context): Promise<WorkspaceRow | undefined> {
-    if (workspace.status?.workspaceID === undefined) return undefined
+    const owner = ownerOf(workspace)
+    const found = await this.#with.rows.find(owner)
+    if (found === undefined) return undefined
     const change = { to: 'paused', event: 'WORKSPACE_PAUSED', reason: 'Paused' } as const
-    const row = await this.#with.rows.change({ id: rowId(workspace), from: live, ...change }, ctx.fence)
+    const row = await this.#with.rows.change({ ...owner, id: found.id, from: live, ...change }, ctx.fence)
     ctx.fence.check()
     const done = await this.#with
       .backend(row.backend)
@@ -84,8 +87,8 @@ export class Deeds {
   }
 
   async #launch(facts: Facts, ctx: Context): Promise<Facts> {
-    const { desired, row } = facts
-    const { id, specHash } = desired.intent
+    const { desired, row, workspace } = facts
+    const { specHash } = desired.intent
     // To wait for an image is no failure, and must not be counted and backed off as one. The first launch tries at once.
     const delay = row.launchAttempts > 0 ? await this.#pull(facts, ctx) : undefined
     if (delay !== undefined) return { ...facts, delay }
@@ -94,7 +97,8 @@ export class Deeds {
     const inboundSecret = row.backend === 'external' ? undefined : mintInboundSecret()
     const launched = await this.#with.rows.launch(
       {
-        id,
+        ...ownerOf(workspace),
+        id: row.id,
         specHash,
         tokenHash: token.hash,
         tokenPrefix: token.prefix,
@@ -140,9 +144,9 @@ export class Deeds {
     }
   }
 
-  #announce({ desired: { intent } }: Facts, ctx: Context): void {
+  #announce({ desired: { intent }, row }: Facts, ctx: Context): void {
     provlog(ctx.log, 'provision.start', {
-      workspace_id: intent.id,
+      workspace_id: row.id,
       name: intent.displayName,
       tier: intent.tier,
       runtime: intent.runtime,
@@ -229,26 +233,30 @@ export class Deeds {
 
   /** Records the facts of a running instance where the row does not have them yet. */
   async #note(facts: Facts, ctx: Context): Promise<Facts> {
-    const { seen, row } = facts
-    if (row.backend === 'external' && row.status === 'paused') {
-      const back = await this.#change(
-        facts,
-        { to: 'awaiting_agent', event: 'WORKSPACE_AWAITING_AGENT', reason: 'Resumed' },
-        ctx,
-      )
-      return this.#with.read({ ...facts, row: back }, ctx)
+    const { seen, workspace } = facts
+    const back = resumed(facts)
+    if (back !== undefined) {
+      const row = await this.#change(facts, { ...back, reason: 'Resumed' }, ctx)
+      return await this.#note(this.#with.read({ ...facts, row }, ctx), ctx)
     }
+    const { row } = facts
     if (seen.state !== 'running') return facts
     const [url, imageDigest] = [seen.address, digestOf(seen)]
     if (row.instanceId === seen.id && row.url === url && row.imageDigest === imageDigest) return facts
-    const noted = await this.#with.rows.observed({ id: row.id, instanceId: seen.id, url, imageDigest }, ctx.fence)
+    const noted = await this.#with.rows.observed(
+      { ...ownerOf(workspace), id: row.id, instanceId: seen.id, url, imageDigest },
+      ctx.fence,
+    )
     failpoint('observed')
     return this.#with.read({ ...facts, row: noted }, ctx)
   }
 
-  async #change(facts: Facts, change: Omit<PhaseChange, 'id' | 'from'>, ctx: Context): Promise<WorkspaceRow> {
+  async #change(facts: Facts, change: Omit<PhaseChange, keyof RowKey | 'from'>, ctx: Context): Promise<WorkspaceRow> {
     const { reconcileId } = ctx
-    return await this.#with.rows.change({ id: facts.row.id, from: live, reconcileId, ...change }, ctx.fence)
+    return await this.#with.rows.change(
+      { ...ownerOf(facts.workspace), id: facts.row.id, from: live, reconcileId, ...change },
+      ctx.fence,
+    )
   }
 }
 
@@ -258,6 +266,23 @@ const delayOf = ({ after, message: why, reason }: RetryAfter): NonNullable<Facts
   why,
   ...(reason === 'NetworkPoolExhausted' && { reason }),
 })
+
+/** What a row that says `paused` becomes where an agent runs and is meant to: nothing asks for that pause any more. */
+function resumed({ row, sight, wish }: Facts): Pick<PhaseChange, 'to' | 'event'> | undefined {
+  if (row.status !== 'paused' || wish === 'stopped' || wish === 'asleep') return undefined
+  if (row.backend === 'external') return { to: 'awaiting_agent', event: 'WORKSPACE_AWAITING_AGENT' }
+  switch (sight) {
+    case 'serving':
+    case 'outdated':
+      return row.registeredAt === undefined ? provisioning : { to: 'online', event: 'WORKSPACE_ONLINE' }
+    case 'booting':
+    case 'starting':
+      return provisioning
+    default:
+      return undefined
+  }
+}
+const provisioning = { to: 'provisioning', event: 'WORKSPACE_PROVISIONING' } as const
 
 /** The backend as the lines of provisioning have always named it. */
 function lifecycleName(backend: string): 'docker' | 'cp' | 'none' | 'process' | 'fake' {

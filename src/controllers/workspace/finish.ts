@@ -9,7 +9,7 @@ import type { WorkspaceStore } from '../../store/workspace-store.ts'
 import { describeDeleting } from './describe.ts'
 import { again, settled } from './outcome.ts'
 import { plan } from './plan.ts'
-import { refOf, rowId } from './resolve.ts'
+import { ownerOf, refOf } from './resolve.ts'
 
 export interface FinishCollaborators {
   readonly rows: WorkspaceStore
@@ -27,8 +27,7 @@ export async function finish(
   ctx: Context,
   { rows, backend, descendants, destroy }: FinishCollaborators,
 ): Promise<Verdict<WorkspaceStatus>> {
-  const { uid } = workspace.metadata
-  const { backend: name } = await rows.remove(rowId(workspace), uid, ctx.fence, workspace.spec.deletionPolicy)
+  const removed = await rows.remove(ownerOf(workspace), ctx.fence, workspace.spec.deletionPolicy)
   failpoint('tombstoned')
   const below = workspace.spec.childrenPolicy === 'Cascade' ? descendants(workspace) : []
   if (below.length > 0) {
@@ -36,23 +35,14 @@ export async function finish(
     failpoint('cascaded')
     return waiting(workspace, `${below.length} of its descendants to be gone`, seconds(5))
   }
-  if (name !== undefined && workspace.spec.deletionPolicy === 'Delete') {
+  if (removed !== undefined && workspace.spec.deletionPolicy === 'Delete') {
     ctx.fence.check()
-    const rest = await erase(workspace, () => backend(name), ctx)
+    const rest = await erase(workspace, () => backend(removed.backend), ctx)
     if (rest !== undefined) {
       const left = patienceLeft(workspace, ctx.now())
       if (left === undefined || left > 0 || !rest.unreachable)
         return waiting(workspace, rest.waitingFor, milliseconds(Math.min(rest.after, left || rest.after)))
-      await rows.leak(
-        {
-          id: rowId(workspace),
-          ownerUid: uid,
-          backend: name,
-          instanceId: workspace.status?.instance?.id,
-          cause: rest.waitingFor,
-        },
-        ctx.fence,
-      )
+      await rows.leak({ ...removed, ownerUid: workspace.metadata.uid, cause: rest.waitingFor }, ctx.fence)
       failpoint('leaked')
       ctx.event(
         'Warning',

@@ -66,7 +66,7 @@ export function partsOf(
     .digest('hex')
     .slice(0, 32)
   return {
-    rows: { id, ownerUid: metadata.uid, generation: metadata.generation, hash, ...content },
+    rows: { id, ownerUid: metadata.uid, namespace, generation: metadata.generation, hash, ...content },
     faults: [...scheduleFaults(spec.schedules ?? []), ...faulty],
   }
 }

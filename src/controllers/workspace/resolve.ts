@@ -5,7 +5,13 @@ import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { HostAccess, InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
 import { parseDuration, type Duration } from '../../duration.ts'
-import { workspaceId, type WorkspaceId, type WorkspaceIntent, type WorkspaceRow } from '../../store/workspace-store.ts'
+import {
+  type RowOwner,
+  workspaceId,
+  type WorkspaceId,
+  type WorkspaceIntent,
+  type WorkspaceRow,
+} from '../../store/workspace-store.ts'
 import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-config.ts'
 import { defaultTier, limitsOf, modelOf, withheldOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
@@ -55,6 +61,12 @@ export const refOf = ({ metadata }: Workspace): InstanceRef => ({
   uid: metadata.uid,
   namespace: metadata.namespace ?? '',
   name: metadata.name,
+})
+
+/** Whose row a Workspace has. */
+export const ownerOf = ({ metadata }: Workspace): RowOwner => ({
+  ownerUid: metadata.uid,
+  namespace: metadata.namespace ?? '',
 })
 
 export function resolve(workspace: Workspace, around: Surroundings, settings: Settings): Desired | Obstacle {

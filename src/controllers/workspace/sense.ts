@@ -12,7 +12,7 @@ import { InstanceAges } from './instance-age.ts'
 import type { Facts } from './judge.ts'
 import { mayDoze, sleepyAt, wakeTime } from './outcome.ts'
 import { hashOf, holdOf, sightOf, type Sight, type Wish } from './plan.ts'
-import type { Desired } from './resolve.ts'
+import { ownerOf, type Desired } from './resolve.ts'
 import { allowance, type Group, type Peers, type Rollout } from './rollout.ts'
 import { changedParts } from './spec-hash.ts'
 import { turnOf, type Turn } from './turn.ts'
@@ -54,7 +54,13 @@ export class Senses {
       ctx.fence.check()
       const adopted = await backend.adopt(instance.ref, named, ctx.signal, () => ctx.fence.check())
       failpoint('adopted')
-      const facts = { id: row.id, instanceId: named, url: addressOf(adopted), imageDigest: digestOf(adopted) }
+      const facts = {
+        ...ownerOf(workspace),
+        id: row.id,
+        instanceId: named,
+        url: addressOf(adopted),
+        imageDigest: digestOf(adopted),
+      }
       const taken = await this.#with.rows.adopted({ ...facts, specHash: intent.specHash }, ctx.fence)
       ctx.event('Normal', 'InstanceAdopted', `took over ${named.slice(0, 12)} without a restart`)
       return { row: taken, seen: adopted }
@@ -119,7 +125,7 @@ export class Senses {
     const idleAfter = workspace.spec.hibernation?.idleAfter
     if (at === undefined || idleAfter === undefined || at > ctx.now()) return facts
     const since = new Date(ctx.now().getTime() - parseDuration(idleAfter))
-    const claimed = await this.#with.rows.hibernate(row.id, since, ctx.fence)
+    const claimed = await this.#with.rows.hibernate({ ...ownerOf(workspace), id: row.id }, since, ctx.fence)
     failpoint('hibernating')
     return this.read({ ...facts, row: claimed }, ctx)
   }

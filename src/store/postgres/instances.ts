@@ -1,14 +1,21 @@
 /** What the row says of its instance: seen, taken over, given up, and the end of both. */
-import type { InstanceFacts, Leak, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
+import {
+  workspaceId,
+  type InstanceFacts,
+  type Leak,
+  type RemovedRow,
+  type RowOwner,
+  type WorkspaceRow,
+} from '../workspace-store.ts'
 import type { SentRow } from './row.ts'
-import { locked, rowOr, standing } from './standing.ts'
+import { keyColumns, locked, rowOr, standing } from './standing.ts'
 import type { Answer, Statement } from './statement.ts'
 
 export const observed: Statement<InstanceFacts, SentRow, WorkspaceRow> = {
   name: 'observed',
   key: ({ id }) => id,
   columns: [
-    ['id', 'uuid', (f) => f.id],
+    ...keyColumns,
     ['instance_id', 'text', (f) => f.instanceId],
     ['url', 'text', (f) => f.url],
     ['image_digest', 'text', (f) => f.imageDigest],
@@ -39,7 +46,7 @@ export const adopted: Statement<Adoption, SentRow, WorkspaceRow> = {
   name: 'adopted',
   key: ({ id }) => id,
   columns: [
-    ['id', 'uuid', (a) => a.id],
+    ...keyColumns,
     ['instance_id', 'text', (a) => a.instanceId],
     ['url', 'text', (a) => a.url],
     ['image_digest', 'text', (a) => a.imageDigest],
@@ -67,22 +74,31 @@ export const adopted: Statement<Adoption, SentRow, WorkspaceRow> = {
   result: rowOr,
 }
 
-export interface Removal {
-  readonly id: WorkspaceId
-  readonly ownerUid: string
+export interface Removal extends RowOwner {
   /** The resource's last word; undefined leaves what it said before. */
   readonly deletionPolicy: 'Delete' | 'Retain' | undefined
 }
 
-export const remove: Statement<Removal, Answer & { backend: string | null }, { backend: string | undefined }> = {
+interface RemovedSent extends Answer {
+  id: string | null
+  backend: string
+  instance_id: string | null
+}
+const ofOwner = 'w.owner_uid = i.owner_uid AND w.namespace = i.namespace'
+
+export const remove: Statement<Removal, RemovedSent, RemovedRow | undefined> = {
   name: 'remove',
-  key: ({ id }) => id,
+  key: ({ ownerUid }) => ownerUid,
   columns: [
-    ['id', 'uuid', (r) => r.id],
     ['owner_uid', 'text', (r) => r.ownerUid],
+    ['namespace', 'text', (r) => r.namespace],
     ['deletion_policy', 'text', (r) => r.deletionPolicy],
   ],
-  sql: `${locked(', w.status AS before', 'w.owner_uid = i.owner_uid')},
+  sql: `,
+  locked AS MATERIALIZED (
+    SELECT w.id, w.status AS before, i.deletion_policy, i.epoch FROM workspaces w JOIN input i ON ${ofOwner}
+    WHERE w.status <> 'removed' ORDER BY w.id FOR NO KEY UPDATE OF w
+  ),
   written AS (
     UPDATE workspaces w SET
       status = 'removed', status_since = now(), url = '', inbound_secret = NULL, leader_epoch = l.epoch, updated_at = now(),
@@ -92,19 +108,20 @@ export const remove: Statement<Removal, Answer & { backend: string | null }, { b
   -- People may change their mind while a deletion waits.
   reconsidered AS (
     UPDATE workspaces w SET deletion_policy = i.deletion_policy FROM input i
-    WHERE w.id = i.id AND w.owner_uid = i.owner_uid AND w.status = 'removed'
+    WHERE ${ofOwner} AND w.status = 'removed'
       AND w.deletion_policy IS DISTINCT FROM i.deletion_policy AND i.deletion_policy IS NOT NULL
   ),
   -- Outlives the row, which another resource may adopt: what was retained is nobody's to collect.
   retained AS (
     INSERT INTO retained_instances (owner_uid, backend, namespace, resource_name)
     SELECT w.owner_uid, w.backend, w.namespace, w.resource_name
-    FROM input i JOIN workspaces w ON w.id = i.id AND w.owner_uid = i.owner_uid
+    FROM input i JOIN workspaces w ON ${ofOwner}
     WHERE COALESCE(i.deletion_policy, w.deletion_policy) = 'Retain'
     ORDER BY w.owner_uid ON CONFLICT (owner_uid) DO NOTHING
   ),
   given_up AS (
-    DELETE FROM retained_instances r USING input i WHERE r.owner_uid = i.owner_uid AND i.deletion_policy = 'Delete'
+    DELETE FROM retained_instances r USING input i
+    WHERE r.owner_uid = i.owner_uid AND r.namespace = i.namespace AND i.deletion_policy = 'Delete'
   ),
   revoked AS (
     UPDATE workspace_auth_tokens t SET revoked_at = now()
@@ -117,9 +134,11 @@ export const remove: Statement<Removal, Answer & { backend: string | null }, { b
     INSERT INTO structure_events (event_type, workspace_id, payload)
     SELECT 'WORKSPACE_REMOVED', l.id, jsonb_build_object('from', l.before) FROM locked l
   )
-  SELECT i.ord::int AS ord, w.backend
-  FROM input i LEFT JOIN workspaces w ON w.id = i.id AND w.owner_uid = i.owner_uid`,
-  result: (row) => ({ backend: row?.backend ?? undefined }),
+  SELECT i.ord::int AS ord, w.id, w.backend, w.instance_id FROM input i LEFT JOIN workspaces w ON ${ofOwner}`,
+  result: (row) =>
+    row && row.id !== null
+      ? { id: workspaceId(row.id), backend: row.backend, instanceId: row.instance_id ?? undefined }
+      : undefined,
 }
 
 /** One an owner: what is given up twice was given up once. */

@@ -14,6 +14,7 @@ const json = ['schedules', 'channels', 'keptChannels', 'memories', 'plugins', 'r
 const columns: readonly Column<Sendable>[] = [
   ['id', 'uuid', ({ parts }) => parts.id],
   ['owner_uid', 'text', ({ parts }) => parts.ownerUid],
+  ['namespace', 'text', ({ parts }) => parts.namespace],
   ['generation', 'bigint', ({ parts }) => parts.generation],
   ['hash', 'text', ({ parts }) => parts.hash],
   ['schedules', 'jsonb', ({ schedules }) => schedules],
@@ -24,7 +25,8 @@ const columns: readonly Column<Sendable>[] = [
   ['routing', 'jsonb', ({ routing }) => routing],
 ]
 
-const current = `w.status <> 'removed' AND w.owner_uid = i.owner_uid AND w.observed_generation <= i.generation`
+const current = `w.status <> 'removed' AND w.owner_uid = i.owner_uid AND w.namespace = i.namespace
+  AND w.observed_generation <= i.generation`
 
 const retimed = `(s.cron_expr, s.timezone, s.enabled)
         IS DISTINCT FROM (EXCLUDED.cron_expr, EXCLUDED.timezone, EXCLUDED.enabled)`

@@ -1,7 +1,7 @@
 /** What moves the phase of a row from the controller's side: launch, change, sleep. */
-import type { Launch, PhaseChange, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
+import type { Launch, PhaseChange, RowKey, WorkspaceId, WorkspaceRow } from '../workspace-store.ts'
 import { keptFailure, type SentRow } from './row.ts'
-import { locked, rowOr, standing } from './standing.ts'
+import { keyColumns, locked, rowOr, standing } from './standing.ts'
 import type { Statement } from './statement.ts'
 
 /** What an inbound secret is sealed for: it opens in no other row. */
@@ -18,7 +18,7 @@ export const launch: Statement<SealedLaunch, SentRow, WorkspaceRow> = {
   name: 'launch',
   key: ({ id }) => id,
   columns: [
-    ['id', 'uuid', (l) => l.id],
+    ...keyColumns,
     ['spec_hash', 'text', (l) => l.specHash],
     ['token_hash', 'bytea', (l) => l.tokenHash],
     ['prefix', 'text', (l) => l.tokenPrefix],
@@ -70,7 +70,7 @@ export const change: Statement<PhaseChange, SentRow, WorkspaceRow> = {
   name: 'change',
   key: ({ id }) => id,
   columns: [
-    ['id', 'uuid', (c) => c.id],
+    ...keyColumns,
     ['was', 'text', (c) => c.from.join(',')],
     ['become', 'workspace_status', (c) => c.to],
     ['event', 'text', (c) => c.event],
@@ -103,8 +103,7 @@ export const change: Statement<PhaseChange, SentRow, WorkspaceRow> = {
   result: rowOr,
 }
 
-export interface Sleep {
-  readonly id: WorkspaceId
+export interface Sleep extends RowKey {
   readonly idleSince: Date
 }
 
@@ -115,10 +114,7 @@ export interface Sleep {
 export const hibernate: Statement<Sleep, SentRow, WorkspaceRow> = {
   name: 'hibernate',
   key: ({ id }) => id,
-  columns: [
-    ['id', 'uuid', (s) => s.id],
-    ['idle_since', 'timestamptz', (s) => s.idleSince],
-  ],
+  columns: [...keyColumns, ['idle_since', 'timestamptz', (s) => s.idleSince]],
   sql: `${locked(
     '',
     `w.status IN ('online', 'degraded') AND w.active_tasks = 0

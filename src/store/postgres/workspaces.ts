@@ -3,12 +3,18 @@ import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Recorded, WorkspaceStore } from '../workspace-store.ts'
 import { recordAdopting } from './adopt.ts'
 import { adopted, leak, observed, remove } from './instances.ts'
+import { surfaced } from './faults.ts'
 import type { Listener } from './notify.ts'
 import type { Database } from './pool.ts'
 import { record } from './record.ts'
+import { sentColumns, toWorkspaceRow, type SentRow } from './row.ts'
 import type { Seal } from './seal.ts'
 import { fenced, type Statement, type Answer } from './statement.ts'
 import { change, hibernate, inboundPlace, launch } from './transitions.ts'
+
+const find = `
+  SELECT 1 AS ord, ${sentColumns('w')} FROM workspaces w
+  WHERE w.owner_uid = $1 AND w.namespace = $2 AND w.status <> 'removed' ORDER BY w.id LIMIT 1`
 
 /** The controller's side of the rows. `lease` names the leadership whose epoch must be the writer's. */
 export function openWorkspaces(
@@ -31,6 +37,14 @@ export function openWorkspaces(
   const leaks = open(leak)
   const batchers = [records, claims, launches, observations, changes, sleeps, adoptions, removals, leaks]
   return {
+    async find({ ownerUid, namespace }) {
+      try {
+        const [row] = await database.query<SentRow & { id: string }>('find', find, [ownerUid, namespace])
+        return row && toWorkspaceRow(row)
+      } catch (error) {
+        throw surfaced(error)
+      }
+    },
     async record(item, fence, haste): Promise<Recorded> {
       const batcher = item.claim === 'create' ? records : claims
       const { ownerUid, recorded } = await batcher.add({ item, fence }, haste)
@@ -47,14 +61,14 @@ export function openWorkspaces(
     },
     observed: (item, fence) => observations.add({ item, fence }),
     change: (item, fence) => changes.add({ item, fence }, 'now'),
-    hibernate: (id, idleSince, fence) => sleeps.add({ item: { id, idleSince }, fence }),
+    hibernate: (key, idleSince, fence) => sleeps.add({ item: { ...key, idleSince }, fence }),
     adopted: (item, fence) => adoptions.add({ item, fence }),
     async leak(item, fence) {
       await leaks.add({ item, fence })
       metrics.stopRetryExhausted.inc({ backend: item.backend })
     },
-    remove: (id, ownerUid, fence, deletionPolicy) =>
-      removals.add({ item: { id, ownerUid, deletionPolicy }, fence }, 'now'),
+    remove: ({ ownerUid, namespace }, fence, deletionPolicy) =>
+      removals.add({ item: { ownerUid, namespace, deletionPolicy }, fence }, 'now'),
     changes: (signal) => listener.changes(signal),
     async close() {
       await Promise.all(batchers.map((batcher) => batcher.close()))

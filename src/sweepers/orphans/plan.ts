@@ -59,8 +59,6 @@ export interface Orphan extends Suspect {
   readonly verdict: Exclude<Verdict, 'keep'>
   readonly standing: Standing
   readonly ref: InstanceRef
-  /** Of a row. */
-  readonly rowId?: OwnedRow['id']
 }
 
 /** Everything without a resource, rows first, volumes last: the order in which it may go. */
@@ -68,15 +66,15 @@ export function findOrphans({ rows, retained, things, present }: Seen): readonly
   const owners = Map.groupBy(rows, ({ ownerUid }) => ownerUid)
   const claimed = claimedOwners(rows, things, present)
   const found = new Map<string, Orphan>()
-  const judge = (plane: Plane, backend: string, ref: InstanceRef, rowId?: OwnedRow['id']) => {
+  const judge = (plane: Plane, backend: string, ref: InstanceRef) => {
     if (present(ref) || claimed.has(ref.uid)) return
     const standing = standingOf(owners.get(ref.uid) ?? [], retained.has(ref.uid))
     const verdict = verdictOf(standing, plane)
     const names = { ownerUid: ref.uid, namespace: ref.namespace, resourceName: ref.name }
-    const orphan = { plane, backend, ...names, cause: why[standing], standing, ref, ...(rowId && { rowId }) }
+    const orphan = { plane, backend, ...names, cause: why[standing], standing, ref }
     if (verdict !== 'keep') found.set(`${plane} ${backend} ${ref.uid}`, { ...orphan, verdict })
   }
-  for (const row of rows) if (row.live) judge('row', row.backend, refOf(row), row.id)
+  for (const row of rows) if (row.live) judge('row', row.backend, refOf(row))
   for (const { backend, ref, id } of things) if (id !== undefined) judge('instance', backend, ref)
   for (const { backend, ref, id } of things) if (id === undefined) judge('volume', backend, ref)
   return [...found.values()]

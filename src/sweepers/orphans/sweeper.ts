@@ -214,10 +214,10 @@ class OrphanSweeps {
     await this.#remove(orphan, signal)
   }
 
-  async #remove({ plane, backend, ref, rowId }: Orphan, signal: AbortSignal): Promise<void> {
+  async #remove({ plane, backend, ref }: Orphan, signal: AbortSignal): Promise<void> {
     const { rows, backends, fence } = this.#with
     if (plane === 'row') {
-      if (rowId !== undefined) await rows.remove(rowId, ref.uid, fence)
+      await rows.remove({ ownerUid: ref.uid, namespace: ref.namespace }, fence)
       return
     }
     // What is only requested by then is gone by the next sweep, or is asked for again.
