@@ -82,3 +82,33 @@ test('help names every setting, secrets by their files', () => {
   expect(helpText()).toMatch(/--database-url-file\s+DATABASE_URL\s+PostgreSQL/)
   expect(helpText()).not.toMatch(/--admin-token |FAILPOINT|fake/)
 })
+
+test('an engine of another machine is spoken to by TLS alone', () => {
+  const key = Buffer.alloc(32).toString('base64')
+  const read = (given: object) => () => readConfig([], { ...base, SECRETS_KEY: key, BACKENDS: 'docker', ...given })
+  const tls = { DOCKER_TLS_CA: '/ca', DOCKER_TLS_CERT: '/cert', DOCKER_TLS_KEY: '/key' }
+  for (const DOCKER_HOST of [
+    'unix:///run/docker.sock',
+    'tcp://127.0.0.1:2375',
+    'tcp://localhost:1',
+    'tcp://[::1]:2375',
+  ])
+    expect(read({ DOCKER_HOST })).not.toThrow()
+  for (const DOCKER_HOST of ['tcp://engine:2375', 'tcp://10.0.0.1:2376', 'tcp://127.0.0.1.example:2375']) {
+    expect(read({ DOCKER_HOST })).toThrow(/DOCKER_HOST is another machine: set DOCKER_TLS_CA/)
+    expect(read({ DOCKER_HOST, ...tls })).not.toThrow()
+    // A variable of another tool's, where no engine is used.
+    expect(read({ DOCKER_HOST, BACKENDS: 'external' })).not.toThrow()
+  }
+  for (const DOCKER_HOST of ['ssh://engine', 'http://engine', '/run/docker.sock', 'tcp://'])
+    expect(read({ DOCKER_HOST })).toThrow(/DOCKER_HOST is no Docker host/)
+  expect(read({ DOCKER_TLS_CA: '/ca' })).toThrow(/DOCKER_TLS_CA needs all of/)
+})
+
+test('subnets of Docker networks are IPv4 networks of a usable size', () => {
+  const read = (DOCKER_SUBNETS: string) => readConfig([], { ...base, DOCKER_SUBNETS }).DOCKER_SUBNETS
+  expect(readConfig([], base).DOCKER_SUBNETS).toEqual(['10.201.0.0/16'])
+  expect(read('172.30.0.0/16, 10.9.8.0/24')).toEqual(['172.30.0.0/16', '10.9.8.0/24'])
+  for (const wrong of ['10.9.8.1/24', 'fd00::/64', '10.9.8.0/30', '10.9.8.0', '0.0.0.0/0', ','])
+    expect(() => read(wrong)).toThrow(/DOCKER_SUBNETS/)
+})

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { hostFault } from './backends/docker/host.ts'
 import { defaultPool, poolFault } from './backends/docker/subnets.ts'
 import { folderFault } from './backends/host-folder.ts'
 import { defaultTiers, tiersFromJson } from './backends/tiers.ts'
@@ -105,7 +106,13 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .url()
     .optional()
     .describe('URL by which agents reach the operator; http://127.0.0.1:PORT when not given'),
-  DOCKER_HOST: z.string().optional().describe('Docker engine, unix:///var/run/docker.sock or tcp://host:2375'),
+  DOCKER_HOST: z
+    .string()
+    .optional()
+    .describe('Docker engine, unix:///var/run/docker.sock, which it is unless set, or tcp://host:2376'),
+  DOCKER_TLS_CA: z.string().optional().describe('File of the certificate that signed the Docker engine of tcp://'),
+  DOCKER_TLS_CERT: z.string().optional().describe("File of the operator's certificate for it"),
+  DOCKER_TLS_KEY: z.string().optional().describe('File of the key of that certificate'),
   DOCKER_SUBNETS: subnets
     .default(defaultPool)
     .describe('IPv4 networks out of which each namespace gets Docker networks of 64 addresses'),
@@ -164,6 +171,8 @@ const settingsWith = (backendNames: readonly string[]) => ({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged'),
 })
 
+const tlsFiles = ['DOCKER_TLS_CA', 'DOCKER_TLS_CERT', 'DOCKER_TLS_KEY'] as const
+
 const schemaWith = (backendNames: readonly string[]) =>
   z.object(settingsWith(backendNames)).transform((given, ctx) => {
     const defaultBackend = given.DEFAULT_BACKEND ?? given.BACKENDS[0] ?? 'external'
@@ -176,6 +185,13 @@ const schemaWith = (backendNames: readonly string[]) =>
         'is not set, and a backend that launches instances seals their secrets with it: openssl rand -base64 32',
         'SECRETS_KEY',
       )
+    const tls = tlsFiles.filter((name) => given[name] !== undefined)
+    if (tls.length > 0 && tls.length < tlsFiles.length) refuse(`needs all of ${tlsFiles.join(', ')}`, tls[0] ?? '')
+    const engine =
+      given.DOCKER_HOST === undefined || !given.BACKENDS.includes('docker')
+        ? undefined
+        : hostFault(given.DOCKER_HOST, tls.length > 0)
+    if (engine !== undefined) refuse(engine, 'DOCKER_HOST')
     return { ...given, DEFAULT_BACKEND: defaultBackend }
   })
 

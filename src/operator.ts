@@ -1,5 +1,6 @@
 /** Composition: everything concrete is built and wired here, once. */
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { orgImportType, type OrgImport } from './api/org-import.ts'
 import { pluginInstallType, type PluginInstall } from './api/plugin-install.ts'
@@ -7,8 +8,9 @@ import { runtimeType, type Runtime } from './api/runtime.ts'
 import { workspaceType, type Workspace } from './api/workspace.ts'
 import { apiVersion, keyOf, type KubeObject } from './api/meta.ts'
 import type { Backend, InstanceRef } from './backends/backend.ts'
+import type { EngineTls } from './backends/docker/host.ts'
 import { measured } from './backends/measured.ts'
-import type { Config } from './config.ts'
+import { ConfigError, type Config } from './config.ts'
 import {
   childIndexes,
   importIndex,
@@ -29,6 +31,7 @@ import { countBusy } from './controllers/workspace/busy.ts'
 import { followOutside, watchAround, workspaceIndexes, workspaceViews } from './controllers/workspace/controller.ts'
 import { WorkspaceReconciler } from './controllers/workspace/reconcile.ts'
 import { minutes } from './duration.ts'
+import { reasonOf } from './errors.ts'
 import { Allowance } from './kube/allowance.ts'
 import type { Client, ResourceType } from './kube/client.ts'
 import { Controller } from './kube/controller.ts'
@@ -134,6 +137,19 @@ function elect(config: Config, { transport }: Kube, store: Store, log: Logger, m
   })
 }
 
+/** Contents of the files that the settings name: all of them, or none. */
+function engineTls({ DOCKER_TLS_CA: ca, DOCKER_TLS_CERT: cert, DOCKER_TLS_KEY: key }: Config): EngineTls | undefined {
+  if (ca === undefined || cert === undefined || key === undefined) return undefined
+  const read = (setting: string, file: string) => {
+    try {
+      return readFileSync(file, 'utf8')
+    } catch (error) {
+      throw new ConfigError(`${setting} names a file that cannot be read: ${reasonOf(error)}`)
+    }
+  }
+  return { ca: read('DOCKER_TLS_CA', ca), cert: read('DOCKER_TLS_CERT', cert), key: read('DOCKER_TLS_KEY', key) }
+}
+
 /** Loaded only where they are on: each brings libraries that cost memory. */
 async function openBackends(
   config: Config,
@@ -151,8 +167,9 @@ async function openBackends(
       case 'docker': {
         const { DockerBackend } = await import('./backends/docker/backend.ts')
         const { DOCKER_HOST: host, DOCKER_SUBNETS: subnets, WORKSPACE_ROOTS: workspaceRoots } = config
-        const options = { operatorInstance, workspaceRoots, subnets, ...(host !== undefined && { host }) }
-        backends.set(name, new DockerBackend(options))
+        const tls = engineTls(config)
+        const where = { ...(host !== undefined && { host }), ...(tls && { tls }) }
+        backends.set(name, new DockerBackend({ operatorInstance, workspaceRoots, subnets, ...where }))
         break
       }
       case 'process': {

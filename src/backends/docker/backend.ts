@@ -1,5 +1,6 @@
-import { seconds } from '../../duration.ts'
+import Dockerode from 'dockerode'
 import type { ContainerInspectInfo } from 'dockerode'
+import { seconds } from '../../duration.ts'
 import { reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import {
@@ -13,9 +14,10 @@ import {
 } from '../backend.ts'
 import { instanceName } from '../names.ts'
 import { assertContained } from './containment.ts'
-import { connect, Engine, socketOf, type Write } from './engine.ts'
+import { Engine, type Write } from './engine.ts'
 import { cpusOf, type Failure, failureOf, throwLaunchFailure } from './errors.ts'
 import { containerChanges } from './events.ts'
+import { clientOptions, type EngineTls, socketOf } from './host.ts'
 import { allowedRoot, assertFolder } from './host-folder.ts'
 import { formerVolumes, type Heirlooms, heirloomsIn, heirloomsOf, noteName, noteOf } from './heirloom.ts'
 import { Images } from './images.ts'
@@ -27,8 +29,10 @@ import { tarOf } from './tar.ts'
 import { archiveOf, createBody } from './translate.ts'
 
 interface DockerOptions {
-  /** `unix:///var/run/docker.sock` or `tcp://host:2375`; the client's default when not given. */
+  /** `unix:///var/run/docker.sock`, which it is when not given, or `tcp://host:2376`. */
   readonly host?: string
+  /** Needed for an engine that is reached by another address than loopback. */
+  readonly tls?: EngineTls
   /** Everything made here carries it as a label, and nothing without it is ever touched. */
   readonly operatorInstance: string
   /** Folders of the engine's host in which an instance may have its `/workspace`; none unless given. */
@@ -59,8 +63,8 @@ export class DockerBackend implements Backend {
   /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
   readonly #looked = new Set<string>()
 
-  constructor({ host, operatorInstance, workspaceRoots = [], subnets = defaultPool }: DockerOptions) {
-    this.#engine = new Engine(connect(host), operatorInstance)
+  constructor({ host, tls, operatorInstance, workspaceRoots = [], subnets = defaultPool }: DockerOptions) {
+    this.#engine = new Engine(new Dockerode(clientOptions(host, tls)), operatorInstance)
     this.#images = new Images(this.#engine)
     const local = host === undefined || host.startsWith('unix://')
     this.#networks = new Networks({ engine: this.#engine, pool: subnets, local })

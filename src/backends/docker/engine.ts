@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import Dockerode from 'dockerode'
+import type Dockerode from 'dockerode'
 import type { ContainerCreateOptions, ContainerInfo, ContainerInspectInfo } from 'dockerode'
 import { seconds, type Duration } from '../../duration.ts'
 import { failureOf } from './errors.ts'
@@ -12,19 +12,6 @@ const forPulls = seconds(900)
 
 /** The driver's option: whether containers of one network reach each other. */
 const betweenContainers = 'com.docker.network.bridge.enable_icc'
-
-/** The engine's own socket, as a path of its host. */
-export const socketOf = (host?: string): string =>
-  host?.startsWith('unix://') === true ? host.slice('unix://'.length) : '/var/run/docker.sock'
-
-/** `unix:///path` or `tcp://host:port`; the client's own default when nothing is given. Throws a TypeError. */
-export function connect(host?: string): Dockerode {
-  if (host === undefined) return new Dockerode()
-  const url = URL.parse(host)
-  if (url?.protocol === 'unix:') return new Dockerode({ socketPath: url.pathname })
-  if (url?.protocol === 'tcp:') return new Dockerode({ host: url.hostname, port: url.port || 2375, protocol: 'http' })
-  throw new TypeError(`"${host}" is no Docker host: write unix:///var/run/docker.sock or tcp://host:2375`)
-}
 
 export interface Volume {
   readonly name: string
