@@ -1,4 +1,5 @@
 import type { Duration } from './duration.ts'
+import { oneLine } from './text.ts'
 
 /**
  * Only the user can mend this: bad input, a refused reference, an image that does not exist.
@@ -39,7 +40,7 @@ export class Fenced extends Error {
 
 /** The text of anything thrown, with its causes, on one line and without a stack. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof Error)) return oneLine(String(error))
   const cause = error.cause === undefined ? '' : `: ${reasonOf(error.cause)}`
-  return `${error.message || error.name}${cause}`.replaceAll(/\s*\n\s*/g, ' ')
+  return oneLine(`${error.message || error.name}${cause}`)
 }

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { crdOf, type StructuralSchema } from './crd.ts'
+import { crdOf } from './crd.ts'
 import type { KindDefinition } from './kind.ts'
 import { orgImportKind } from './org-import.ts'
 import { pluginInstallKind } from './plugin-install.ts'
 import { runtimeKind } from './runtime.ts'
+import type { StructuralSchema } from './structural.ts'
 import { workspaceKind } from './workspace.ts'
 
 interface Place {

@@ -1,6 +1,6 @@
 /** The reference docs of all kinds, from the same CRDs that the API server gets: docs/api.md. */
 import { crdOf } from './crd.ts'
-import type { StructuralSchema } from './crd.ts'
+import type { StructuralSchema } from './structural.ts'
 import type { KindDefinition } from './kind.ts'
 import { apiVersion } from './meta.ts'
 

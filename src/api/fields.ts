@@ -58,9 +58,10 @@ function saidInCel(schema: z.ZodString, pattern: string, message: string): z.Zod
   return ruled(schema, { cel: `self.matches(r'${pattern}')`, message, holds: (value) => expression.test(value) })
 }
 
+export const lineMessage = 'must be one line without control or text-direction characters'
+
 /** One line for people: nothing invisible that could disguise it in a terminal or a log. */
-export const line = (max: number, min = 0) =>
-  saidInCel(bounded(max, min), oneLine, 'must be one line without control or text-direction characters')
+export const line = (max: number, min = 0) => saidInCel(bounded(max, min), oneLine, lineMessage)
 
 /** Prose for people, with line breaks. */
 export const prose = (max: number) =>

@@ -1,6 +1,7 @@
 /** How a kind is told to the machine: its names on the wire, what a person sees of it, and `parse`. */
 import type { z } from 'zod'
 import type { CommonStatus, KubeObject } from './meta.ts'
+import { statusFitter } from './fit.ts'
 import { apiVersion, group, version } from './meta.ts'
 
 export interface PrinterColumn {
@@ -58,6 +59,7 @@ export function resourceType<Spec, Status extends CommonStatus>(kind: KindDefini
     kind: kind.kind,
     plural: kind.plural,
     namespaced: kind.namespaced,
+    fit: statusFitter(kind.status, kind.kind),
     parse(raw: unknown): KubeObject<Spec, Status> {
       if (!isObject(raw) || !isObject(raw['metadata'])) throw new Error(`not a ${kind.kind}: no metadata`)
       const name = String(raw['metadata']['name'])

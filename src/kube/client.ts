@@ -12,6 +12,8 @@ export interface ResourceType<T extends KubeObject> {
   readonly namespaced: boolean
   /** Throws when the JSON is not such an object. The cache then keeps it out and says so; it never stops the watch. */
   parse(raw: unknown): T
+  /** Makes a status one that the schema takes, whatever texts are in it. Absent: statuses are written as they are. */
+  fit?(status: object): object
 }
 
 /** What a controller reads. Objects are frozen; a returned array is the caller's. */

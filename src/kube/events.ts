@@ -3,6 +3,7 @@ import { reconcileIdAnnotation, type KubeObject } from '../api/meta.ts'
 import { minutes, seconds } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
 import type { Fence } from '../fence.ts'
+import { cut, oneLine } from '../text.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { KubeError } from './kube-error.ts'
 import { microTime } from './micro-time.ts'
@@ -52,7 +53,7 @@ export class Events {
   /** Never throws and never waits. `reconcileId` joins the event with the log lines of the pass. */
   emit(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string, reconcileId?: string): void {
     const now = performance.now()
-    const note = message.length > 1024 ? `${message.slice(0, 1021)}...` : message
+    const note = noteOf(message)
     const id = createHash('sha256')
       .update([object.metadata.uid, type, reason, note].join('\0'))
       .digest('hex')
@@ -137,6 +138,12 @@ export class Events {
     const [oldest] = this.#told.keys()
     if (this.#told.size > mostSeries && oldest !== undefined) this.#told.delete(oldest)
   }
+}
+
+/** The API server counts bytes of UTF-8, and there are at most three in a UTF-16 unit. */
+const noteOf = (message: string): string => {
+  const line = oneLine(message)
+  return Buffer.byteLength(line) <= 1024 ? line : cut(line, 341)
 }
 
 const collection = (namespace: string): string => `/apis/events.k8s.io/v1/namespaces/${namespace}/events`

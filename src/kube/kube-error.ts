@@ -1,6 +1,6 @@
 import { milliseconds, type Duration } from '../duration.ts'
 
-/** What the API server answered, or why it did not answer (`code` 0). The message never holds the body sent. */
+/** What the API server answered, or why it did not answer (`code` 0). The message holds no value of the body sent. */
 export class KubeError extends Error {
   override readonly name = 'KubeError'
   /** HTTP status, or 0 when there was no answer that could be read. */
@@ -78,11 +78,54 @@ interface Status {
 /** The error of an answer. Anything may stand in front of an API server, so the body need not be a Status. */
 export function errorOfAnswer(what: string, code: number, body: string, retryAfterHeader: unknown): KubeError {
   const status = readStatus(body)
+  const causes = status.details?.causes?.map(withoutValue)
+  const told = code === 422 ? refusedFields(causes) : undefined
   const wait = Number(retryAfterHeader ?? status.details?.retryAfterSeconds ?? Number.NaN)
-  return new KubeError(code, status.reason ?? `HTTP${code}`, `${what}: ${status.message ?? `answered ${code}`}`, {
-    ...(Number.isFinite(wait) && wait >= 0 && { retryAfter: milliseconds(wait * 1000) }),
-    ...(status.details?.causes && { causes: status.details.causes }),
-  })
+  return new KubeError(
+    code,
+    status.reason ?? `HTTP${code}`,
+    `${what}: ${told ?? status.message ?? `answered ${code}`}`,
+    {
+      ...(Number.isFinite(wait) && wait >= 0 && { retryAfter: milliseconds(wait * 1000) }),
+      ...(causes && { causes }),
+    },
+  )
+}
+
+/**
+ * An object that is refused is quoted by the API server, field by field, and with it what an agent or an engine said:
+ * `status.summary: Invalid value: "…": must be one line`. The value is left out.
+ */
+function withoutValue(cause: Cause): Cause {
+  const { message = '' } = cause
+  // A rule in CEL is told without any value.
+  const kind = /^\w+ value(?=: (?:["[{]|map\[|-?\d|true\b|false\b|null\b|<nil>))/.exec(message)?.[0]
+  if (kind === undefined) return cause
+  return { ...cause, message: `${kind}${message.slice(endOfValue(message, kind.length + 2))}` }
+}
+
+/** The value is JSON or of Go's own syntax: it ends at the first colon outside all quotes and brackets. */
+function endOfValue(message: string, start: number): number {
+  let [depth, quoted] = [0, false]
+  for (let i = start; i < message.length; i++) {
+    const character = message.charAt(i)
+    if (quoted && character === '\\') i++
+    else if (character === '"') quoted = !quoted
+    else if (quoted) continue
+    else if ('{[('.includes(character)) depth++
+    else if ('}])'.includes(character)) depth--
+    else if (depth === 0 && message.startsWith(': ', i)) return i
+  }
+  return message.length
+}
+
+const mostFields = 10
+
+function refusedFields(causes: readonly Cause[] = []): string | undefined {
+  if (causes.length === 0) return undefined
+  const shown = causes.slice(0, mostFields).map(({ field = '', message = '' }) => `${field}: ${message}`)
+  const more = causes.length > mostFields ? `; and ${causes.length - mostFields} more` : ''
+  return `refused as invalid: ${shown.join('; ')}${more}`
 }
 
 /** The error inside a watch stream: an event of type ERROR carries a Status. */

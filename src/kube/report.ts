@@ -40,7 +40,7 @@ export class Reporter<T extends KubeObject> {
 
   /** Reports how a pass on this very object ended. */
   async report(object: T, verdict: Verdict<StatusOf<T>>, now: Date, reconcileId?: string): Promise<Reported> {
-    const status = statusOf(object, verdict.status, verdict.outcome, now, reconcileId)
+    const status = this.#fit(statusOf(object, verdict.status, verdict.outcome, now, reconcileId))
     const patch = patchBetween(object.status, status)
     const key = keyOf(object)
     if (verdict.outcome.kind !== 'again') this.#underway.delete(key)
@@ -60,7 +60,7 @@ export class Reporter<T extends KubeObject> {
 
   /** Reports a pass that ended by a throw. Of a wait only where somebody waits with us, and when it lasts. */
   async reportTrouble(object: T, trouble: Trouble, now: Date): Promise<Reported> {
-    const told = troubledStatusOf(object, trouble, now)
+    const told = this.#fit(troubledStatusOf(object, trouble, now))
     const patch = patchBetween(object.status, told)
     if (!patch) return { kind: 'unchanged' }
     const key = keyOf(object)
@@ -71,6 +71,11 @@ export class Reporter<T extends KubeObject> {
       if (wait > 0) return { kind: 'deferred', after: wait }
     }
     return await this.#write(key, patch, told)
+  }
+
+  /** The one place through which every status goes: no text that is chosen elsewhere makes it one that is refused. */
+  #fit(status: object): Record<string, unknown> {
+    return { ...(this.#type.fit?.(status) ?? status) }
   }
 
   forget(key: Key): void {

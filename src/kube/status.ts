@@ -5,6 +5,7 @@ import {
   type KubeObject,
   type Transition,
 } from '../api/meta.ts'
+import { oneLine } from '../text.ts'
 import type { ConditionDraft, Outcome, StatusDraft } from './reconciler.ts'
 
 type Json = Record<string, unknown>
@@ -122,7 +123,7 @@ function settle(object: KubeObject, drafts: readonly ConditionDraft[], now: Date
   return drafts.map(({ type, status, reason, message }) => {
     const old = before.get(type)
     const lastTransitionTime = old?.status === status ? old.lastTransitionTime : rfc3339(now)
-    return { type, status, reason, message, lastTransitionTime }
+    return { type, status, reason, message: oneLine(message), lastTransitionTime }
   })
 }
 

@@ -216,7 +216,7 @@ describe('a template is refused', () => {
       'a plugin that moves the cursor',
       node('plugins: ["a\\e[2J"]'),
       'InvalidField',
-      '"a [2J" is neither the name of a plugin',
+      '"a" is neither the name of a plugin',
     ],
     [
       'a plugin from outside',

@@ -1,3 +1,5 @@
+import { cut, oneLine } from '../text.ts'
+
 /** What can be wrong with a template; also the reasons of the condition TemplateParsed. */
 export type OrgErrorCode =
   | 'SourceInvalid' // the file set itself: a bad path, no org.yaml
@@ -34,7 +36,7 @@ export class OrgError extends Error {
   readonly place: Place | undefined
 
   constructor(code: OrgErrorCode, message: string, place?: Place, options?: ErrorOptions) {
-    super(oneLine(place === undefined ? message : located(message, place)), options)
+    super(shown(place === undefined ? message : located(message, place)), options)
     this.code = code
     this.place = place
   }
@@ -43,12 +45,7 @@ export class OrgError extends Error {
 const longest = 1000
 
 /** Templates are quoted in messages: what would move a cursor or fill a log is not let through. */
-// oxlint-disable-next-line no-control-regex
-const unfit = /[\0-\x1f\x7f-\x9f\u2028\u2029]+/g
-export const oneLine = (text: string): string => {
-  const line = text.replaceAll(unfit, ' ')
-  return line.length <= longest ? line : `${line.slice(0, longest - 1)}…`
-}
+export const shown = (text: string): string => cut(oneLine(text), longest)
 
 function located(message: string, place: Place): string {
   const chain =

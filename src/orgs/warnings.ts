@@ -1,5 +1,5 @@
 /** What a person should know of a template and that does not stop the import. */
-import { oneLine, showPlace, type OrgWarning, type OrgWarningCode, type Path, type Place } from './org-error.ts'
+import { showPlace, shown, type OrgWarning, type OrgWarningCode, type Path, type Place } from './org-error.ts'
 
 /** Warnings of one code that are told one by one: a thousand nodes with one mistake are one mistake. */
 const told = 10
@@ -19,8 +19,8 @@ export class Warnings {
     this.#counts.set(code, count)
     if (count > told) return
     const place = at && this.#placeOf(at)
-    const whole = oneLine(place === undefined ? message : `${message} (${showPlace(place)})`)
-    this.#list.push({ code, path: oneLine(path), message: whole })
+    const whole = shown(place === undefined ? message : `${message} (${showPlace(place)})`)
+    this.#list.push({ code, path: shown(path), message: whole })
   }
 
   count(code: OrgWarningCode): number {

@@ -1,6 +1,8 @@
 /** What callers send, read strictly: the fields we know are checked, the ones we do not know are let be. */
 import { z } from 'zod'
+import { redactor } from '../redaction.ts'
 import { type WorkspaceId, workspaceId } from '../store/workspace-store.ts'
+import { cut, oneLine } from '../text.ts'
 import { Refusal } from './refusal.ts'
 
 /** Deeper JSON is refused: it is no agent card and no message, and recursion over it would end the process. */
@@ -9,16 +11,15 @@ export const maxDepth = 64
 /** Any UUID: the API server's own, or one that was adopted. */
 export const id = z.guid().transform((uuid): WorkspaceId => workspaceId(uuid.toLowerCase()))
 
-/** Text that PostgreSQL can hold: well formed, no NUL, cut to `max` code units. */
-export const text = (max: number) =>
+/** Tokens of ours are known by their shape; what else an agent was given is known to its controller alone. */
+const redact = redactor([])
+
+/** One line as it may be shown anywhere, cut to `max` code units. */
+export const line = (max: number) =>
   z
     .string()
     .nullish()
-    .transform((given) =>
-      storable(given ?? '')
-        .slice(0, max)
-        .toWellFormed(),
-    )
+    .transform((given) => cut(oneLine(redact(given ?? '')), max))
 
 /** A number brought into the range; absent or null is `min`. */
 export const clamped = (min: number, max: number) =>

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { AgentStore, Heartbeat } from '../store/agent-store.ts'
 import { requireSelf } from './auth.ts'
-import { clamped, id, parse, text } from './body.ts'
+import { clamped, id, line, parse } from './body.ts'
 import { fromStore } from './errors.ts'
 import { workspaceGone } from './register.ts'
 
@@ -14,10 +14,10 @@ const capabilities = z.object({ status_mgmt: z.boolean().nullish(), scheduler: z
 const beat = z.object({
   workspace_id: id,
   error_rate: clamped(0, 1),
-  sample_error: text(1024),
+  sample_error: line(1024),
   active_tasks: clamped(0, maxInt),
   uptime_seconds: clamped(0, maxInt),
-  current_task: text(1024),
+  current_task: line(1024),
   monthly_spend: clamped(0, 1e12),
   // Whatever else an agent says here means healthy.
   runtime_state: z.string().nullish(),

@@ -1,8 +1,10 @@
 /** A prompt of the operator's own to an agent: the same way as a message of others takes (a2a.ts), by nobody's request. */
 import { json } from 'node:stream/consumers'
 import { z } from 'zod'
+import { redactor } from '../redaction.ts'
 import type { AgentStore } from '../store/agent-store.ts'
 import type { WorkspaceId } from '../store/workspace-store.ts'
+import { cut, oneLine } from '../text.ts'
 import { destinationOf, type Answer, type Forward } from './forward.ts'
 import { Refusal } from './refusal.ts'
 
@@ -86,11 +88,7 @@ async function outcomeOf({ status, contentType, body }: Answer): Promise<PromptO
     : { kind: 'delivered' }
 }
 
-/** What an agent says goes into rows: one line, nothing that PostgreSQL refuses. */
-const failed = (detail: string): PromptOutcome => ({
-  kind: 'failed',
-  detail: detail
-    .toWellFormed()
-    .replaceAll(/[\u0000-\u001F\u007F-\u009F\s]+/g, ' ')
-    .slice(0, 500),
-})
+const redact = redactor([])
+
+/** What an agent says goes into rows. */
+const failed = (detail: string): PromptOutcome => ({ kind: 'failed', detail: cut(oneLine(redact(detail)), 500) })

@@ -17,6 +17,7 @@ import type { DueSchedule, OpenRun, RunEnd, ScheduleStore } from '../store/sched
 import type { WorkspaceId } from '../store/workspace-store.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { cut, oneLine } from '../text.ts'
 import { turnOf } from './schedule-turn.ts'
 import { createSweeper, type Sweeper } from './sweeper.ts'
 
@@ -142,7 +143,7 @@ class Scheduler {
       next = nextRun(cron, timezone, from)
     } catch (error) {
       if (!(error instanceof CronError)) throw error
-      fault = error.message
+      fault = cut(oneLine(error.message), 500)
       log.warn({ schedule: id, err: fault }, 'schedule cannot be read')
     }
     if (next === undefined) fault ??= `cron "${cron}" never comes`

@@ -1,4 +1,6 @@
-import { pino, type Logger } from 'pino'
+import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino'
+import { reasonOf } from '../errors.ts'
+import { oneLine, plain } from '../text.ts'
 
 export type { Logger }
 
@@ -16,14 +18,22 @@ const secretPaths = [
   '*.secret',
 ]
 
-/** JSON lines on stdout. Messages are constant lower-case phrases; whatever varies is a field. */
-export function createLogger(level: string): Logger {
-  return pino({
+/** Its own texts and no other field: the drivers of databases and engines keep there what they were sent. */
+const shownError = (error: unknown) =>
+  error instanceof Error
+    ? { type: error.name, message: reasonOf(error), stack: plain(error.stack ?? '') }
+    : oneLine(String(error))
+
+/** JSON lines, on stdout unless a destination is given. Messages are constant lower-case phrases; whatever varies is a field. */
+export function createLogger(level: string, destination?: DestinationStream): Logger {
+  const options: LoggerOptions = {
     level,
     base: null,
     messageKey: 'msg',
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
+    serializers: { err: shownError },
     redact: { paths: secretPaths, censor: '[redacted]' },
-  })
+  }
+  return destination === undefined ? pino(options) : pino(options, destination)
 }

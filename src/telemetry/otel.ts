@@ -11,7 +11,6 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { seconds } from '../duration.ts'
-import { reasonOf } from '../errors.ts'
 import type { SpanDetails, SpanLink, SpanName, Tracing, TracingOptions } from './span.ts'
 
 export function createTracing({ endpoint, ratio }: TracingOptions): Tracing {
@@ -50,7 +49,7 @@ export function createTracing({ endpoint, ratio }: TracingOptions): Tracing {
         if (ended) set(ended(result))
         return result
       } catch (error) {
-        span.setStatus({ code: SpanStatusCode.ERROR, message: reasonOf(error) })
+        span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.name : 'thrown' })
         throw error
       } finally {
         span.end()

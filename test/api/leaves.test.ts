@@ -4,7 +4,7 @@
  * nothing is stored which the operator then cannot read.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { StructuralSchema } from '../../src/api/crd.ts'
+import type { StructuralSchema } from '../../src/api/structural.ts'
 import { controlPlane, namespace } from '../support/cluster.ts'
 import { kindNames, kinds, objectOf, requests, schemaOf, type Requests, type Kind } from './requests.ts'
 import { changed, leavesOf, spoilt, valueAt, type Leaf, type Spoiled } from './spoil.ts'

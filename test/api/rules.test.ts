@@ -1,6 +1,6 @@
 /** Every rule of every kind, with a value that breaks it alone, and the words in which a person is told. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { StructuralSchema } from '../../src/api/crd.ts'
+import type { StructuralSchema } from '../../src/api/structural.ts'
 import { controlPlane, namespace } from '../support/cluster.ts'
 import {
   kindNames,
@@ -161,7 +161,7 @@ describe('names', () => {
     ['Workspace', 'a.b', label],
     ['Runtime', 'a.b', label],
     ['Workspace', 'a'.repeat(64), 'metadata.name: Too long'],
-    ['Workspace', 'A', 'metadata.name: Invalid value: "A"'],
+    ['Workspace', 'A', 'metadata.name: Invalid value: a lowercase'],
   ] as const)('%s named %s is refused', async (kind, name, message) => {
     const answer = await api.create(objectOf(kind, name, least[kind]))
     expect(answer.refused && answer.message).toContain(message)

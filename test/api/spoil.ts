@@ -1,5 +1,5 @@
 /** Every field of a spec, and every way in which its schema lets it be spoiled. */
-import type { StructuralSchema } from '../../src/api/crd.ts'
+import type { StructuralSchema } from '../../src/api/structural.ts'
 import type { Json } from './requests.ts'
 
 /** From a spec to one field: names, 0 for the first item of a list, and the first key of a map. */

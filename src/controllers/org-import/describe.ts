@@ -6,6 +6,7 @@ import type { OrgImport, OrgImportStatus } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import { milliseconds, seconds } from '../../duration.ts'
 import type { ConditionDraft, Outcome, Verdict } from '../../kube/reconciler.ts'
+import { cut } from '../../text.ts'
 import type { Done } from './apply.ts'
 import { missingChannels } from './children.ts'
 import { heldByOthers } from './covers.ts'
@@ -18,7 +19,7 @@ import { standing, type Standing } from './standing.ts'
 import { digestOfSteps } from './steps.ts'
 import type { Tally } from './tally.ts'
 import { kept, steps, told, type Draft, type Learned, type Oddity } from './told.ts'
-import { condition, cut, line, listed, plural } from './words.ts'
+import { condition, line, listed, plural } from './words.ts'
 
 /** A pass that came to its end. */
 export interface Facts extends Required<Learned> {

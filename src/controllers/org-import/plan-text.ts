@@ -1,10 +1,10 @@
 /** A plan as people read it. Pure. */
 import type { OrgImportStatus } from '../../api/org-import.ts'
+import { cut, oneLine } from '../../text.ts'
 import { counted, countsOf } from './gate.ts'
 import { pathOf } from './match.ts'
 import { mostBytes } from './packing.ts'
 import type { Action, Departure, Plan } from './plan.ts'
-import { cut } from './words.ts'
 
 type Planned = NonNullable<OrgImportStatus['plan']>
 type Row = NonNullable<Planned['actions']>[number]
@@ -70,7 +70,7 @@ const departureRow = ({ kind, live }: Departure): Row => ({
 /** The whole of it, a line each, or as much of it as a ConfigMap takes. */
 export function planText(plan: Plan): string {
   const lines = rowsOf(plan).map(({ action, path, name = '', changes = '' }) =>
-    [action.padEnd(9), path, `(${name})`, changes].join(' ').trimEnd(),
+    oneLine([action.padEnd(9), path, `(${name})`, changes].join(' ')).trimEnd(),
   )
   let room = mostBytes
   const fitting = lines.findIndex((line) => (room -= Buffer.byteLength(line) + 1) < 0)

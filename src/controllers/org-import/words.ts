@@ -1,6 +1,7 @@
 /** How the status of an import is worded. Pure. */
 import type { OrgImportCondition, OrgImportReason } from '../../api/reasons.ts'
 import type { ConditionDraft } from '../../kube/reconciler.ts'
+import { cut, oneLine } from '../../text.ts'
 
 export const condition = (
   type: OrgImportCondition,
@@ -9,9 +10,7 @@ export const condition = (
   message: string,
 ): ConditionDraft => ({ type, status: holds ? 'True' : 'False', reason, message })
 
-export const cut = (text: string, longest: number): string =>
-  text.length <= longest ? text : `${text.slice(0, longest - 1)}…`
-export const line = (text: string): string => cut(text.replaceAll(/\s*\n\s*/g, ' '), 1000)
+export const line = (text: string): string => cut(oneLine(text), 1000)
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** The first few of many. */

@@ -16,14 +16,20 @@ import {
   type WorkspaceStore,
 } from '../../store/workspace-store.ts'
 import { provlog } from '../../telemetry/provlog.ts'
+import { oneLine, tail } from '../../text.ts'
+import { discreet, type PassBackend } from './discreet-backend.ts'
 import type { Facts } from './judge.ts'
 import { hashOf, type Step } from './plan.ts'
-import { lastWords, logTail } from './redact.ts'
 import { ownerOf, refOf } from './resolve.ts'
 import type { Rollout } from './rollout.ts'
 import { digestOf, groupOf, type Look } from './sense.ts'
 import { changedParts } from './spec-hash.ts'
 import { mintInboundSecret, mintToken } from './token.ts'
+
+/** Of the last output; twice as much is read, so that no secret is cut where what is shown begins. */
+const mostShown = 8192
+/** Of the same on one line. */
+const mostWords = 600
 
 const live: readonly Phase[] = phases.filter((phase) => phase !== 'removed')
 
@@ -113,7 +119,7 @@ export class Deeds {
     this.#announce(facts, ctx)
     try {
       const wanted = { ...desired.instance, token: token.text, inboundSecret }
-      const seen = await this.#with.backend(row.backend).ensure(wanted, ctx.signal, () => ctx.fence.check())
+      const seen = await this.#backend(facts).ensure(wanted, ctx.signal, () => ctx.fence.check())
       failpoint('ensured')
       this.#with.began(seen)
       return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
@@ -133,9 +139,9 @@ export class Deeds {
   }
 
   /** What an image that is on its way is waited for; one that cannot be had at all is told of by the launch. */
-  async #pull({ desired, row }: Facts, ctx: Context): Promise<Facts['delay']> {
+  async #pull(facts: Facts, ctx: Context): Promise<Facts['delay']> {
     try {
-      await this.#with.backend(row.backend).prepare(desired.instance, ctx.signal)
+      await this.#backend(facts).prepare(facts.desired.instance, ctx.signal)
       return undefined
     } catch (error) {
       if (error instanceof RetryAfter) return { after: error.after, why: error.message }
@@ -159,8 +165,9 @@ export class Deeds {
   /** Says why it ended, with its last words, before anything is taken away. */
   async #fail(facts: Facts, ctx: Context): Promise<Facts> {
     const { desired, row, seen, sight } = facts
-    const log = await this.#with.backend(row.backend).logs(desired.instance.ref, 8192, ctx.signal)
-    const words = lastWords(log, desired.secrets)
+    const log = await this.#backend(facts).logs(desired.instance.ref, 2 * mostShown, ctx.signal)
+    const logTail = tail(log.replaceAll(/^\n+|\n+$/g, ''), mostShown)
+    const words = tail(oneLine(logTail, ' | '), mostWords)
     const what = seen.state === 'exited' ? seen.detail : 'it is running, but silent'
     const error = words === '' ? what : `${what}; last output: ${words}`
     const reason = sight === 'mute' ? 'HeartbeatLost' : sight === 'crashed' ? 'InstanceExited' : 'BootDeadlineExceeded'
@@ -168,7 +175,7 @@ export class Deeds {
       reason,
       exitCode: seen.state === 'exited' ? seen.exitCode : undefined,
       at: ctx.now(),
-      logTail: logTail(log, desired.secrets),
+      logTail,
     }
     const served = row.registeredAt !== undefined && sight !== 'mute'
     const failed = await this.#change(
@@ -188,7 +195,7 @@ export class Deeds {
     const { desired, row, seen, workspace } = facts
     const changed = changedParts(seen.state === 'running' ? hashOf(seen.specHash, row) : '', desired.intent.specHash)
     try {
-      if (changed.has('image')) await this.#with.backend(row.backend).prepare(desired.instance, ctx.signal)
+      if (changed.has('image')) await this.#backend(facts).prepare(desired.instance, ctx.signal)
     } catch (error) {
       const after = error instanceof RetryAfter ? error.after : minutes(1)
       if (!(error instanceof RetryAfter || error instanceof Terminal)) throw error
@@ -212,7 +219,7 @@ export class Deeds {
         reconcile_id: ctx.reconcileId,
       })
     const { ref } = desired.instance
-    const done = await this.#with.backend(row.backend).remove(ref, 'keep', ctx.signal, () => ctx.fence.check())
+    const done = await this.#backend(facts).remove(ref, 'keep', ctx.signal, () => ctx.fence.check())
     failpoint('removed')
     if (done !== 'gone') return this.#with.read(facts, ctx)
     const after = this.#with.read({ ...facts, seen: { state: 'absent' } }, ctx)
@@ -249,6 +256,10 @@ export class Deeds {
     )
     failpoint('observed')
     return this.#with.read({ ...facts, row: noted }, ctx)
+  }
+
+  #backend({ row, desired }: Facts): PassBackend {
+    return discreet(this.#with.backend(row.backend), desired.redact)
   }
 
   async #change(facts: Facts, change: Omit<PhaseChange, keyof RowKey | 'from'>, ctx: Context): Promise<WorkspaceRow> {

@@ -9,6 +9,7 @@ import type { Limits, Observation } from '../../backends/backend.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
+import { oneLine } from '../../text.ts'
 import { isolationCondition } from './isolation.ts'
 import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } from './judge.ts'
 import { hashOf, type Sight } from './plan.ts'
@@ -25,7 +26,8 @@ const condition = (
   message: string,
 ): ConditionDraft => ({ type, status: holds === 'Unknown' ? holds : holds ? 'True' : 'False', reason, message })
 
-export function describe(facts: Facts, outcome: Outcome, now: Date): Verdict<WorkspaceStatus> {
+export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<WorkspaceStatus> {
+  const facts = discreetly(given)
   const { workspace, desired, row, seen } = facts
   const { intent } = desired
   const launched = judgeLaunched(facts)
@@ -67,6 +69,13 @@ export function describe(facts: Facts, outcome: Outcome, now: Date): Verdict<Wor
     transition: { to: row.status, reason: ready.reason, actor: actorOf(row, facts.sight) },
   }
   return { status, outcome }
+}
+
+/** The row holds what an agent said in its beats, which came in where its secrets are not known. */
+function discreetly(facts: Facts): Facts {
+  const { row, desired } = facts
+  const line = (text = '') => oneLine(desired.redact(text)) || undefined
+  return { ...facts, row: { ...row, lastError: line(row.lastError), currentTask: line(row.currentTask) } }
 }
 
 /** A pass that could not begin: nothing was made, and what exists stays as it was last seen, unless it was halted. */
@@ -291,7 +300,7 @@ function agentOf(workspace: Workspace, row: WorkspaceRow): Pick<WorkspaceStatus,
       lastHeartbeat: rfc3339(row.lastHeartbeatAt),
       activeTasks: row.activeTasks,
       errorRate: row.errorRate,
-      ...(row.currentTask !== undefined && row.currentTask !== '' && { currentTask: row.currentTask.slice(0, 1024) }),
+      ...(row.currentTask !== undefined && row.currentTask !== '' && { currentTask: row.currentTask }),
     },
   }
 }

@@ -1,12 +1,12 @@
 /** The end of a Workspace: the row, the descendants where they go with it, the instance, the finalizer. */
 import type { Workspace, WorkspaceStatus } from '../../api/workspace.ts'
-import type { Backend } from '../../backends/backend.ts'
 import { milliseconds, parseDuration, seconds, type Duration } from '../../duration.ts'
 import { RetryAfter } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context, Verdict } from '../../kube/reconciler.ts'
 import type { WorkspaceStore } from '../../store/workspace-store.ts'
 import { describeDeleting } from './describe.ts'
+import type { PassBackend } from './discreet-backend.ts'
 import { again, settled } from './outcome.ts'
 import { plan } from './plan.ts'
 import { ownerOf, refOf } from './resolve.ts'
@@ -14,7 +14,7 @@ import { ownerOf, refOf } from './resolve.ts'
 export interface FinishCollaborators {
   readonly rows: WorkspaceStore
   /** Throws `Terminal` for a backend that this operator does not have. */
-  readonly backend: (name: string) => Backend
+  readonly backend: (name: string) => PassBackend
   /** All below it, at any depth, as the cache has them. */
   readonly descendants: (workspace: Workspace) => readonly Workspace[]
   /** Deletes that very object. */
@@ -86,8 +86,8 @@ interface Rest {
   readonly unreachable: boolean
 }
 
-async function erase(workspace: Workspace, choose: () => Backend, ctx: Context): Promise<Rest | undefined> {
-  let backend: Backend
+async function erase(workspace: Workspace, choose: () => PassBackend, ctx: Context): Promise<Rest | undefined> {
+  let backend: PassBackend
   try {
     backend = choose()
   } catch (error) {

@@ -5,20 +5,22 @@ import type { Backend } from '../../backends/backend.ts'
 import { minutes, seconds } from '../../duration.ts'
 import { Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
+import { redactor, scrub } from '../../redaction.ts'
 import type { Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import type { Haste } from '../../store/haste.ts'
 import type { Recorded } from '../../store/workspace-store.ts'
 import { isPaused, type Fleet } from '../fleet.ts'
 import { Deeds } from './deeds.ts'
+import { discreet } from './discreet-backend.ts'
 import { describe, describeObstacle, describeSuspended } from './describe.ts'
 import { equip, type EquipCollaborators } from './equip.ts'
 import { finish, type FinishCollaborators } from './finish.ts'
 import type { Facts } from './judge.ts'
 import { again, outcomeAfter } from './outcome.ts'
 import { plan, type Step } from './plan.ts'
-import { powerOf } from './power.ts'
+import { powerOf, type PowerVerdict } from './power.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
-import { ofRow, resolve, type Settings, type Surroundings } from './resolve.ts'
+import { ofRow, resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
 import { groupOf, Senses, type SenseCollaborators } from './sense.ts'
 import { unrecorded } from './unrecorded.ts'
 
@@ -60,7 +62,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       this.#with.fleet.noteBlocked(workspace)
       return describeSuspended(workspace)
     }
-    const { rows, settings, surroundings, children, onRecord, fleet } = this.#with
+    const { settings, surroundings, fleet } = this.#with
     const around = surroundings(workspace)
     const power = powerOf(workspace, around.sibling, (other) => isPaused(fleet.of(other)), ctx.now())
     if (power.end?.over === true && power.end.action === 'Delete') return await this.#expire(workspace, ctx)
@@ -72,6 +74,21 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       return describeObstacle(workspace, asked, outcomeOf(asked), halted && { row: halted, power })
     }
 
+    try {
+      return await this.#pursue(workspace, { asked, power, around }, ctx)
+    } catch (error) {
+      // Conditions and log lines are made of it: an engine may have quoted what it was sent.
+      scrub(error, asked.redact)
+      throw error
+    }
+  }
+
+  async #pursue(
+    workspace: Workspace,
+    { asked, power, around }: { asked: Desired; power: PowerVerdict; around: Surroundings },
+    ctx: Context,
+  ): Promise<Verdict<WorkspaceStatus>> {
+    const { rows, children, onRecord, fleet } = this.#with
     await ctx.claim() // 1
     failpoint('claimed')
     const recorded = await rows.record(asked.intent, ctx.fence, hasteOf(workspace)) // 2
@@ -110,7 +127,13 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const runtime = fleet.of(workspace)?.runtime
     const { namespace = '' } = workspace.metadata
     if (runtime !== undefined) rollout.leave({ namespace, runtime }, keyOf(workspace))
-    return await finish(workspace, ctx, { rows, descendants, destroy, backend: (name) => this.#backend(name) })
+    // What was given to the instance is not looked up any more.
+    return await finish(workspace, ctx, {
+      rows,
+      descendants,
+      destroy,
+      backend: (name) => discreet(this.#backend(name), redactor([])),
+    })
   }
 
   /** Its lifetime is over and the spec said so beforehand: it goes the way of every deletion. */

@@ -153,10 +153,10 @@ describe('environment', () => {
         { name: 'PLATFORM_URL', value: 'http://evil' },
       ],
     }
-    const { instance, secrets } = ofRow(desired(spec, around(undefined, objects)), rowOf('u-1'))
+    const { instance, redact } = ofRow(desired(spec, around(undefined, objects)), rowOf('u-1'))
     expect(instance.env).toMatchObject({ A: 'secret', B: 'map', C: 'own', WORKSPACE_ID: 'u-1' })
     expect(instance.env['PLATFORM_URL']).toBe('http://operator:8080')
-    expect(secrets).toContain('secret')
+    expect(redact('A=secret B=map')).toBe('A=[redacted] B=map')
   })
 
   test('every lack is named at once, and an optional one is none', () => {

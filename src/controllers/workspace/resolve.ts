@@ -5,6 +5,7 @@ import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { HostAccess, InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
 import { parseDuration, type Duration } from '../../duration.ts'
+import { redactor, type Redact } from '../../redaction.ts'
 import {
   type RowOwner,
   workspaceId,
@@ -52,9 +53,10 @@ export interface Desired {
   /** Whether the object that spec.parentRef names exists; undefined for a root. */
   readonly parentFound: boolean | undefined
   readonly instance: Omit<InstanceSpec, 'token'>
-  readonly secrets: ReadonlySet<string>
   /** Ways onto the host that its tier stands for and its namespace is not given. */
   readonly withheld: readonly HostAccess[]
+  /** Takes out of a text all values that came from Secrets. */
+  readonly redact: Redact
 }
 
 export const refOf = ({ metadata }: Workspace): InstanceRef => ({
@@ -196,8 +198,8 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
     bootDeadline: parseDuration(runtime.spec.bootDeadline),
     image,
     parentFound: parent.kind === 'none' ? undefined : parent.kind === 'found',
-    secrets: gathered.secrets,
     withheld: withheldOf(settings.tiers, tier, namespace),
+    redact: redactor(gathered.secrets),
     instance: {
       ref: refOf(workspace),
       specHash,

@@ -8,6 +8,7 @@ import { failpoint } from '../../failpoint.ts'
 import type { Context } from '../../kube/reconciler.ts'
 import type { WorkspaceRow, WorkspaceStore } from '../../store/workspace-store.ts'
 import { canaryVerdict, type Member } from './canaries.ts'
+import { discreet } from './discreet-backend.ts'
 import { InstanceAges } from './instance-age.ts'
 import type { Facts } from './judge.ts'
 import { mayDoze, sleepyAt, wakeTime } from './outcome.ts'
@@ -42,8 +43,8 @@ export class Senses {
   }
 
   /** Looks; and takes over the container that the spec names, where none was ever launched. */
-  async observe(workspace: Workspace, { instance, intent }: Desired, row: WorkspaceRow, ctx: Context) {
-    const backend = this.#with.backend(row.backend)
+  async observe(workspace: Workspace, { instance, intent, redact }: Desired, row: WorkspaceRow, ctx: Context) {
+    const backend = discreet(this.#with.backend(row.backend), redact)
     const seen = await backend.observe(instance.ref, ctx.signal)
     const named = workspace.spec.adopt?.containerID ?? (intent.claim === 'create' ? undefined : row.instanceId)
     // Taken over, and the row does not know it: a crash came between the two.
