@@ -43,6 +43,12 @@ test('the key of credentials is 32 bytes in base64, and never echoed', () => {
   }
 })
 
+test('folders of the host are given by namespace', () => {
+  const read = (roots: string) => readConfig([], { ...base, WORKSPACE_ROOTS: roots }).WORKSPACE_ROOTS
+  expect(read('/srv/agents/{namespace}, /data/{namespace}')).toEqual(['/srv/agents', '/data'])
+  expect(() => read('/srv/agents')).toThrow(/WORKSPACE_ROOTS "\/srv\/agents" .*"\/srv\/agents\/\{namespace\}"/)
+})
+
 test('networks of sources are networks', () => {
   const read = (networks: string) => readConfig([], { ...base, SOURCE_NETWORKS: networks }).SOURCE_NETWORKS
   expect(read('10.96.0.0/12, fd00::/8')).toEqual(['10.96.0.0/12', 'fd00::/8'])

@@ -8,7 +8,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { hostFault } from './backends/docker/host.ts'
 import { defaultPool, poolFault } from './backends/docker/subnets.ts'
-import { folderFault } from './backends/host-folder.ts'
+import { basesOf } from './backends/host-folder.ts'
 import { defaultTiers, tiersFromJson } from './backends/tiers.ts'
 import { durationPattern, parseDuration } from './duration.ts'
 
@@ -56,11 +56,11 @@ const subnets = list.superRefine((pool, ctx) => {
   }
 })
 
-const folders = list.superRefine((paths, ctx) => {
-  for (const path of paths) {
-    const fault = folderFault(path)
-    if (fault !== undefined) ctx.addIssue({ code: 'custom', message: `"${path}" ${fault}` })
-  }
+const bases = list.transform((entries, ctx) => {
+  const found = basesOf(entries)
+  if (!('faults' in found)) return found
+  for (const message of found.faults) ctx.addIssue({ code: 'custom', message })
+  return z.NEVER
 })
 
 /** Backends that a released operator has. */
@@ -97,9 +97,9 @@ const settingsWith = (backendNames: readonly string[]) => ({
   TIERS: tiersFromJson
     .default(defaultTiers)
     .describe('Changes to the limits of tiers, JSON: {"4":{"memory":"8Gi","hostAccess":[],"namespaces":[]}}'),
-  WORKSPACE_ROOTS: folders
+  WORKSPACE_ROOTS: bases
     .default([])
-    .describe('Folders of the Docker host in which a workspaceDir may be; none unless given'),
+    .describe('Folders of the Docker host in which a workspaceDir may be, /srv/agents/{namespace}; none unless given'),
   PLATFORM_HOST: z.string().default('0.0.0.0').describe('Address on which agents reach the operator'),
   PLATFORM_PORT: port.default(8080).describe('Port on which agents reach the operator'),
   PLATFORM_URL: z

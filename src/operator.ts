@@ -166,10 +166,10 @@ async function openBackends(
     switch (name) {
       case 'docker': {
         const { DockerBackend } = await import('./backends/docker/backend.ts')
-        const { DOCKER_HOST: host, DOCKER_SUBNETS: subnets, WORKSPACE_ROOTS: workspaceRoots } = config
+        const { DOCKER_HOST: host, DOCKER_SUBNETS: subnets, WORKSPACE_ROOTS: folderBases } = config
         const tls = engineTls(config)
         const where = { ...(host !== undefined && { host }), ...(tls && { tls }) }
-        backends.set(name, new DockerBackend({ operatorInstance, workspaceRoots, subnets, ...where }))
+        backends.set(name, new DockerBackend({ operatorInstance, folderBases, subnets, ...where }))
         break
       }
       case 'process': {

@@ -26,6 +26,34 @@ export function folderFault(path: string): string | undefined {
   return system.has(parts[0] ?? '') ? 'is in a folder of the system' : undefined
 }
 
-/** The root that a path is in, or is; undefined when there is none. */
-export const rootOf = (path: string, roots: readonly string[]): string | undefined =>
-  roots.find((root) => path === root || path.startsWith(`${root}/`))
+/**
+ * A folder of the host below which each namespace has one of its own name, and in that one for each workspace. Exactly one
+ * level: an agent that may write above the folder of another could put a link in its place, between the look at a folder
+ * and the mount of it, to any place of the host.
+ */
+export type Base = string
+
+const ending = '/{namespace}'
+
+/** The bases of a setting `/srv/agents/{namespace},…`, or what speaks against it. */
+export function basesOf(entries: readonly string[]): readonly Base[] | { readonly faults: readonly string[] } {
+  const bases = [...new Set(entries.map((entry) => (entry.endsWith(ending) ? entry.slice(0, -ending.length) : entry)))]
+  const faults = entries.flatMap((entry) => {
+    if (!entry.endsWith(ending))
+      return [`"${entry}" has no folder for each namespace: "${entry.replace(/\/+$/, '')}${ending}"`]
+    const base = entry.slice(0, -ending.length)
+    const fault = base.includes('{') ? 'names the namespace twice' : folderFault(base)
+    return fault === undefined ? [] : [`"${entry}" ${fault}`]
+  })
+  for (const outer of bases)
+    for (const inner of bases)
+      if (inner.startsWith(`${outer}/`)) faults.push(`"${inner}${ending}" lies within "${outer}${ending}"`)
+  return faults.length === 0 ? bases : { faults }
+}
+
+/** The base that has a path as a folder of this namespace; undefined when there is none. */
+export const baseOf = (path: string, namespace: string, bases: readonly Base[]): Base | undefined =>
+  bases.find((base) => {
+    const own = `${base}/${namespace}/`
+    return namespace !== '' && path.startsWith(own) && path.length > own.length && !path.includes('/', own.length)
+  })

@@ -29,29 +29,36 @@ setInterval(() => {}, 1 << 30)
 `
 
 describe.skipIf(!engineAnswers)('with an engine', () => {
-  const root = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-root-')))
-  const backend = new DockerBackend({ host, operatorInstance: `open-${randomUUID()}`, workspaceRoots: [root] })
+  const base = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-base-')))
+  const own = join(base, 'contract')
+  const backend = new DockerBackend({ host, operatorInstance: `open-${randomUUID()}`, folderBases: [base] })
   const used: string[] = []
   const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
   const containersOf = (uid: string) => docker.listContainers({ all: true, filters: { name: [uid] } })
-  const withFolder = (uid: string, path: string, access: HostFolder['access'] = 'read_write') => ({
+  interface More {
+    readonly namespace?: string | undefined
+    readonly access?: HostFolder['access']
+  }
+  const withFolder = (uid: string, path: string, { namespace = 'contract', access = 'read_write' }: More = {}) => ({
     ...specOf(image, uid),
+    ref: { ...refOf(uid), namespace },
     hostFolder: { path, access },
   })
   let image = ''
 
   beforeAll(async () => {
     image = await buildNodeImage({ docker, name: 'molecule-writer', program })
-    mkdirSync(join(root, 'team/a'), { recursive: true, mode: 0o777 })
-    writeFileSync(join(root, 'team/a/note'), 'x')
-    writeFileSync(join(root, 'team/file'), 'x')
-    symlinkSync('/etc', join(root, 'team/link'))
-    symlinkSync(join(root, 'team'), join(root, 'detour'))
+    mkdirSync(join(own, 'a/within'), { recursive: true })
+    mkdirSync(join(base, 'neighbour/a'), { recursive: true })
+    writeFileSync(join(own, 'a/note'), 'x')
+    writeFileSync(join(own, 'file'), 'x')
+    symlinkSync('/etc', join(own, 'link'))
+    symlinkSync(own, join(base, 'detour'))
   })
   afterAll(async () => {
     for (const uid of used) await gone(backend, uid, 'delete')
     await backend.removeNetworks(never)
-    rmSync(root, { recursive: true, force: true })
+    rmSync(base, { recursive: true, force: true })
   })
 
   const said = async (uid: string): Promise<unknown> =>
@@ -61,11 +68,11 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     'a folder of the host is there %s, its owner unchanged',
     async (access) => {
       const uid = fresh()
-      const folder = join(root, 'team', access)
+      const folder = join(own, access)
       mkdirSync(folder)
       writeFileSync(join(folder, 'note'), 'x')
       const { mode, uid: owner } = statSync(folder)
-      await backend.ensure(withFolder(uid, folder, access), never)
+      await backend.ensure(withFolder(uid, folder, { access }), never)
       expect(await said(uid)).toMatchObject({ seen: expect.arrayContaining(['note']) })
       const { Mounts } = await docker.getContainer(`ws-${uid}`).inspect()
       expect(Mounts.find(({ Destination }) => Destination === '/workspace')).toMatchObject({
@@ -82,14 +89,15 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
   )
 
   test.each([
-    ['a link out of the root', 'team/link', /a link/],
+    ['a link out of it', 'contract/link', /a link/],
     ['a way through a link', 'detour/a', /detour" is a link/],
-    ['a file', 'team/file', /something else/],
-    ['nothing', 'team/absent', /absent/],
+    ['a file', 'contract/file', /something else/],
+    ['nothing', 'contract/absent', /absent/],
   ])('%s is refused, and nothing is left of the look', async (_, path, message) => {
+    const namespace = path.split('/')[0]
     const uid = fresh()
     for (let twice = 0; twice < 2; twice++)
-      await expect(backend.ensure(withFolder(uid, join(root, path)), never)).rejects.toMatchObject({
+      await expect(backend.ensure(withFolder(uid, join(base, path), { namespace }), never)).rejects.toMatchObject({
         name: 'Terminal',
         reason: 'HostAccessRefused',
         message: expect.stringMatching(message),
@@ -97,19 +105,40 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     expect(await containersOf(uid)).toEqual([])
   })
 
-  test.each(['/etc/molecule', '/run/x', '/srv/elsewhere', `${root}-beside/a`, `${root}/../etc`, 'relative', '/'])(
-    'the folder %s is refused before anything is asked',
-    async (path) => {
-      const host = 'unix:///nonexistent.sock'
-      const nowhere = new DockerBackend({ host, operatorInstance: 'x', workspaceRoots: [root] })
-      const refused = nowhere.ensure(withFolder(randomUUID(), path), never)
-      await expect(refused).rejects.toMatchObject({ reason: 'HostAccessRefused' })
-    },
-  )
+  test.each([
+    ['one of the system', '/etc/molecule'],
+    ['one of the running system', '/run/x'],
+    ['one elsewhere', '/srv/elsewhere/contract/a'],
+    ['one beside that begins alike', `${base}-beside/contract/a`],
+    ['one with a way up', `${own}/../contract/a`],
+    ['a relative one', 'relative'],
+    ['that of everything', '/'],
+    ['that of all namespaces', base],
+    ['that of all folders of its namespace', own],
+    ['one within that of another workspace', join(own, 'a/within')],
+    ["another namespace's", join(base, 'neighbour/a')],
+    ['that of all folders of another namespace', join(base, 'neighbour')],
+    ['one of a namespace whose name begins alike', join(base, 'contract-2/a')],
+  ])('%s is refused before anything is asked', async (_, path) => {
+    const host = 'unix:///nonexistent.sock'
+    const nowhere = new DockerBackend({ host, operatorInstance: 'x', folderBases: [base] })
+    const refused = nowhere.ensure(withFolder(randomUUID(), path), never)
+    await expect(refused).rejects.toMatchObject({ reason: 'HostAccessRefused', message: expect.stringContaining(path) })
+  })
 
-  test('without roots no folder is allowed', async () => {
+  test('what an agent may write in holds nothing that another is given', async () => {
+    const [first, second] = [fresh(), fresh()]
+    await backend.ensure(withFolder(first, join(own, 'a')), never)
+    expect(await said(first)).toMatchObject({ seen: expect.arrayContaining(['within']) })
+    // The first one's agent could put a link to the host's own folders here, at any instant.
+    const refused = backend.ensure(withFolder(second, join(own, 'a/within')), never)
+    await expect(refused).rejects.toMatchObject({ message: expect.stringContaining(`directly in ${own}`) })
+    expect(await containersOf(second)).toEqual([])
+  })
+
+  test('without a setting no folder is allowed', async () => {
     const closed = new DockerBackend({ host, operatorInstance: `closed-${randomUUID()}` })
-    const refused = closed.ensure(withFolder(fresh(), join(root, 'team/a')), never)
+    const refused = closed.ensure(withFolder(fresh(), join(own, 'a')), never)
     await expect(refused).rejects.toMatchObject({ message: expect.stringContaining('no folder is') })
   })
 
@@ -119,7 +148,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     const left = { name: `ws-${uid}-folder`, Image: image, Cmd: ['-'], Labels }
     await docker.createContainer(left)
     expect(await backend.observe(refOf(uid), never)).toEqual({ state: 'absent' })
-    await backend.ensure(withFolder(uid, join(root, 'team/a')), never)
+    await backend.ensure(withFolder(uid, join(own, 'a')), never)
     await state(backend, uid, 'running')
     expect(await containersOf(uid)).toHaveLength(1)
     await docker.createContainer(left)

@@ -12,13 +12,14 @@ import {
   type Observation,
   type OwnedInstance,
 } from '../backend.ts'
+import type { Base } from '../host-folder.ts'
 import { instanceName } from '../names.ts'
 import { assertContained } from './containment.ts'
 import { Engine, type Write } from './engine.ts'
 import { cpusOf, type Failure, failureOf, throwLaunchFailure } from './errors.ts'
 import { containerChanges } from './events.ts'
 import { clientOptions, type EngineTls, socketOf } from './host.ts'
-import { allowedRoot, assertFolder } from './host-folder.ts'
+import { allowedBase, assertFolder } from './host-folder.ts'
 import { formerVolumes, type Heirlooms, heirloomsIn, heirloomsOf, noteName, noteOf } from './heirloom.ts'
 import { Images } from './images.ts'
 import { Networks } from './networks.ts'
@@ -35,8 +36,8 @@ interface DockerOptions {
   readonly tls?: EngineTls
   /** Everything made here carries it as a label, and nothing without it is ever touched. */
   readonly operatorInstance: string
-  /** Folders of the engine's host in which an instance may have its `/workspace`; none unless given. */
-  readonly workspaceRoots?: readonly string[]
+  /** Where on the engine's host an instance may have its `/workspace`; nowhere unless given. */
+  readonly folderBases?: readonly Base[]
   /** Networks of IPv4 out of which each namespace gets subnets. */
   readonly subnets?: readonly string[]
 }
@@ -54,7 +55,7 @@ export class DockerBackend implements Backend {
   readonly name = 'docker'
   readonly #engine: Engine
   readonly #images: Images
-  readonly #roots: readonly string[]
+  readonly #bases: readonly Base[]
   readonly #socket: string
   /** Of the engine's machine, once it has refused a container for wanting more. */
   #cpus = Infinity
@@ -63,12 +64,12 @@ export class DockerBackend implements Backend {
   /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
   readonly #looked = new Set<string>()
 
-  constructor({ host, tls, operatorInstance, workspaceRoots = [], subnets = defaultPool }: DockerOptions) {
+  constructor({ host, tls, operatorInstance, folderBases = [], subnets = defaultPool }: DockerOptions) {
     this.#engine = new Engine(new Dockerode(clientOptions(host, tls)), operatorInstance)
     this.#images = new Images(this.#engine)
     const local = host === undefined || host.startsWith('unix://')
     this.#networks = new Networks({ engine: this.#engine, pool: subnets, local })
-    this.#roots = workspaceRoots
+    this.#bases = folderBases
     this.#socket = socketOf(host)
   }
 
@@ -86,13 +87,13 @@ export class DockerBackend implements Backend {
   async ensure(spec: InstanceSpec, signal: AbortSignal, guard = unguarded): Promise<Observation> {
     const write = { signal, guard }
     const archive = archiveOf(spec)
-    const root = spec.hostFolder && allowedRoot(spec.hostFolder, this.#roots)
+    const base = spec.hostFolder && allowedBase(spec.hostFolder, spec.ref.namespace, this.#bases)
     try {
       const adopted = this.#looked.delete(spec.ref.uid) ? undefined : await this.#engine.adopted(spec.ref.uid, signal)
       if (adopted !== undefined) return this.observe(spec.ref, signal)
       for (;;) {
         const { id: network } = await this.#networks.open(spec.ref.namespace, write)
-        const made = await this.#create(spec, root, network, write)
+        const made = await this.#create(spec, base, network, write)
         if (typeof made !== 'string') return made
         failpoint('created')
         await this.#engine.put(made, archive.path, tarOf(archive.entries), write)
@@ -192,7 +193,7 @@ export class DockerBackend implements Backend {
   /** The id of a container that waits for its files, or what an instance that is there already shows. */
   async #create(
     spec: InstanceSpec,
-    root: string | undefined,
+    base: Base | undefined,
     network: string,
     write: Write,
   ): Promise<string | Observation> {
@@ -203,8 +204,8 @@ export class DockerBackend implements Backend {
       const place = { operator: this.#engine.operator, network, socket: this.#socket, cpus: this.#cpus }
       const body = createBody(spec, place, heirlooms)
       assertContained(body, spec, this.#socket)
-      if (folder !== undefined && root !== undefined)
-        await assertFolder(this.#engine, root, { ref, folder, image: spec.image }, write)
+      if (folder !== undefined && base !== undefined)
+        await assertFolder(this.#engine, base, { ref, folder, image: spec.image }, write)
       return this.#engine.create(name, body, spec.platform, write)
     }
     try {

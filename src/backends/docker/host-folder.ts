@@ -1,6 +1,6 @@
 import type { HostFolder, InstanceRef } from '../backend.ts'
 import { Terminal } from '../../errors.ts'
-import { folderFault, rootOf } from '../host-folder.ts'
+import { baseOf, folderFault, type Base } from '../host-folder.ts'
 import { instanceName } from '../names.ts'
 import type { Engine, Write } from './engine.ts'
 import { engineMessage, failureOf } from './errors.ts'
@@ -18,23 +18,24 @@ interface Asked {
 const refused = (path: string, why: string): Terminal =>
   new Terminal('HostAccessRefused', `spec.workspaceDir "${path}" ${why}`)
 
-/** The allowed root that a folder is in. Throws `Terminal` when there is none, or when it is the system's. */
-export function allowedRoot({ path }: HostFolder, roots: readonly string[]): string {
+/** The base that has the folder. Throws `Terminal` when there is none for this namespace, or when it is the system's. */
+export function allowedBase({ path }: HostFolder, namespace: string, bases: readonly Base[]): Base {
   const fault = folderFault(path)
   if (fault !== undefined) throw refused(path, fault)
-  const root = rootOf(path, roots)
-  if (root !== undefined) return root
-  const allowed = roots.length === 0 ? 'no folder is' : `only what is in ${roots.join(', ')} is`
+  const base = baseOf(path, namespace, bases)
+  if (base !== undefined) return base
+  const own = bases.map((each) => `${each}/${namespace}`)
+  const allowed = bases.length === 0 ? 'no folder is' : `only a folder directly in ${own.join(' or ')} is`
   throw refused(path, `is not allowed in this operator: ${allowed}`)
 }
 
 /**
  * Follows the path on the engine's host, which need not be ours, and throws `Terminal` when it leads through a link or
- * to something that is no folder: an agent that may write in one folder could plant a link to any other. A container
- * that is made and never started is asked what it sees. What changes after that is seen by nobody, so two workspaces
- * should not be given folders within each other.
+ * to something that is no folder. A container that is made and never started is asked what it sees. A change after that
+ * is not seen, and the engine does not tell which device and inode it mounted: so no agent is given a folder in which
+ * another's lies, nor one that holds such folders (`baseOf`).
  */
-export async function assertFolder(engine: Engine, root: string, asked: Asked, write: Write): Promise<void> {
+export async function assertFolder(engine: Engine, base: Base, asked: Asked, write: Write): Promise<void> {
   const { ref, folder, image } = asked
   const name = `${instanceName(ref.uid)}-folder`
   const body = {
@@ -43,26 +44,28 @@ export async function assertFolder(engine: Engine, root: string, asked: Asked, w
     Labels: { ...marks(engine.operator, ref), [label.helper]: 'folder' },
     HostConfig: {
       NetworkMode: 'none',
-      Mounts: [{ Type: 'bind', Source: root, Target: mountPoint, ReadOnly: true } as const],
+      Mounts: [{ Type: 'bind', Source: base, Target: mountPoint, ReadOnly: true } as const],
     },
   }
   const helper = await createAnew(engine, name, body, write).catch((error: unknown) => {
-    throw failureOf(error) === 'refused' ? refused(folder.path, `has no root: ${engineMessage(error)}`) : error
+    throw failureOf(error) === 'refused'
+      ? refused(folder.path, `has no folder above it: ${engineMessage(error)}`)
+      : error
   })
   try {
-    const parts = folder.path.slice(root.length).split('/').filter(Boolean)
+    const parts = folder.path.slice(base.length).split('/').filter(Boolean)
     for (let depth = 0; depth < parts.length; depth++) {
       const part = parts.slice(0, depth + 1).join('/')
       const kind = await engine.kindOf(helper, `${mountPoint}/${part}`, write.signal)
       if (kind !== 'folder')
-        throw refused(folder.path, `is not a folder of the Docker host: "${root}/${part}" is ${kind}`)
+        throw refused(folder.path, `is not a folder of the Docker host: "${base}/${part}" is ${kind}`)
     }
   } finally {
     await engine.removeContainer(helper, write)
   }
 }
 
-/** A crash may have left one of that name, which is ours: it may stand for another root. */
+/** A crash may have left one of that name, which is ours: it may stand for another base. */
 async function createAnew(...[engine, name, body, write]: Parameters<typeof create>): Promise<string> {
   try {
     return await create(engine, name, body, write)
