@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
+import { metadataAddresses } from '../../src/backends/docker/translate.ts'
 import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
 import { startEngine, type OwnEngine } from '../faults/own-engine.ts'
@@ -24,7 +25,7 @@ for (const url of JSON.parse(process.env.URLS)) found[url] = await ask(url)
 console.log('probe ' + JSON.stringify(found))
 setInterval(() => {}, 1 << 30)
 `
-const metadata = ['http://169.254.169.254/latest/meta-data/', 'http://169.254.170.2/v2/credentials']
+const metadata = metadataAddresses.map((address) => `http://${address}/`)
 const arch = process.arch === 'x64' ? 'amd64' : process.arch
 
 const started = await startEngine(1)
@@ -67,7 +68,7 @@ function withEngine(engine: OwnEngine): void {
 
   test('the metadata addresses answer a plain container, not a workspace, and still the machine', async () => {
     const ip = (...args: string[]) => promisify(execFile)('ip', ['-n', engine.net, ...args])
-    for (const address of ['169.254.169.254', '169.254.170.2']) await ip('addr', 'add', `${address}/32`, 'dev', 'lo')
+    for (const address of metadataAddresses) await ip('addr', 'add', `${address}/32`, 'dev', 'lo')
     const script = `require('http').createServer((q, r) => r.end('secret')).listen(80, '0.0.0.0', () => console.log('up'))`
     const inside = [`--net=/run/netns/${engine.net}`, process.execPath]
     const server = spawn('nsenter', [...inside, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
