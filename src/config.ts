@@ -138,6 +138,10 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .max(1_000_000)
     .default(2500)
     .describe('Workspaces of a namespace; later ones are Stalled with QuotaExceeded'),
+  OBJECTS_PER_NAMESPACE: bytes
+    .default(32 * units.Mi)
+    .describe('Bytes held of the Workspaces, OrgImports and PluginInstalls of a namespace'),
+  OBJECTS_TOTAL: bytes.default(192 * units.Mi).describe('The same of all namespaces together'),
   REFERENCES_PER_NAMESPACE: bytes
     .default(32 * units.Mi)
     .describe('Bytes held of the Secrets and ConfigMaps that a namespace refers to'),

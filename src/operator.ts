@@ -198,13 +198,20 @@ function addControllers(manager: Manager, parts: Parts): void {
   const events = new Events({ transport, fence, controller: 'molecule.dev/operator', instance: hostname(), log })
   const common = { client, fence, events, log, metrics }
 
+  const ofObjects = new Allowance({
+    perNamespace: config.OBJECTS_PER_NAMESPACE,
+    total: config.OBJECTS_TOTAL,
+    always: Math.min(4 * 1024 * 1024, config.OBJECTS_PER_NAMESPACE),
+  })
   const workspaces = kube.informer<Workspace>({
+    allowance: ofObjects,
     type: workspaceType,
     indexes: { ...workspaceIndexes, ...childIndexes, usage: usageIndex },
   })
   const runtimes = kube.informer<Runtime>({ type: runtimeType })
-  const orgImports = kube.informer<OrgImport>({ type: orgImportType, indexes: orgImportIndexes })
+  const orgImports = kube.informer<OrgImport>({ allowance: ofObjects, type: orgImportType, indexes: orgImportIndexes })
   const pluginInstalls = kube.informer<PluginInstall>({
+    allowance: ofObjects,
     type: pluginInstallType,
     indexes: { import: importIndex, target: targetIndex },
   })

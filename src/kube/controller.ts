@@ -15,6 +15,7 @@ import type { Informer } from './informer.ts'
 import { KubeError } from './kube-error.ts'
 import { Queue, type Priority } from './queue.ts'
 import type { Context, Outcome, Reconciler } from './reconciler.ts'
+import { limitOf } from './reduced.ts'
 import { Reporter, type Reported } from './report.ts'
 import type { Trouble } from './status.ts'
 import { sleep } from './timing.ts'
@@ -59,6 +60,7 @@ export class Controller<T extends KubeObject> {
   readonly #queue: Queue
   readonly #reporter: Reporter<T>
   readonly #log: Logger
+  #outlines: Promise<unknown> = Promise.resolve()
 
   constructor(options: ControllerOptions<T>) {
     const { name, metrics, client, informer, quiet } = options
@@ -162,9 +164,36 @@ export class Controller<T extends KubeObject> {
       this.#queue.forget(key)
       return 'skipped'
     }
+    const isOutline = limitOf(object) !== undefined && object.metadata.deletionTimestamp !== undefined
+    if (!isOutline) return await this.#passOf(object, stopping, span)
+    // Whole ones do not fit into memory together: they go one after the other.
+    const turn = this.#outlines.then(() => this.#passOfWhole(key, stopping, span))
+    this.#outlines = turn.catch(() => undefined)
+    return await turn
+  }
+
+  /** Its end is owed to an object of any size. */
+  async #passOfWhole(key: Key, stopping: AbortSignal, span: Span): Promise<Ending> {
+    const { client, informer } = this.#options
+    try {
+      const whole = await client.get(informer.type, key, stopping)
+      return whole === undefined ? 'skipped' : await this.#passOf(whole, stopping, span)
+    } catch (error) {
+      if (stopping.aborted) return 'skipped'
+      if (!(error instanceof KubeError)) throw error
+      this.#log.info({ key, cause: reasonOf(error) }, 'object not read')
+      this.#queue.addBackoff(key)
+      return 'error'
+    }
+  }
+
+  async #passOf(object: T, stopping: AbortSignal, span: Span): Promise<Ending> {
+    const key = keyOf(object)
     const pass = new Pass(this.#options, object, this.#log, stopping)
     span.set({ 'molecule.reconcile_id': pass.context.reconcileId })
     try {
+      const limit = limitOf(object)
+      if (limit !== undefined) throw new Terminal('QuotaExceeded', tooLarge(object, limit))
       const verdict = await this.#options.reconciler.reconcile(object, pass.context)
       if (pass.released) return this.#after(key, { kind: 'settled' })
       const reported = await this.#reporter.report(object, verdict, new Date(), pass.context.reconcileId)
@@ -305,12 +334,16 @@ function isWorthAPass(before: KubeObject | undefined, after: KubeObject): boolea
   const [was, is] = [before.metadata, after.metadata]
   return (
     was.generation !== is.generation ||
+    limitOf(before) !== limitOf(after) ||
     was.deletionTimestamp !== is.deletionTimestamp ||
     (hasFinalizer(before) && !hasFinalizer(after)) ||
     !sameStrings(was.annotations, is.annotations) ||
     !sameStrings(was.labels, is.labels)
   )
 }
+
+const tooLarge = ({ kind, metadata }: KubeObject, limit: string) =>
+  `nothing is done for it: the objects of namespace ${metadata.namespace ?? ''} take more than the limit of ${limit}, and this ${kind} is beyond it; make it smaller, or delete others`
 
 function sameStrings(a: Readonly<Record<string, string>> = {}, b: Readonly<Record<string, string>> = {}): boolean {
   const names = Object.keys(a)

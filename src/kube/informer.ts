@@ -2,10 +2,12 @@ import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
 import { reasonOf } from '../errors.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { sizeOf, type Allowance } from './allowance.ts'
 import type { Cache, Change, ResourceType } from './client.ts'
 import type { KubeError } from './kube-error.ts'
 import { ObjectCache, type IndexFunctions } from './object-cache.ts'
-import { collectionPath, strip, type RawObject } from './raw.ts'
+import { collectionPath, objectPath, splitKey, strip, type RawObject } from './raw.ts'
+import { limitOf, reduce } from './reduced.ts'
 import type { Transport } from './transport.ts'
 import { watch, type WatchEvent } from './watch.ts'
 
@@ -17,6 +19,8 @@ export interface InformerOptions<T extends KubeObject> {
   /** Only this namespace; all of them without it. */
   readonly namespace?: string
   readonly indexes?: IndexFunctions<T>
+  /** Counts what is kept. Of an object beyond it only the outline is (reduced.ts), until there is room. */
+  readonly allowance?: Allowance
 }
 
 export interface InformerTools {
@@ -32,6 +36,12 @@ export class Informer<T extends KubeObject> {
   readonly #tools: InformerTools
   readonly #log: Logger
   readonly #cache: ObjectCache<T>
+  readonly #allowance: Allowance | undefined
+  /** Bytes counted of each object, where there is an allowance. */
+  readonly #sizes = new Map<Key, number>()
+  /** Objects of which only the outline is kept, with what the whole would take. */
+  readonly #reduced = new Map<Key, number>()
+  #rereading = false
   readonly #changed = new Set<(change: Change<T>) => void>()
   readonly #moved = new Set<(state: InformerState) => void>()
   readonly #firstSync = Promise.withResolvers<void>()
@@ -46,7 +56,10 @@ export class Informer<T extends KubeObject> {
     this.namespace = options.namespace
     this.#tools = tools
     this.#log = tools.log.child({ kind: options.type.kind, ...(options.namespace && { namespace: options.namespace }) })
+    this.#allowance = options.allowance
+    this.#allowance?.onFreed(() => void this.#reread())
     this.#cache = new ObjectCache<T>(options.indexes ?? {}, (change) => {
+      if (change.after === undefined) this.#uncount(change.key)
       for (const listener of this.#changed) listener(change)
     })
   }
@@ -81,7 +94,9 @@ export class Informer<T extends KubeObject> {
   /** Puts the answer of one of our own writes into the cache, so that the next pass reads it. */
   remember(object: T): void {
     const mine = this.namespace === undefined || this.namespace === object.metadata.namespace
-    if (mine && this.#cache.hasSynced) this.#cache.remember(object)
+    if (!mine || !this.#cache.hasSynced) return
+    this.#cache.remember(this.#counted(object))
+    this.#recount(keyOf(object))
   }
 
   /** Runs until the signal aborts. A second call joins the first. */
@@ -107,6 +122,7 @@ export class Informer<T extends KubeObject> {
     switch (event.type) {
       case 'synced':
         this.#cache.replace(event.objects, event.resourceVersion)
+        for (const object of event.objects) this.#recount(keyOf(object))
         this.#move('synced')
         this.#firstSync.resolve()
         this.#log.info({ objects: this.#cache.size }, 'cache synced')
@@ -114,6 +130,7 @@ export class Informer<T extends KubeObject> {
       case 'changed':
         if (event.object) this.#cache.put(event.object)
         else this.#cache.evict(event.raw)
+        this.#recount(keyOf(event.raw))
         return
       case 'deleted':
         this.#unreadable.delete(keyOf(event.raw))
@@ -131,13 +148,70 @@ export class Informer<T extends KubeObject> {
     const known = this.#cache.known(raw)
     if (known) return known
     try {
-      return this.type.parse(strip(raw, this.type))
+      return this.#counted(this.type.parse(strip(raw, this.type)))
     } catch (error) {
       const key = keyOf(raw)
       if (this.#unreadable.get(key) !== raw.metadata.resourceVersion)
         this.#log.warn({ key, uid: raw.metadata.uid, cause: reasonOf(error) }, 'object cannot be read')
       this.#unreadable.set(key, raw.metadata.resourceVersion)
       return undefined
+    }
+  }
+
+  /** The object, or its outline where the whole does not fit. */
+  #counted(object: T): T {
+    const allowance = this.#allowance
+    if (allowance === undefined) return object
+    const { namespace = '' } = object.metadata
+    const key = keyOf(object)
+    const bytes = sizeOf(object)
+    allowance.take(namespace, -(this.#sizes.get(key) ?? 0))
+    const limit = allowance.exceeded(namespace, bytes)
+    const kept = limit === undefined ? object : reduce(object, limit)
+    const size = limit === undefined ? bytes : sizeOf(kept)
+    allowance.take(namespace, size)
+    this.#sizes.set(key, size)
+    if (limit === undefined) this.#reduced.delete(key)
+    else if (!this.#reduced.has(key))
+      this.#log.warn({ key, bytes, limit }, 'object kept in outline: a limit is reached')
+    if (limit !== undefined) this.#reduced.set(key, bytes)
+    return kept
+  }
+
+  /** Counts what the cache has: it may have kept an object out, or taken out one of the same name before. */
+  #recount(key: Key): void {
+    const present = this.#cache.get(key)
+    if (present === undefined) return this.#uncount(key)
+    if (this.#allowance === undefined || this.#sizes.has(key)) return
+    const size = sizeOf(present)
+    this.#allowance.take(splitKey(key)[0] ?? '', size)
+    this.#sizes.set(key, size)
+  }
+
+  #uncount(key: Key): void {
+    const size = this.#sizes.get(key)
+    this.#sizes.delete(key)
+    this.#reduced.delete(key)
+    if (size !== undefined) this.#allowance?.give(splitKey(key)[0] ?? '', size)
+  }
+
+  /** Reads whole what fits by now, one after the other. */
+  async #reread(): Promise<void> {
+    if (this.#rereading || this.#reduced.size === 0) return
+    this.#rereading = true
+    try {
+      for (const [key, bytes] of this.#reduced) {
+        if (this.#allowance?.exceeded(splitKey(key)[0] ?? '', bytes) !== undefined) continue
+        const path = objectPath(this.type, key)
+        const raw = (await this.#tools.transport.send({ method: 'GET', path, verb: 'get' })) as RawObject
+        const whole = this.#counted(this.type.parse(strip(raw, this.type)))
+        if (limitOf(whole) === undefined) this.#cache.put(whole, true)
+      }
+    } catch (error) {
+      // Gone meanwhile, or not to be had now: the next that makes room, or its next version, brings it.
+      this.#log.info({ cause: reasonOf(error) }, 'object not read anew')
+    } finally {
+      this.#rereading = false
     }
   }
 

@@ -67,12 +67,12 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     this.hasSynced = true
   }
 
-  /** Takes a version seen or written, if it is newer than the present one. */
-  put(object: T): void {
+  /** Takes a version seen or written, if it is newer than the present one; with `again` the same version, too. */
+  put(object: T, again = false): void {
     const key = keyOf(object)
     const { uid, resourceVersion } = object.metadata
     const present = this.#objects.get(key)
-    if (present && compareVersions(present.metadata.resourceVersion, resourceVersion) >= 0) return
+    if (present && compareVersions(present.metadata.resourceVersion, resourceVersion) >= (again ? 1 : 0)) return
     if (this.#gone.has(uid)) return
     // Deleted and made again while nobody looked: two things happened, and both are told.
     if (present && present.metadata.uid !== uid) this.#remove(key, present)

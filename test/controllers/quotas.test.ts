@@ -17,7 +17,12 @@ const db = new Client({ connectionString: databaseUrl })
 beforeAll(async () => {
   await db.connect()
   await until(() => cluster.apply([runtime('test-agent', { default: true })]))
-  const env = { MAX_WORKSPACES_PER_NAMESPACE: '2', REFERENCES_PER_NAMESPACE: '1Mi', REFERENCES_TOTAL: '2Mi' }
+  const env = {
+    MAX_WORKSPACES_PER_NAMESPACE: '2',
+    REFERENCES_PER_NAMESPACE: '1Mi',
+    REFERENCES_TOTAL: '2Mi',
+    OBJECTS_PER_NAMESPACE: '1Mi',
+  }
   await startOperator({ databaseUrl, backends: [backend], env })
 })
 afterAll(async () => {
@@ -116,4 +121,24 @@ test('an import whose template does not fit says so, and goes on when there is r
   await shows(/^False QuotaExceeded ConfigMap "template" is not read/)
   await cluster.kubectl(['delete', 'workspace', 'filled', '-n', ns])
   await shows(/^True /)
+})
+
+test('Workspaces larger than the share of their namespace are not acted on until there is room, and can be deleted', async () => {
+  const [ns, other] = [await freshNamespace(), await freshNamespace()]
+  const env = Array.from({ length: 20 }, (_, i) => ({ name: `BIG_${i}`, value: 'x'.repeat(30_000) }))
+  await put(workspace(ns, 'a', { env }))
+  await settles(ns, 'a', 'Ready', 'True Settled')
+  await put(workspace(ns, 'b', { env }), workspace(other, 'b'))
+  const refused = await settles(ns, 'b', 'Stalled', 'True QuotaExceeded')
+  expect(refused.status?.summary).toContain(
+    `the objects of namespace ${ns} take more than the limit of 1 MiB for a namespace, and this Workspace is beyond it`,
+  )
+  expect(backend.creates.get(refused.metadata.uid)).toBeUndefined()
+  await settles(other, 'b', 'Ready', 'True Settled')
+  await cluster.kubectl(['delete', 'workspace', 'b', '-n', ns, '--timeout=30s'])
+  await put(workspace(ns, 'b', { env }))
+  await settles(ns, 'b', 'Stalled', 'True QuotaExceeded')
+  await cluster.kubectl(['delete', 'workspace', 'a', '-n', ns, '--timeout=30s'])
+  const healed = await settles(ns, 'b', 'Ready', 'True Settled')
+  expect(conditionOf(healed.status, 'Stalled')).toBeUndefined()
 })

@@ -177,6 +177,7 @@ export class FaultServer {
     const left = all.length - from - items.length
     const more = left > 0 ? { continue: String(from + items.length), remainingItemCount: left } : {}
     const metadata = JSON.stringify({ resourceVersion: String(this.#version), ...more })
+    response.setMaxListeners(0)
     const isPartial = accept.includes('as=PartialObjectMetadata')
     if (isPartial && items.length === 0) return void response.end(`{"metadata":${metadata},"items":null}`)
     response.write(`{"metadata":${metadata},"items":[`)
@@ -191,7 +192,7 @@ export class FaultServer {
   }
 
   #padded(object: Thing): object {
-    return this.padding === 0 ? object : { ...object, data: { pad: 'x'.repeat(this.padding) } }
+    return this.padding === 0 ? object : { ...object, spec: { ...object.spec, pad: 'x'.repeat(this.padding) } }
   }
 }
 

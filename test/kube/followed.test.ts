@@ -1,8 +1,4 @@
 /** What is followed of a namespace: names alone, and the content of what is referred to. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { expect, test, type TestContext } from 'vitest'
 import { milliseconds } from '../../src/duration.ts'
 import { Allowance, type AllowanceLimits } from '../../src/kube/allowance.ts'
@@ -206,31 +202,4 @@ test.concurrent('a namespace of too many objects is not followed, until there ar
   await until(() => followed.stateOf('here') === 'crowded')
   expect(look('t0')).toEqual({ state: 'exceeded', limit: '10 Things in a namespace' })
   expect(followed.size).toBe(0)
-})
-
-/** Runs follow-process.ts with a heap of 64 MiB; gives what it printed. */
-async function ownProcess(server: FaultServer): Promise<{ n: number; grown: number }> {
-  const file = join(import.meta.dirname, 'follow-process.ts')
-  const child = spawn(process.execPath, ['--max-old-space-size=64', file, server.url], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const [printed, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')])
-  expect(code).toBe(0)
-  return JSON.parse(printed) as { n: number; grown: number }
-}
-
-test('400 objects of a megabyte beside the one referred to cost no memory, at the start and at a restart', async ({
-  onTestFinished,
-}) => {
-  const server = await new FaultServer().start()
-  onTestFinished(() => server.stop())
-  server.padding = 1e6
-  for (let i = 0; i < 400; i++) server.put(`t${i}`)
-  server.put('wanted', 42)
-  for (const round of ['start', 'restart']) {
-    const { n, grown } = await ownProcess(server)
-    expect({ round, n }).toEqual({ round, n: 42 })
-    expect(grown).toBeLessThan(40 * 1024 * 1024)
-  }
-  expect(server.sent).toBeLessThan(1e6)
 })

@@ -1,0 +1,135 @@
+/** Collections of objects of a megabyte each: what a tenant can make of its own kinds, ConfigMaps and Secrets. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { expect, test, type TestContext } from 'vitest'
+import { Allowance } from '../../src/kube/allowance.ts'
+import { Informer } from '../../src/kube/informer.ts'
+import { limitOf } from '../../src/kube/reduced.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { FaultServer, things, type Thing } from './fault-server.ts'
+import { until } from '../support/until.ts'
+
+async function begin({ onTestFinished }: TestContext, prepare: (server: FaultServer) => void, allowance?: Allowance) {
+  const server = await new FaultServer().start()
+  prepare(server)
+  const transport = server.transport()
+  const informer = new Informer<Thing>(
+    { type: things, ...(allowance && { allowance }) },
+    { transport, log: createLogger('silent'), metrics: createMetrics() },
+  )
+  const stop = new AbortController()
+  const running = informer.start(stop.signal)
+  onTestFinished(async () => {
+    stop.abort()
+    await running
+    await transport.close()
+    await server.stop()
+  })
+  const outlines = () => [...informer.cache.values()].filter((each) => limitOf(each) !== undefined)
+  return { server, informer, cache: informer.cache, outlines }
+}
+
+test.concurrent(
+  'a page that is too long is asked for in smaller pages, and the list goes on where it was',
+  async (context) => {
+    const { server, cache } = await begin(context, (server) => {
+      server.padding = 1e6
+      for (let i = 0; i < 30; i++) server.put(`t${i}`)
+    })
+    await until(() => cache.hasSynced)
+    expect(cache.size).toBe(30)
+    const asked = server.lists.map(({ url }) => Number(url.searchParams.get('limit')))
+    expect(asked).toEqual([500, 62, 7, 7, 7, 7, 7])
+  },
+)
+
+test.concurrent('a single object that is too long is told as trouble, and nothing of it is kept', async (context) => {
+  const { server, informer } = await begin(context, (server) => {
+    server.padding = 13 * 1024 * 1024
+    server.put('a')
+  })
+  await until(() => server.lists.some(({ url }) => url.searchParams.get('limit') === '1'), { within: 20_000 })
+  expect(informer.cache.hasSynced).toBe(false)
+  server.padding = 0
+  await until(() => informer.cache.size === 1, { within: 20_000 })
+})
+
+test.concurrent(
+  'of objects beyond the share of their namespace the outline is kept, and the whole once there is room',
+  async (context) => {
+    const allowance = new Allowance({ perNamespace: 2.5e6, total: 1e9, always: 0 })
+    const { server, cache, outlines } = await begin(
+      context,
+      (server) => {
+        server.padding = 1e6
+        for (const name of ['a', 'b', 'c', 'd']) server.put(name, 5)
+      },
+      allowance,
+    )
+    await until(() => cache.hasSynced)
+    expect(outlines()).toHaveLength(2)
+    expect(allowance.used('here')).toBeLessThan(2.5e6)
+    for (const outline of outlines()) {
+      expect(outline).toMatchObject({
+        kind: 'Thing',
+        metadata: { namespace: 'here', generation: 1 },
+        spec: { n: 5, pad: '' },
+      })
+      expect(limitOf(outline)).toBe('2 MiB for a namespace')
+    }
+    await until(() => server.openWatches === 1)
+    const [whole = ''] = [...cache.values()].flatMap((each) =>
+      limitOf(each) === undefined ? [each.metadata.name] : [],
+    )
+    server.delete(whole)
+    await until(() => outlines().length === 1)
+    expect(cache.size).toBe(3)
+    server.padding = 0
+    for (const { metadata } of cache.values()) server.put(metadata.name, 6)
+    await until(() => outlines().length === 0)
+    await until(() => [...cache.values()].every(({ spec }) => spec.n === 6))
+    for (const name of ['a', 'b', 'c', 'd']) server.delete(name)
+    await until(() => cache.size === 0)
+    expect(allowance.total).toBe(0)
+  },
+)
+
+/** Runs follow-process.ts with a small heap; gives what it printed. */
+async function ownProcess(server: FaultServer, what: string, heap: number): Promise<{ n: number; grown: number }> {
+  const file = join(import.meta.dirname, 'follow-process.ts')
+  const child = spawn(process.execPath, [`--max-old-space-size=${heap}`, file, server.url, what], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [printed, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')])
+  expect(code).toBe(0)
+  return JSON.parse(printed) as { n: number; grown: number }
+}
+
+test('400 objects of a megabyte beside the one referred to cost no memory, at the start and at a restart', async ({
+  onTestFinished,
+}) => {
+  const server = await new FaultServer().start()
+  onTestFinished(() => server.stop())
+  server.padding = 1e6
+  for (let i = 0; i < 400; i++) server.put(`t${i}`)
+  server.put('wanted', 42)
+  for (const round of ['start', 'restart']) {
+    const { n, grown } = await ownProcess(server, 'followed', 64)
+    expect({ round, n }).toEqual({ round, n: 42 })
+    expect(grown).toBeLessThan(40 * 1024 * 1024)
+  }
+  expect(server.sent).toBeLessThan(1e6)
+})
+
+test('400 Workspaces of 1.4 MB in one namespace cost their share of memory and no more', async ({ onTestFinished }) => {
+  const server = await new FaultServer().start()
+  onTestFinished(() => server.stop())
+  server.padding = 1.4e6
+  for (let i = 0; i < 400; i++) server.put(`t${i}`)
+  const { n, grown } = await ownProcess(server, 'informer', 128)
+  expect(n).toBe(400)
+  expect(grown).toBeLessThan(140 * 1024 * 1024)
+})
