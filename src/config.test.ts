@@ -50,6 +50,10 @@ test('folders of the host are given by namespace', () => {
 })
 
 test('networks of sources are networks', () => {
+  expect(readConfig([], { ...base, DEPLOYMENT_MODE: 'saas' })).toMatchObject({ AGENT_NETWORKS: [] })
+  expect(readConfig([], { ...base, AGENT_NETWORKS: '10.8.0.0/16, fd00:8::/32' })).toMatchObject({
+    AGENT_NETWORKS: ['10.8.0.0/16', 'fd00:8::/32'],
+  })
   const read = (networks: string) => readConfig([], { ...base, SOURCE_NETWORKS: networks }).SOURCE_NETWORKS
   expect(read('10.96.0.0/12, fd00::/8')).toEqual(['10.96.0.0/12', 'fd00::/8'])
   expect(readConfig([], base)).toMatchObject({ SOURCE_HOSTS: [], SOURCE_HTTP_HOSTS: [], SOURCE_NETWORKS: [] })

@@ -86,6 +86,9 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .optional()
     .describe('Key of secrets in rows, 32 bytes in base64: openssl rand -base64 32; only external agents do without'),
   DEPLOYMENT_MODE: z.enum(['self-hosted', 'saas']).default('self-hosted').describe('Decides the default tier (3 or 4)'),
+  AGENT_NETWORKS: networks
+    .default([])
+    .describe('Private networks in which external agents may be, 10.0.0.0/8; none when empty'),
   BACKENDS: list
     .pipe(z.array(z.enum(backendNames)).min(1))
     .default(['external'])

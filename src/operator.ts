@@ -41,7 +41,8 @@ import { createKube, type Kube } from './kube/kube.ts'
 import { Leader } from './kube/leader.ts'
 import { Manager } from './kube/manager.ts'
 import { Probes } from './kube/probes.ts'
-import { addressRule, resolveByDns } from './outbound.ts'
+import { LookUps } from './look-ups.ts'
+import { addressRule, type Resolve } from './outbound.ts'
 import { createForward } from './platform/forward.ts'
 import { createPrompts } from './platform/prompt.ts'
 import { createPlatform } from './platform/server.ts'
@@ -84,9 +85,10 @@ export async function runOperator(
     const manager = new Manager({ kube, leader, probes, log })
     const opened = await openBackends(config, await store.leaders.instance(), more)
     const backends = new Map([...opened].map(([name, backend]) => [name, measured(backend, metrics)]))
-    addControllers(manager, { config, kube, leader, store, backends, log, metrics })
-    addPlatform(manager, { config, store, log, metrics })
-    addScheduler(manager, { config, leader, store, log, metrics })
+    const { resolve } = new LookUps({ onBusy: () => metrics.lookUpsRefused.inc() })
+    addControllers(manager, { config, kube, leader, store, backends, resolve, log, metrics })
+    addPlatform(manager, { config, store, resolve, log, metrics })
+    addScheduler(manager, { config, leader, store, resolve, log, metrics })
     manager.add({ name: 'memory', leaderOnly: false, start: (ending) => giveMemoryBack(log, ending) })
     await manager.run(signal)
   } finally {
@@ -106,6 +108,8 @@ interface Parts {
   readonly leader: Leader
   readonly store: Store
   readonly backends: ReadonlyMap<string, Backend>
+  /** One for all that is looked up on others' word. */
+  readonly resolve: Resolve
   readonly log: Logger
   readonly metrics: Metrics
 }
@@ -191,7 +195,7 @@ async function openBackends(
 }
 
 function addControllers(manager: Manager, parts: Parts): void {
-  const { config, kube, leader, store, backends, log, metrics } = parts
+  const { config, kube, leader, store, backends, resolve, log, metrics } = parts
   const { fence } = leader
   const client = kube.client(fence)
   const { transport } = kube
@@ -265,6 +269,7 @@ function addControllers(manager: Manager, parts: Parts): void {
     for (const followed of [...Object.values(data), ...Object.values(flux)]) followed.release(namespace)
   })
   const fetched = openSources({
+    resolve,
     reach: { hosts: config.SOURCE_HOSTS, plainHosts: config.SOURCE_HTTP_HOSTS, networks: config.SOURCE_NETWORKS },
     wake: (key) => orgImport.enqueue(key),
     observe: (kind, result) => metrics.sourceFetches.inc({ kind, result }),
@@ -304,13 +309,13 @@ function addControllers(manager: Manager, parts: Parts): void {
 /** A way to agents of its own, and a patient one: an agent may answer only once it is done. */
 function addScheduler(
   manager: Manager,
-  { config, leader, store, log, metrics }: Omit<Parts, 'kube' | 'backends'>,
+  { config, leader, store, resolve, log, metrics }: Omit<Parts, 'kube' | 'backends'>,
 ): void {
   const { agents, schedules } = store
-  const rule = addressRule(config.DEPLOYMENT_MODE)
+  const rule = addressRule(config.AGENT_NETWORKS)
   const forward = createForward({
     rule,
-    resolve: resolveByDns,
+    resolve,
     limits: { head: minutes(5), whole: minutes(5) },
     onBusy: (bound) => metrics.messagesRefused.inc({ bound }),
   })
@@ -333,7 +338,7 @@ function addScheduler(
 
 /** The three planes on which orphans are looked for, and a voice for what is no longer there to be told about. */
 function orphanParts(
-  { config, store, backends, leader, log, metrics }: Parts,
+  { config, store, backends, leader, log, metrics }: Omit<Parts, 'resolve'>,
   workspaces: Informer<Workspace>,
   client: Client,
   events: Events,
@@ -367,12 +372,12 @@ function orphanParts(
 
 function addPlatform(
   manager: Manager,
-  { config, store, log, metrics }: Omit<Parts, 'kube' | 'leader' | 'backends'>,
+  { config, store, resolve, log, metrics }: Omit<Parts, 'kube' | 'leader' | 'backends'>,
 ): void {
   const { agents } = store
-  const { ADMIN_TOKEN: adminToken, DEPLOYMENT_MODE: deploymentMode } = config
+  const { ADMIN_TOKEN: adminToken, AGENT_NETWORKS: openNetworks } = config
   const platformUrl = platformUrlOf(config)
-  const platform = createPlatform({ agents, adminToken, deploymentMode, platformUrl, log, metrics })
+  const platform = createPlatform({ agents, adminToken, openNetworks, platformUrl, resolve, log, metrics })
   manager.add({
     name: 'platform',
     leaderOnly: false,

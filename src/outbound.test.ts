@@ -13,30 +13,35 @@ const resolve: Resolve = async (host) => {
   if (!found) throw Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' })
   return found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
 }
-const rule = addressRule('self-hosted')
-const check = (url: string) => checkedUrl(url, rule, resolve, seconds(1))
+const rule = addressRule()
+const check = (url: string) => checkedUrl(url, rule, resolve, {}, seconds(1))
 
 describe('which addresses an external agent may have', () => {
-  const never = `0.0.0.0 0.1.2.3 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.254 168.63.129.16 169.254.169.254
-    192.0.0.8 192.0.2.1 192.88.99.1 198.18.0.1 198.19.255.255 198.51.100.9 203.0.113.9 224.0.0.1 239.1.1.1 240.0.0.1
-    255.255.255.255 :: ::1 ::7f00:1 ::ffff:127.0.0.1 ::ffff:8.8.8.8 64:ff9b::7f00:1 64:ff9b:1::1 100::1 2001::1
-    2001:db8::1 2002:7f00:1::1 fc00::1 fd00:ec2::254 fe80::1 febf::1 fec0::1 ff02::1`.split(/\s+/)
-  const privateOnes = '10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 fd12::1'.split(' ')
-  const fine =
-    '1.1.1.1 9.255.255.255 11.0.0.0 100.63.0.1 100.128.0.1 126.1.1.1 128.0.0.1 172.15.0.1 172.32.0.1 2606:4700::1'
+  const words = (text: string) => text.trim().split(/\s+/)
+  /** Metadata services, and IPv4 addresses in IPv6 ones. */
+  const never = words(`169.254.169.254 169.254.170.2 169.254.170.23 100.100.100.200 168.63.129.16 fd00:ec2::254
+    fd20:ce::254 fe80::a9fe:a9fe :: ::1 ::7f00:1 ::ffff:127.0.0.1 ::ffff:8.8.8.8 ::ffff:0:127.0.0.1 ::ffff:0:7f00:1
+    64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 64:ff9b:1::a9fe:a9fe 2001::1 2001:0:a9fe:a9fe:: 2002:7f00:1::1
+    2002:a9fe:a9fe:: fe80::1%eth0 ::1%lo 2606:4700::1%eth0`)
+  const unlessOpened = words(`0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1
+    127.255.255.254 169.254.1.1 172.16.0.1 172.31.255.255 192.0.0.8 192.0.2.1 192.88.99.1 192.168.0.1 198.18.0.1
+    198.19.255.255 198.51.100.9 203.0.113.9 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 1::1 a::1 100::1 400::1
+    2001:1::1 2001:db8::1 3fff::1 4000::1 5f00::1 8000::1 e000::1 fc00::1 fd00:ec2::1 fd12::1 fd20:ce::1 fe80::1
+    febf::1 fec0::1 ff02::1`)
+  const fine = words(`1.1.1.1 9.255.255.255 11.0.0.0 100.63.0.1 100.128.0.1 126.1.1.1 128.0.0.1 172.15.0.1 172.32.0.1
+    2001:4860:4860::8888 2606:4700::1111 2620:4f:8000::1`)
+  const all = addressRule(['0.0.0.0/0', '::/0'])
 
-  it.each(never)('never %s', (address) => {
-    expect(rule(address)).toBe(false)
-    expect(addressRule('saas')(address)).toBe(false)
+  it.each(never)('never %s, whatever is opened', (address) => {
+    expect([rule(address), all(address)]).toEqual([false, false])
   })
-  it.each(privateOnes)('%s only in saas', (address) => {
-    expect(rule(address)).toBe(false)
-    expect(addressRule('saas')(address)).toBe(true)
+  it.each(unlessOpened)('%s only where it is opened', (address) => {
+    expect([rule(address), all(address)]).toEqual([false, true])
   })
-  it.each(fine.split(' '))('%s', (address) => expect(rule(address)).toBe(true))
+  it.each(fine)('%s', (address) => expect(rule(address)).toBe(true))
 
   it('opens what an admin opens, and nothing beside it', () => {
-    const opened = addressRule('self-hosted', ['10.1.0.0/16', 'fd12::/16'])
+    const opened = addressRule(['10.1.0.0/16', 'fd12::/16'])
     expect(['10.1.2.3', 'fd12::1', '10.2.0.1', '127.0.0.1', 'fd13::1'].map(opened)).toEqual([
       true,
       true,
@@ -46,7 +51,7 @@ describe('which addresses an external agent may have', () => {
     ])
   })
   it('takes nothing for an address that is none', () => {
-    expect(['', 'public.test', '1.2.3', '[::1]'].some(rule)).toBe(false)
+    expect(['', 'public.test', '1.2.3', '[::1]', '127.0.0.1.', '0x7f000001'].some(all)).toBe(false)
   })
 })
 
@@ -79,7 +84,7 @@ describe('which URLs it may register', () => {
 
   it('does not wait for a name server that is silent', async () => {
     const silent: Resolve = () => new Promise(() => undefined)
-    await expect(checkedUrl('http://public.test/', rule, silent, milliseconds(5))).rejects.toThrow('in time')
+    await expect(checkedUrl('http://public.test/', rule, silent, {}, milliseconds(5))).rejects.toThrow('in time')
   })
   it('does not repeat the credentials it refuses', async () => {
     await expect(check('http://user:hunter2@public.test/')).rejects.not.toThrow('hunter2')

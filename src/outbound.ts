@@ -5,41 +5,55 @@
  * each connection, because a name may resolve to something else by then. Source: spec/platform-api §9.1, and the
  * special-purpose registries.
  */
-import { type LookupAddress, lookup as dnsLookup } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net'
 import type { buildConnector } from 'undici'
 import connector from 'undici/lib/core/connect.js'
 import type { Duration } from './duration.ts'
-
-export type DeploymentMode = 'self-hosted' | 'saas'
+import type { Claim } from './places.ts'
 
 /** Whether an IP address may be connected to. */
 export type AddressRule = (address: string) => boolean
 
-/** Resolves a name to all its addresses. */
-export type Resolve = (host: string) => Promise<readonly LookupAddress[]>
+/** Resolves a name to all its addresses; the claim says for whom. */
+export type Resolve = (host: string, claim: Claim) => Promise<readonly LookupAddress[]>
+
+/** A name was not looked up: too many others are. */
+export class LookUpsBusy extends Error {
+  override readonly name = 'LookUpsBusy'
+}
 
 /** The URL may not be used. `message` names the host and what is wrong with it. */
 export class UrlRefused extends Error {
   override readonly name = 'UrlRefused'
 }
 
-/** Never: this host, links, metadata services, documentation, benchmarks, multicast, reserved, tunnels. */
-const always = `
-  0.0.0.0/8 100.64.0.0/10 127.0.0.0/8 168.63.129.16/32 169.254.0.0/16 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24
-  198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
-  ::/96 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 5f00::/16
-  fc00::/8 fd00:ec2::/32 fe80::/10 fec0::/10 ff00::/8`
-  .trim()
-  .split(/\s+/)
-/** The private networks: agents live there in saas, where the operator shares a network with them by design. */
-const unlessSaas = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fd00::/8']
+/**
+ * Never, whatever is opened: metadata services of clouds, and IPv6 forms that carry an IPv4 address past the rules for
+ * those (compatible, mapped, SIIT, NAT64, Teredo, 6to4).
+ */
+const never = `
+  169.254.169.254/32 169.254.170.2/32 169.254.170.23/32 100.100.100.200/32 168.63.129.16/32
+  fd00:ec2::254/128 fd20:ce::254/128 fe80::a9fe:a9fe/128
+  ::/96 ::ffff:0:0/96 ::ffff:0:0:0/96 64:ff9b::/96 64:ff9b:1::/48 2001::/32 2002::/16`
+/** Unless opened: this host, links, private networks, documentation, benchmarks, multicast, reserved. */
+const special = `
+  0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24
+  192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
+  2001::/23 2001:db8::/32 3fff::/20`
+/** Of IPv6, what is given out for public use; all else is refused with what is special. */
+const global = listOf(['2000::/3'])
+const words = (text: string) => text.trim().split(/\s+/)
+const neverOpen = listOf(words(never))
+const isSpecial = listOf(words(special))
 
-/** `open` lists networks in CIDR notation that an admin opens in spite of all rules. */
-export function addressRule(mode: DeploymentMode, open: readonly string[] = []): AddressRule {
-  const refused = listOf(mode === 'saas' ? always : [...always, ...unlessSaas])
+/** `open` lists networks in CIDR notation that an admin opens, the private ones among them. */
+export function addressRule(open: readonly string[] = []): AddressRule {
   const opened = listOf(open)
-  return (address) => isIP(address) !== 0 && (opened(address) || !refused(address))
+  const isPublic = (address: string) => !isSpecial(address) && (isIP(address) === 4 || global(address))
+  // A zone names a link of this host.
+  return (address) =>
+    isIP(address) !== 0 && !address.includes('%') && !neverOpen(address) && (opened(address) || isPublic(address))
 }
 
 /** Two lists, since one BlockList takes an IPv4 address for its IPv4-mapped IPv6 twin and would refuse them all. */
@@ -56,23 +70,33 @@ function listOf(networks: readonly string[]): AddressRule {
   }
 }
 
-export const resolveByDns: Resolve = (host) =>
-  new Promise((resolve, reject) => {
-    dnsLookup(host, { all: true }, (error, addresses) => (error ? reject(error) : resolve(addresses)))
-  })
-
 /** Every address of the host, all of them allowed; else a UrlRefused. A name that does not resolve is refused too. */
-async function allowedAddresses(host: string, rule: AddressRule, resolve: Resolve): Promise<readonly LookupAddress[]> {
+async function allowedAddresses(
+  host: string,
+  rule: AddressRule,
+  resolve: Resolve,
+  claim: Claim,
+): Promise<readonly LookupAddress[]> {
   const family = isIP(host)
-  const found = family === 0 ? await resolve(host).catch(() => []) : [{ address: host, family }]
+  const missing = (error: unknown) => {
+    if (error instanceof LookUpsBusy) throw error
+    return []
+  }
+  const found = family === 0 ? await resolve(host, claim).catch(missing) : [{ address: host, family }]
   if (found.length === 0) throw new UrlRefused(`the name ${host} does not resolve`)
   const bad = found.find(({ address }) => !rule(address))
   if (bad) throw new UrlRefused(`${host} is at ${bad.address}, where the operator does not connect`)
   return found
 }
 
-/** The normal form of a URL that an external agent may be reached at. Throws UrlRefused. */
-export async function checkedUrl(given: string, rule: AddressRule, resolve: Resolve, limit: Duration): Promise<string> {
+/** The normal form of a URL that an external agent may be reached at. Throws UrlRefused or LookUpsBusy. */
+export async function checkedUrl(
+  given: string,
+  rule: AddressRule,
+  resolve: Resolve,
+  claim: Claim,
+  limit: Duration,
+): Promise<string> {
   const url = URL.parse(given)
   if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:'))
     throw new UrlRefused('it is not an http or https URL')
@@ -81,18 +105,23 @@ export async function checkedUrl(given: string, rule: AddressRule, resolve: Reso
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new UrlRefused(`${url.hostname} does not resolve in time`)), limit)
   try {
-    await Promise.race([allowedAddresses(url.hostname.replace(/^\[|\]$/g, ''), rule, resolve), late.promise])
+    await Promise.race([allowedAddresses(url.hostname.replace(/^\[|\]$/g, ''), rule, resolve, claim), late.promise])
   } finally {
     clearTimeout(timer)
   }
   return url.href
 }
 
-/** A connector for undici that connects to a checked address or not at all. */
-export function guardedConnector(rule: AddressRule, resolve: Resolve, timeout: Duration): buildConnector.connector {
+/** A connector for undici that connects to a checked address or not at all; it looks names up for `claim`. */
+export function guardedConnector(
+  rule: AddressRule,
+  resolve: Resolve,
+  claim: Claim,
+  timeout: Duration,
+): buildConnector.connector {
   const answer = async (...[host, options, callback]: Parameters<LookupFunction>): Promise<void> => {
     try {
-      const found = await allowedAddresses(host, rule, resolve)
+      const found = await allowedAddresses(host, rule, resolve, claim)
       if (options.all) callback(null, [...found])
       else callback(null, found[0]?.address ?? '', found[0]?.family ?? 0)
     } catch (error) {
@@ -108,3 +137,14 @@ export function guardedConnector(rule: AddressRule, resolve: Resolve, timeout: D
     else connect(options, callback)
   }
 }
+
+/** For addresses that a backend of this machine published: 127.0.0.1 and its like, by number and never by name. */
+export function loopbackConnector(timeout: Duration): buildConnector.connector {
+  const connect = connector({ timeout })
+  return (options, callback) => {
+    if (isIP(options.hostname) !== 0 && loopback(options.hostname)) connect(options, callback)
+    else callback(new UrlRefused(`${options.hostname} is not an address at which this machine runs agents`), null)
+  }
+}
+
+const loopback = listOf(['127.0.0.0/8', '::1/128'])

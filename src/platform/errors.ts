@@ -3,6 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
 import { reasonOf, RetryAfter } from '../errors.ts'
 import { seconds } from '../duration.ts'
+import type { LookUpsBusy } from '../outbound.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { errorBody, Refusal } from './refusal.ts'
 
@@ -27,6 +28,10 @@ export async function fromStore<T>(answer: Promise<T>): Promise<T> {
     throw new Refusal(503, 'store_unavailable', message, { retryAfter: seconds(5), cause })
   }
 }
+
+/** A name that a caller gave is not looked up, since too many are. */
+export const lookUpsBusy = ({ message }: LookUpsBusy): Refusal =>
+  new Refusal(429, 'lookups_busy', message, { retryAfter: seconds(5) })
 
 function refusalOf(error: FastifyError | Error): Refusal {
   if (error instanceof Refusal) return error

@@ -4,10 +4,18 @@ import type { Dispatcher } from 'undici'
 import request from 'undici/lib/api/api-request.js'
 import Agent from 'undici/lib/dispatcher/agent.js'
 import { type Duration, minutes, seconds } from '../duration.ts'
-import { type AddressRule, guardedConnector, type Resolve, UrlRefused } from '../outbound.ts'
+import {
+  type AddressRule,
+  guardedConnector,
+  LookUpsBusy,
+  loopbackConnector,
+  type Resolve,
+  UrlRefused,
+} from '../outbound.ts'
 import { type Bound, type Claim, Places } from '../places.ts'
 import type { AgentAddress } from '../store/agent-store.ts'
 import type { WorkspaceId } from '../store/workspace-store.ts'
+import { lookUpsBusy } from './errors.ts'
 import { Refusal } from './refusal.ts'
 
 /** How long and how much an agent may take. Source: spec/platform-api §4. */
@@ -91,9 +99,19 @@ export function createForward({ rule, resolve, limits: given, onBusy }: ForwardO
   const { connect, head, answerBytes, whole, places: placeLimits, ...pace } = { ...limits, ...given }
   // Connections are bounded by places: a bound by origin would let one agent queue before others at the same address.
   const shared = { connections: null, headersTimeout: 0, bodyTimeout: 0, maxResponseSize: answerBytes }
-  const known = new Agent({ ...shared, connect: { timeout: connect } })
-  const guarded = new Agent({ ...shared, connect: guardedConnector(rule, resolve, connect) })
+  const known = new Agent({ ...shared, connect: loopbackConnector(connect) })
+  /** By namespace: each looks names up for itself, and shares no connection with another. */
+  const guarded = new Map<string, Dispatcher>()
   const places = new Places(placeLimits)
+
+  function agentFor({ external, namespace }: Destination): Dispatcher {
+    if (!external) return known
+    const present = guarded.get(namespace)
+    if (present) return present
+    const agent = new Agent({ ...shared, connect: guardedConnector(rule, resolve, { namespace }, connect) })
+    guarded.set(namespace, agent)
+    return agent
+  }
 
   async function send(to: Destination, body: string, signal: AbortSignal): Promise<Answer> {
     const place = places.take(claimOf(to))
@@ -110,7 +128,7 @@ export function createForward({ rule, resolve, limits: given, onBusy }: ForwardO
     }
     try {
       const both = AbortSignal.any([signal, ceiling.signal])
-      const answer = await post(to.external ? guarded : known, to, body, both, answerBytes)
+      const answer = await post(agentFor(to), to, body, both, answerBytes)
       clearTimeout(timer)
       timer = setTimeout(late, whole)
       return { ...answer, body: paced(answer, pace).once('close', end) }
@@ -120,7 +138,10 @@ export function createForward({ rule, resolve, limits: given, onBusy }: ForwardO
     }
   }
 
-  return { send, close: async () => void (await Promise.all([known.destroy(), guarded.destroy()])) }
+  return {
+    send,
+    close: async () => void (await Promise.all([known, ...guarded.values()].map((agent) => agent.destroy()))),
+  }
 }
 
 /** An admin is held back by what waits for the same agent alone. */
@@ -211,7 +232,8 @@ function contentType(response: Dispatcher.ResponseData): string {
 /** undici and the system say what happened by code; one not named here is a connection that broke or never was. */
 function refusalOf(error: unknown): unknown {
   if (error instanceof UrlRefused)
-    return new Refusal(502, 'agent_url_refused', 'the address of the agent is one that no external agent may have')
+    return new Refusal(502, 'agent_url_refused', 'the address of the agent is one that it may not have')
+  if (error instanceof LookUpsBusy) return lookUpsBusy(error)
   const { code, name } = error as NodeJS.ErrnoException
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || name === 'AbortError')
     return new Refusal(504, 'agent_timeout', 'the agent did not answer in time')

@@ -39,6 +39,7 @@ const notReached: ReadonlySet<string> = new Set([
   'agent_secret_unreadable',
   'workspace_provisioning',
   'busy',
+  'lookups_busy',
 ])
 
 /** An error of the store is thrown; whatever happens on the way to the agent is an outcome. */

@@ -5,9 +5,9 @@ import { seconds } from '../duration.ts'
 import type { AgentAddress, AgentStore } from '../store/agent-store.ts'
 import { requireSelf } from './auth.ts'
 import { id, jsonObject, parse } from './body.ts'
-import { fromStore } from './errors.ts'
+import { fromStore, lookUpsBusy } from './errors.ts'
 import { Refusal } from './refusal.ts'
-import { type AddressRule, checkedUrl, type Resolve, UrlRefused } from '../outbound.ts'
+import { type AddressRule, checkedUrl, LookUpsBusy, type Resolve, UrlRefused } from '../outbound.ts'
 
 const registration = z.object({
   id,
@@ -47,8 +47,10 @@ export function registerRoute(app: FastifyInstance, { agents, rule, resolve }: R
     if (given === '')
       throw new Refusal(400, 'url_required', 'push delivery needs the url of the agent; or ask for poll')
     try {
-      return await checkedUrl(given, rule, resolve, seconds(5))
+      const claim = { caller: known.id, namespace: known.namespace }
+      return await checkedUrl(given, rule, resolve, claim, seconds(5))
     } catch (error) {
+      if (error instanceof LookUpsBusy) throw lookUpsBusy(error)
       if (error instanceof UrlRefused) throw new Refusal(400, 'url_refused', `url cannot be used: ${error.message}`)
       throw error
     }

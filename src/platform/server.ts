@@ -20,7 +20,8 @@ import { heartbeatRoute } from './heartbeat.ts'
 import { inboxRoutes } from './inbox.ts'
 import { Refusal } from './refusal.ts'
 import { registerRoute } from './register.ts'
-import { addressRule, type DeploymentMode, type Resolve, resolveByDns } from '../outbound.ts'
+import { LookUps } from '../look-ups.ts'
+import { addressRule, type Resolve } from '../outbound.ts'
 import { stateRoute } from './state.ts'
 import { tokenRoute } from './tokens.ts'
 import { updateCardRoute } from './update-card.ts'
@@ -30,13 +31,13 @@ export interface PlatformOptions {
   readonly agents: AgentStore
   /** Without it nobody is an admin. */
   readonly adminToken: string | undefined
-  readonly deploymentMode: DeploymentMode
   /** By which agents reach us. */
   readonly platformUrl: string
-  /** CIDR networks where external agents may be in spite of the address rules. */
-  readonly openNetworks?: readonly string[]
+  /** CIDR networks, private ones among them, where external agents may be. */
+  readonly openNetworks: readonly string[]
   readonly log: Logger
   readonly metrics: Metrics
+  /** Look-ups of its own unless given. */
   readonly resolve?: Resolve
   readonly forwardLimits?: Partial<typeof forwardLimits>
   readonly serverLimits?: Partial<typeof serverLimits>
@@ -69,8 +70,8 @@ export const serverLimits = {
 
 export function createPlatform(options: PlatformOptions): Platform {
   const limits = { ...serverLimits, ...options.serverLimits }
-  const rule = addressRule(options.deploymentMode, options.openNetworks)
-  const resolve = options.resolve ?? resolveByDns
+  const rule = addressRule(options.openNetworks)
+  const resolve = options.resolve ?? new LookUps().resolve
   const forward = createForward({
     rule,
     resolve,

@@ -8,7 +8,7 @@ import request from 'undici/lib/api/api-request.js'
 import Agent from 'undici/lib/dispatcher/agent.js'
 import { seconds } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
-import { addressRule, guardedConnector, type Resolve, resolveByDns, UrlRefused } from '../outbound.ts'
+import { addressRule, guardedConnector, type Resolve, UrlRefused } from '../outbound.ts'
 import { tooLarge } from './intake.ts'
 import { SourceError, type Credentials } from './source.ts'
 
@@ -49,11 +49,11 @@ export class Http {
   readonly #reach: Reach
   readonly #agent: Dispatcher
 
-  constructor(reach: Reach, resolve: Resolve = resolveByDns) {
+  constructor(reach: Reach, resolve: Resolve) {
     this.#reach = reach
     this.#agent = new Agent({
-      // Never the saas rules: they open private networks for agents.
-      connect: guardedConnector(addressRule('self-hosted', reach.networks), resolve, seconds(10)),
+      // Names are looked up for none in particular: the keeper has few fetches at once, and fewer for one namespace.
+      connect: guardedConnector(addressRule(reach.networks), resolve, {}, seconds(10)),
       connections: 4,
       headersTimeout: seconds(30),
       bodyTimeout: seconds(30),

@@ -9,8 +9,7 @@ import { sourceLimits, type SourceLimits } from './limits.ts'
 
 export interface SourceOptions extends Pick<KeeperOptions, 'wake' | 'observe'> {
   readonly reach: Reach
-  /** DNS unless given. */
-  readonly resolve?: Resolve
+  readonly resolve: Resolve
   readonly limits?: SourceLimits
 }
 

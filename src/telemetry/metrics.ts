@@ -105,6 +105,10 @@ const outside = ({ counter, histogram, kept }: Declare) => ({
     ['backend'],
   ),
   sourceFetches: counter('source_fetches_total', 'Looks at sources of templates.', ['kind', 'result']),
+  lookUpsRefused: counter(
+    'lookups_refused_total',
+    'Names of agents and templates not looked up: too many others were.',
+  ),
   messagesRefused: counter('messages_refused_total', 'Messages to agents that found no place, by what was full.', [
     'bound',
   ]),

@@ -279,6 +279,15 @@ describe('no answer', () => {
   })
 })
 
+it('never goes where no backend of this machine publishes an agent, whatever the row says', async () => {
+  const method = 'answer/200/elsewhere'
+  for (const host of ['localhost', '0.0.0.0', '[::ffff:127.0.0.1]', '169.254.169.254']) {
+    const to = await registry.online(`http://${host}:${agent.port}/`)
+    expect(await ask(adminToken, to.id, { method })).toMatchObject({ status: 502, body: refusal('agent_url_refused') })
+  }
+  expect(heard.filter(({ body }) => (body as { method: string }).method === method)).toEqual([])
+})
+
 describe('an external agent', () => {
   const external = async (url: string) => registry.online(url, { backend: 'external', initialPhase: 'awaiting_agent' })
 

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { afterAll, beforeEach, expect, test } from 'vitest'
-import { addressRule, resolveByDns } from '../../src/outbound.ts'
+import { addressRule } from '../../src/outbound.ts'
 import { createForward } from '../../src/platform/forward.ts'
 import { createPrompts } from '../../src/platform/prompt.ts'
 import type { WorkspaceId } from '../../src/store/workspace-store.ts'
@@ -19,7 +19,7 @@ const agent = await startAgent((request, response) => {
 })
 const registry = await openRegistry(await database(), randomBytes(32))
 const otherKey = registry.another(randomBytes(32))
-const forward = createForward({ rule: addressRule('self-hosted', ['127.0.0.0/8']), resolve: resolveByDns })
+const forward = createForward({ rule: addressRule(['127.0.0.0/8']), resolve: async () => [] })
 const own = await registry.serve({ openNetworks: ['127.0.0.0/8'] })
 const keyed = await registry.serve({ agents: otherKey.agents })
 afterAll(async () => {

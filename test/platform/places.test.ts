@@ -24,7 +24,7 @@ afterAll(() => {
 function forwarding(given: Partial<typeof limits> = {}) {
   const refused: string[] = []
   const forward = createForward({
-    rule: addressRule('self-hosted'),
+    rule: addressRule(),
     resolve: async () => [],
     limits: given,
     onBusy: (bound) => refused.push(bound),

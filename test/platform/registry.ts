@@ -97,7 +97,7 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
       const platform = createPlatform({
         agents: store.agents,
         adminToken,
-        deploymentMode: 'self-hosted',
+        openNetworks: [],
         platformUrl: 'https://molecule.test/',
         log,
         metrics,

@@ -1,7 +1,7 @@
 /** Schedules against real rows and agents on loopback, for the tests of one file. */
 import { afterAll, afterEach } from 'vitest'
 import { milliseconds } from '../../src/duration.ts'
-import { addressRule, resolveByDns } from '../../src/outbound.ts'
+import { addressRule } from '../../src/outbound.ts'
 import { createForward } from '../../src/platform/forward.ts'
 import { createPrompts } from '../../src/platform/prompt.ts'
 import type { WorkspaceId, WorkspaceIntent } from '../../src/store/workspace-store.ts'
@@ -23,7 +23,7 @@ export async function openScheduling() {
   const { store, metrics, log, fence } = registry
   const sql: typeof registry.sql = (text, values) => registry.sql(text, values)
   const { agents, schedules } = store
-  const forward = createForward({ rule: addressRule('self-hosted'), resolve: resolveByDns })
+  const forward = createForward({ rule: addressRule(), resolve: async () => [] })
   const running: (() => Promise<void>)[] = []
   afterEach(async () => {
     await Promise.all(running.splice(0).map((stop) => stop()))

@@ -27,7 +27,7 @@ afterAll(() => {
 
 async function read(given: { path?: string; digest?: string; reach?: Partial<Reach>; packedBytes?: number }) {
   const { path = '/a.tar.gz', digest = digestOf('sha256'), reach, packedBytes = 10_000 } = given
-  const http = new Http({ ...open, ...reach })
+  const http = new Http({ ...open, ...reach }, async () => [])
   const request = {
     kind: 'artifact',
     url: `${origin}${path}`,
