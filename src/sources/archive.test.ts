@@ -69,6 +69,10 @@ describe('an archive is refused whole', () => {
     'with too long a path': [[file('a/'.repeat(2) + 'x'.repeat(1100))], /more than 1024 bytes/],
     'with too long a name': [[file('x'.repeat(300))], /more than 255 bytes/],
     'that is too deep': [[file('1/2/3/4/5')], /"1\/2\/3\/4\/5" .* more than 4 folders/],
+    'with too many folders, of which paths alone speak': [
+      Array.from({ length: 8 }, (_, n) => file(`a${n}/b${n}/c${n}`)),
+      /SourceTooLarge: it has more than 20 files and folders/,
+    ],
     'with too many entries': [
       Array.from({ length: 21 }, (_, i) => file(`f${i}`)),
       /SourceTooLarge: .* 20 files and folders/,

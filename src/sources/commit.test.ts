@@ -16,17 +16,19 @@ const tree = (...entries: readonly (readonly [mode: string, name: string, id: st
     'tree',
     Buffer.concat(entries.flatMap(([mode, name, id]) => [Buffer.from(`${mode} ${name}\0`), Buffer.from(id, 'hex')])),
   )
-const read = (id: string, path = '') =>
-  [...filesOf(objects, id, path, sourceLimits)].map(([name, bytes]) => `${name}=${Buffer.from(bytes).toString()}`)
+const read = async (id: string, path = '') =>
+  [...(await filesOf(objects, id, path, sourceLimits))].map(
+    ([name, bytes]) => `${name}=${Buffer.from(bytes).toString()}`,
+  )
 const file = put('blob', 'x')
 const absent = 'f'.repeat(40)
 
-it('gives the files of a commit, whatever says that they can be run', () => {
+it('gives the files of a commit, whatever says that they can be run', async () => {
   const inner = tree(['100755', 'run.sh', file])
   const top = tree(['100644', 'org.yaml', file], ['40000', 'teams', inner])
-  expect(read(top)).toEqual(['org.yaml=x', 'teams/run.sh=x'])
-  expect(read(top, 'teams')).toEqual(['run.sh=x'])
-  expect(() => read(top, 'org.yaml')).toThrow('the commit has no folder "org.yaml"')
+  expect(await read(top)).toEqual(['org.yaml=x', 'teams/run.sh=x'])
+  expect(await read(top, 'teams')).toEqual(['run.sh=x'])
+  await expect(read(top, 'org.yaml')).rejects.toThrow('the commit has no folder "org.yaml"')
 })
 
 it('finds the commit behind a tag, however many tags are between', () => {
@@ -50,6 +52,45 @@ it.each([
   ['with a name that Git keeps for itself', () => read(tree(['100644', '.GIT', file])), '".GIT" is refused'],
   ['with a file without a name', () => read(tree(['100644', '', file])), 'may have such a name'],
   ['with a kind that is none', () => read(tree(['060000', 'a', file])), '"a" is refused: it is neither'],
-])('refuses what a server sent %s', (_what, act, why) => {
-  expect(act).toThrow(why)
+  [
+    'with a commit of megabytes',
+    () => commitOf(objects, put('commit', `tree ${file}\n${'\n'.repeat(2 ** 20)}`)),
+    'more than 1048576 bytes',
+  ],
+])('refuses what a server sent %s', async (_what, act, why) => {
+  await expect((async () => await act())()).rejects.toThrow(why)
+})
+
+it.each(['', 'f7'])(
+  'gives up a folder of very many at the limit, before it has made more (path "%s")',
+  async (path) => {
+    const id = Buffer.from(file, 'hex')
+    const wide = Buffer.concat(Array.from({ length: 200_000 }, (_, n) => [Buffer.from(`100644 f${n}\0`), id]).flat())
+    objects.set('wide', { type: 'tree', content: wide })
+    let texts = 0
+    const text = wide.toString.bind(wide)
+    wide.toString = (...given) => {
+      texts++
+      return text(...given)
+    }
+    await expect(filesOf(objects, 'wide', path, { ...sourceLimits, entries: 1000 })).rejects.toThrow(
+      'a folder of the commit has more than 1000 entries',
+    )
+    // Mode, name and id of each.
+    expect(texts).toBe(3 * 1001)
+  },
+)
+
+it('lets others have the event loop between folders', async () => {
+  let inner = tree(['100644', 'a', file])
+  for (let depth = 0; depth < 20; depth++) inner = tree(['40000', 'b', inner])
+  let turns = 0
+  const count = () => {
+    turns++
+    timer = setImmediate(count)
+  }
+  let timer = setImmediate(count)
+  await read(inner)
+  clearImmediate(timer)
+  expect(turns).toBeGreaterThan(15)
 })

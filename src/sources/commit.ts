@@ -1,5 +1,6 @@
 /** The files of one commit, out of the objects that a server sent; every name goes through intake.ts. */
-import { Intake, refuse } from './intake.ts'
+import { setImmediate as breathe } from 'node:timers/promises'
+import { Intake, refuse, tooLarge } from './intake.ts'
 import type { SourceLimits } from './limits.ts'
 import type { GitObject, GitObjects } from './pack.ts'
 import { SourceError } from './source.ts'
@@ -18,12 +19,16 @@ export interface Commit {
   readonly tree: string
 }
 
+/** Of a commit, the message included: its signature is checked as text. */
+const commitBytes = 1024 * 1024
+
 /** The commit of that id, or the one that the tag of that id points at. */
 export function commitOf(objects: GitObjects, wanted: string): Commit {
   let id = wanted
   // Ids are digests, so no tag leads back to itself.
   for (let found = objects.get(id); found?.type === 'tag'; found = objects.get(id)) id = idIn(found.content, 'object')
   const content = objectOf(objects, id, 'commit')
+  if (content.length > commitBytes) tooLarge(`the commit itself has more than ${commitBytes} bytes`)
   return { id, content, tree: idIn(content, 'tree') }
 }
 
@@ -35,9 +40,12 @@ function idIn(content: Buffer, key: 'object' | 'tree'): string {
   return id
 }
 
-/** Files below the folder `path` of a tree ("" is the top) by their paths from there. Throws a SourceError. */
-export function filesOf(objects: GitObjects, tree: string, path: string, limits: SourceLimits) {
-  return new Checkout(objects, limits).read(tree, path)
+/**
+ * Files below the folder `path` of a tree ("" is the top) by their paths from there. Throws a SourceError. Lets others
+ * have the event loop after each folder, of which no more than the limit of entries is read.
+ */
+export async function filesOf(objects: GitObjects, tree: string, path: string, limits: SourceLimits) {
+  return await new Checkout(objects, limits).read(tree, path)
 }
 
 class Checkout {
@@ -52,26 +60,28 @@ class Checkout {
     this.#intake = new Intake(limits)
   }
 
-  read(top: string, path: string): Map<string, Uint8Array> {
+  async read(top: string, path: string): Promise<Map<string, Uint8Array>> {
     let tree = top
     for (const part of path.split('/').filter((each) => each !== '' && each !== '.')) {
       const next = this.#entries(tree).find(({ name, mode }) => name === part && isFolder(mode))
       if (next === undefined) throw new SourceError('SourceMissing', `the commit has no folder "${path}"`)
       tree = next.id
+      await breathe()
     }
-    this.#folder(tree, '')
+    await this.#folder(tree, '')
     return this.#files
   }
 
   /** A tree that holds another twice, which holds another twice, ends at the limit of entries. */
-  #folder(tree: string, at: string): void {
+  async #folder(tree: string, at: string): Promise<void> {
+    await breathe()
     for (const { name, mode, id } of this.#entries(tree)) {
       const path = at === '' ? name : `${at}/${name}`
       // A tree names one thing at a time: a slash would lead past the rules of intake.
       if (unsafe.test(name)) refuse(path, 'nothing in a commit may have such a name')
       if (isFolder(mode)) {
         this.#intake.folder(path)
-        this.#folder(id, path)
+        await this.#folder(id, path)
       } else if (mode === '120000') refuse(path, 'it is a symbolic link')
       else if (mode === '160000') refuse(path, 'it is a submodule')
       else if (!/^100[0-7]{3}$/.test(mode)) refuse(path, 'it is neither a file nor a folder')
@@ -80,16 +90,19 @@ class Checkout {
         const content = objectOf(this.#objects, id, 'blob')
         this.#intake.keep(path, content.length)
         // A copy lets go of what the objects hold.
-        this.#files.set(clean, Uint8Array.from(content))
+        this.#files.set(clean, new Uint8Array(content))
       }
     }
   }
 
-  #entries(id: string): Entry[] {
-    const entries = entriesOf(objectOf(this.#objects, id, 'tree'))
-    if (entries.length > this.#limits.entries)
-      throw new SourceError('SourceTooLarge', `a folder of the commit has more than ${this.#limits.entries} entries`)
-    return entries
+  /** Made as they are taken: a folder of millions is given up at the limit, not read and then counted. */
+  *#entries(id: string): Generator<Entry, void> {
+    let count = 0
+    for (const entry of entriesOf(objectOf(this.#objects, id, 'tree'))) {
+      if (++count > this.#limits.entries)
+        tooLarge(`a folder of the commit has more than ${this.#limits.entries} entries`)
+      yield entry
+    }
   }
 }
 
@@ -103,15 +116,13 @@ interface Entry {
   readonly id: string
 }
 
-function entriesOf(tree: Buffer): Entry[] {
-  const entries: Entry[] = []
+function* entriesOf(tree: Buffer): Generator<Entry, void> {
   for (let at = 0; at < tree.length;) {
     const [space, end] = [tree.indexOf(0x20, at), tree.indexOf(0, at)]
     if (space < at || end < space || end + 21 > tree.length)
       throw new SourceError('SourceInvalid', 'the server sent a folder that cannot be read')
     const mode = tree.toString('latin1', at, space)
-    entries.push({ mode, name: tree.toString('utf8', space + 1, end), id: tree.toString('hex', end + 1, end + 21) })
+    yield { mode, name: tree.toString('utf8', space + 1, end), id: tree.toString('hex', end + 1, end + 21) }
     at = end + 21
   }
-  return entries
 }

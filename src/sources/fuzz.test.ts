@@ -83,7 +83,7 @@ it('holds for any pack', async () => {
         const objects = await readPack(bytes, sourceLimits, signal)
         for (const id of objects.keys()) {
           await holds(async () => commitOf(objects, id))
-          await holds(async () => filesOf(objects, id, '', sourceLimits))
+          await holds(async () => void (await filesOf(objects, id, '', sourceLimits)))
         }
       })
     }),

@@ -13,14 +13,16 @@ export function gitHttp(request: GitRequest, http: Http, limits: SourceLimits, s
   return {
     async request({ url, method = 'GET', headers = {}, body }: GitHttpRequest): Promise<GitHttpResponse> {
       const asked = moved && url.startsWith(moved.from) ? moved.to + url.slice(moved.from.length) : url
+      const sent = body && (await whole(body))
+      const lists = listsRefs(method, sent)
       const answer = await http.send({
         method: method === 'POST' ? 'POST' : 'GET',
         url: asked,
         headers,
-        ...(body && { body: await whole(body) }),
+        ...(sent && { body: sent }),
         credentials,
         origin,
-        maxBytes: limits.packedBytes,
+        maxBytes: lists ? limits.refsBytes : limits.packedBytes,
         signal,
       })
       if (answer.url !== asked) moved = moveOf(asked, answer.url) ?? moved
@@ -30,17 +32,29 @@ export function gitHttp(request: GitRequest, http: Http, limits: SourceLimits, s
         statusCode: answer.status,
         statusMessage: '',
         headers: { ...answer.headers },
-        body: answer.body,
+        // A list that breaks off would be taken for one that has ended there.
+        body: lists ? only(await whole(answer.body)) : answer.body,
       }
     },
   }
 }
+
+/** What a list of refs is made into takes many times its size, and it is made at one go. */
+const listsRefs = (method: string, body: Uint8Array | undefined): boolean =>
+  method !== 'POST' ||
+  Buffer.from(body ?? [])
+    .subarray(0, 64)
+    .includes('command=ls-refs')
 
 const question = '/info/refs?'
 
 function moveOf(from: string, to: string): { from: string; to: string } | undefined {
   const [asked, answered] = [from.indexOf(question), to.indexOf(question)]
   return asked < 0 || answered < 0 ? undefined : { from: from.slice(0, asked), to: to.slice(0, answered) }
+}
+
+async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  yield bytes
 }
 
 async function whole(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uint8Array> {

@@ -72,7 +72,7 @@ export class Http {
           throw refusedBy(url, statusCode, asked.credentials !== undefined)
         }
         const plain = Object.entries(headers).map(([name, value]) => [name, String(value)] as const)
-        const capped = cap(body, asked.maxBytes, url.host)
+        const capped = cap(body, asked, url.host)
         return { url: url.href, status: statusCode, headers: Object.fromEntries(plain), body: capped }
       }
       await body.dump().catch(() => undefined)
@@ -152,7 +152,7 @@ function refusedBy({ host }: URL, status: number, withCredentials: boolean): Sou
   return new SourceError('SourceUnreachable', says)
 }
 
-async function* cap(body: Readable, maxBytes: number, host: string): AsyncGenerator<Uint8Array, void> {
+async function* cap(body: Readable, { maxBytes, signal }: HttpRequest, host: string): AsyncGenerator<Uint8Array, void> {
   let bytes = 0
   try {
     for await (const chunk of body as AsyncIterable<Uint8Array>) {
@@ -161,15 +161,15 @@ async function* cap(body: Readable, maxBytes: number, host: string): AsyncGenera
       yield chunk
     }
   } catch (error) {
-    throw asSourceError(error, host)
+    throw asSourceError(error, host, signal)
   }
 }
 
-function asSourceError(error: unknown, host: string, signal?: AbortSignal): SourceError {
+function asSourceError(error: unknown, host: string, signal: AbortSignal): SourceError {
   if (error instanceof SourceError) return error
   for (let cause = error; cause instanceof Error; cause = cause.cause)
     if (cause instanceof UrlRefused)
       return new SourceError('NotAllowed', `${cause.message}; the operator's SOURCE_NETWORKS can open a network`)
-  const why = signal?.aborted ? 'no whole answer in time' : reasonOf(error)
+  const why = signal.aborted ? 'no whole answer in time' : reasonOf(error)
   return new SourceError('SourceUnreachable', `${host}: ${why}`, { cause: error })
 }

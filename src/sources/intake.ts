@@ -46,7 +46,7 @@ export class Intake {
 
   #path(name: string): string {
     const { entries, depth, pathBytes } = this.#limits
-    if (++this.#entries > entries) tooLarge(`it has more than ${entries} files and folders`)
+    if (++this.#entries > entries) this.#tooMany()
     if (Buffer.byteLength(name) > pathBytes) return refuse(name, `its path has more than ${pathBytes} bytes`)
     // U+FFFD stands for bytes that are not UTF-8: two such names could not be told apart.
     // eslint-disable-next-line no-control-regex
@@ -61,6 +61,10 @@ export class Intake {
     return parts.join('/')
   }
 
+  #tooMany(): never {
+    return tooLarge(`it has more than ${this.#limits.entries} files and folders`)
+  }
+
   /** Two names that differ in case alone are one on many file systems; a name that is file and folder is none. */
   #spell(path: string, isFolder: boolean): void {
     const parts = path.split('/')
@@ -70,8 +74,11 @@ export class Intake {
       const folded = here.normalize('NFC').toLowerCase()
       const first = this.#spellings.get(folded)
       const mark = folder ? `${here}/` : here
-      if (first === undefined) this.#spellings.set(folded, mark)
-      else if (first.replace(/\/$/, '') !== here)
+      if (first === undefined) {
+        this.#spellings.set(folded, mark)
+        // Folders that only paths speak of count, too: a path may name thirty that no other does.
+        if (this.#spellings.size > this.#limits.entries) this.#tooMany()
+      } else if (first.replace(/\/$/, '') !== here)
         refuse(path, `it differs from "${shown(first)}" in upper and lower case alone`)
       else if (first !== mark) refuse(path, 'it is a file and a folder at once')
     }

@@ -11,6 +11,8 @@ export interface SourceLimits {
   readonly ratioFrom: number
   /** Objects of a pack: commits, trees, files. */
   readonly objects: number
+  /** What a server sends to list its branches and tags. */
+  readonly refsBytes: number
   /** Files and folders. */
   readonly entries: number
   readonly fileBytes: number
@@ -29,6 +31,7 @@ export const sourceLimits: SourceLimits = {
   ratio: 100,
   ratioFrom: 1024 * 1024,
   objects: 50_000,
+  refsBytes: 8 * 1024 * 1024,
   entries: 10_000,
   fileBytes: 4 * 1024 * 1024,
   keptBytes: 16 * 1024 * 1024,

@@ -254,10 +254,20 @@ describe('a server that is', () => {
       flood()
       return true
     }
-    const within = { packedBytes: 1_000_000 }
+    const within = { refsBytes: 1_000_000 }
     const found = await fetched(`${server.origin}/x.git`, { within })
     expect(found).toMatch(/^SourceTooLarge: .* sends more than 1000000 bytes/)
   })
+
+  it.each([{ kind: 'default' }, { kind: 'branch', name: 'main' }, { kind: 'semver', name: '*' }] as const)(
+    'too long in its list of branches and tags is cut off ($kind)',
+    async (ref) => {
+      const { repo } = await repository()
+      expect(await fetched(repo.url, { ref, within: { refsBytes: 100 } })).toMatch(
+        /^SourceTooLarge: .* sends more than 100 bytes/,
+      )
+    },
+  )
 
   it('no Git server is told so, and nothing it says is passed on', async () => {
     server.intercept = (_, response) => {
