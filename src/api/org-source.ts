@@ -71,6 +71,13 @@ export const git = z
       .dataRef('Secret')
       .meta({ description: 'A Secret with username and password, or with bearerToken.' })
       .exactOptional(),
+    credentialsFor: f
+      .atomic(
+        f.matching('^https://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9_][-A-Za-z0-9_.]*)*/?$', 512, 1),
+        16,
+        'Where else the credentials of secretRef may go: repositories that the template refers to by !external, or folders of them, as https://git.example/acme. Absent: to url alone.',
+      )
+      .exactOptional(),
     verify: verify.meta({ description: 'Whose signature the commit must carry.' }).exactOptional(),
     interval: f.duration().default('10m').meta({ description: 'How often to look for something newer.' }),
   })

@@ -101,6 +101,15 @@ const cases: readonly Case[] = [
   ['OrgImport', 'spec.source.inline.name', { source: { inline: { name: 'A\nB' } } }, 'must be one line'],
   ['OrgImport', 'spec.source.git.url', { source: { git: { url: 'git@git.example:a/b' } } }, 'must begin with https://'],
   ['OrgImport', 'spec.source.git.url', { source: { git: { url: 'https://u:p@git.example/a' } } }, 'no user name'],
+  ...['http://git.example/a', 'https://u:p@git.example/a', 'https://git.example/a/../b', 'https://git.example/a?b'].map(
+    (prefix) =>
+      [
+        'OrgImport',
+        'spec.source.git.credentialsFor[0]',
+        git({ credentialsFor: [prefix] }),
+        'https://[a-z0-9]',
+      ] as const,
+  ),
   ['OrgImport', 'spec.source.git.ref', git({ ref: { branch: 'main', tag: 'v1' } }), 'give exactly one of branch'],
   ['OrgImport', 'spec.source.git.path', git({ path: '../up' }), 'must be a path inside the repository'],
   ['OrgImport', 'spec.source.git.path', git({ path: '/up' }), 'must be a path inside the repository'],

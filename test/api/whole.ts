@@ -85,6 +85,7 @@ const git = (ref: Json) => ({
   ref,
   path: 'orgs/acme',
   secretRef: { name: 'git' },
+  credentialsFor: ['https://git.example/a'],
   interval: '5m',
   verify: { secretRef: { name: 'signers' } },
 })

@@ -76,18 +76,53 @@ it('waits while one is being fetched, and says why one cannot be had', () => {
   })
 })
 
-it('gives the import’s credentials to the import’s own host alone', () => {
-  const git = { url: 'https://git.example/acme/orgs', secretRef: { name: 'login' } }
+const secretRef = { name: 'login' }
+/** The tokens with which the two repositories are asked for by an import of `git`. */
+function tokens(git: object) {
   const sights = {
     [one]: { 'team.yaml': `name: A\nchildren:\n  - ${refer('https://other.example/two', second)}\n` },
     [two]: { 'team.yaml': 'name: B\n' },
   }
   const { look, asked } = looking(sights)
   bringExternals(org(git), read({ 'org.yaml': own }), references, look)
-  expect(asked).toEqual([
-    { what: one, token: 't0ken' },
-    { what: two, token: undefined },
-  ])
+  expect(asked.map(({ what }) => what)).toEqual([one, two])
+  return asked.map(({ token }) => token)
+}
+
+it.each([
+  ['another repository of its host', { url: 'https://git.example/acme/orgs', secretRef }],
+  ['a repository whose name its own begins', { url: 'https://git.example/acme/on', secretRef }],
+  [
+    'what begins like one that it names',
+    {
+      url: 'https://x.example/o',
+      secretRef,
+      credentialsFor: [
+        'https://git.example/ac',
+        'https://git.example/acme/on',
+        'https://other.example.org/',
+        'https://other.example:8443/',
+      ],
+    },
+  ],
+])('never gives the import’s credentials to %s', (_what, git) => {
+  expect(tokens(git)).toEqual([undefined, undefined])
+})
+
+it.each([
+  ['its own repository', { url: 'https://git.example/acme/one.git/', secretRef }, ['t0ken', undefined]],
+  [
+    'what it names',
+    { url: 'https://x.example/o', secretRef, credentialsFor: ['https://git.example/acme'] },
+    ['t0ken', undefined],
+  ],
+  [
+    'a whole host that it names',
+    { url: 'https://x.example/o', secretRef, credentialsFor: ['https://other.example/'] },
+    [undefined, 't0ken'],
+  ],
+])('gives the import’s credentials to %s', (_what, git, sent) => {
+  expect(tokens(git)).toEqual(sent)
 })
 
 it('leaves a broken template to whoever renders it', () => {

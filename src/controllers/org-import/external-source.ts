@@ -72,9 +72,20 @@ function requestOf(org: OrgImport, { url, commit }: External, references: Refere
   return { kind: 'git', url, ref: { kind: 'commit', name: commit }, path: '', credentials, interval: minutes(60) }
 }
 
-/** The import's own, for the host that it named itself and for no other: the template's author is not its reader. */
+/**
+ * The import's own, for the repository that it named itself and for those that it says they are for. Not for all of the
+ * host: who may write the template would read by it whatever the import's token may.
+ */
 function ownCredentials(org: OrgImport, url: string, references: References): Credentials | Obstacle | undefined {
   const { git } = org.spec.source
-  const same = git !== undefined && URL.parse(git.url)?.origin === URL.parse(url)?.origin
-  return same ? credentialsOf(org, git, references) : undefined
+  if (git === undefined) return undefined
+  const own = git.url.replace(/\/+$/, '').replace(/\.git$/, '') === url
+  const meant = own || (git.credentialsFor ?? []).some((prefix) => isBelow(url, prefix))
+  return meant ? credentialsOf(org, git, references) : undefined
+}
+
+/** Whole parts of the path: https://git.example/acme is not above https://git.example/acme-other. */
+function isBelow(url: string, prefix: string): boolean {
+  const folder = prefix.replace(/\/+$/, '').replace(/\.git$/, '')
+  return url === folder || url.startsWith(`${folder}/`)
 }
