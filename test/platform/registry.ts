@@ -52,7 +52,7 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
     const token = randomBytes(32).toString('base64url')
     const tokenPrefix = token.slice(0, 8)
     const launch = {
-      ...keyOf(id),
+      ...keyOf(id, intent.namespace),
       specHash,
       tokenHash: hashOf(token),
       tokenPrefix,
@@ -62,7 +62,7 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
     await store.workspaces.launch(launch, fence)
     if (given.backend === 'external') await store.agents.mintToken(id, hashOf(token), tokenPrefix)
     await store.workspaces.observed(
-      { ...keyOf(id), instanceId: 'instance', url: url ?? '', imageDigest: undefined },
+      { ...keyOf(id, intent.namespace), instanceId: 'instance', url: url ?? '', imageDigest: undefined },
       fence,
     )
     return { id, token }
@@ -118,7 +118,7 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
 }
 
 /** By which the controller knows the row of a member. */
-export const keyOf = (id: WorkspaceId): RowKey => ({ id, ownerUid: id, namespace: blank.namespace })
+export const keyOf = (id: WorkspaceId, namespace: string = blank.namespace): RowKey => ({ id, ownerUid: id, namespace })
 
 const named = (id: string) => ({ resourceName: `ws-${id}`, displayName: `Agent ${id}` })
 
