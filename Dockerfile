@@ -1,5 +1,7 @@
 # The operator's image. BASE is any image with Node 24 or later, npm and a shell; to build where nothing can be pulled,
 # name one of your own: --build-arg BASE=local/node. The last stage needs nothing of it but Node.
+# A tag may be moved. For an image that is to be known, name the base by digest (docker buildx imagetools inspect
+# node:24-slim tells it): --build-arg BASE=node:24-slim@sha256:…
 ARG BASE=node:24-slim
 
 # What the operator needs at run time. No package gets to run its install script.

@@ -216,8 +216,10 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     expect(await ended(runner)).toBe('SIGKILL')
     expect(await backend.observe(refOf(uid), never)).toMatchObject({ state: 'created', specHash: 'hash-1' })
     const [left] = await containersOf(uid)
-    expect(await backend.ensure(specOf(image, uid), never)).toMatchObject({ id: left?.Id })
-    expect(await said(uid)).toMatchObject({ token: `token-of-${uid}`, starts: 1 })
+    // The next pass has credentials of its own: those of the launch that was cut off open nothing any more.
+    const second = { ...specOf(image, uid), token: 'the second token', inboundSecret: 'the second secret' }
+    expect(await backend.ensure(second, never)).toMatchObject({ id: left?.Id })
+    expect(await said(uid)).toMatchObject({ token: 'the second token', secret: 'the second secret', starts: 1 })
     expect(await containersOf(uid)).toHaveLength(1)
   })
 

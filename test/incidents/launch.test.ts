@@ -5,6 +5,10 @@ import { expect, test } from 'vitest'
 import { registerAt } from '../../src/backends/fake/agent.ts'
 import { milliseconds } from '../../src/duration.ts'
 import { RetryAfter } from '../../src/errors.ts'
+import { createSeal } from '../../src/store/postgres/seal.ts'
+import { inboundPlace } from '../../src/store/postgres/transitions.ts'
+import { workspaceId } from '../../src/store/workspace-store.ts'
+import { secretsKey } from '../support/operator.ts'
 import { until } from '../support/until.ts'
 import { openScene, restartAt } from './scene.ts'
 
@@ -125,6 +129,10 @@ test('incident-25: a token that never reached its instance locks nobody out', as
   expect((await row(uid))?.['launch_attempts']).toBe(0)
   expect(await scene.liveTokens(uid)).toHaveLength(1)
   expect(await scene.beat(uid, backend.volumes.get(uid)?.get('.auth_token') ?? '')).toBe(200)
+  // Nor does a secret: what the operator's calls carry is what the instance was given.
+  const sealed = (await row(uid))?.['inbound_secret'] as Buffer
+  const opened = createSeal(Buffer.from(secretsKey, 'base64')).open(sealed, inboundPlace(workspaceId(uid)))
+  expect(opened).toBe(backend.volumes.get(uid)?.get('.platform_inbound_secret'))
 })
 
 test('incident-26: the first word of an instance is believed: its token was known before it started', async () => {
