@@ -29,6 +29,7 @@ import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
 import { targetIndex } from './controllers/workspace/declared-plugins.ts'
 import { countBusy } from './controllers/workspace/busy.ts'
 import { followOutside, watchAround, workspaceIndexes, workspaceViews } from './controllers/workspace/controller.ts'
+import { hashKeyOf } from './controllers/workspace/spec-hash.ts'
 import { WorkspaceReconciler } from './controllers/workspace/reconcile.ts'
 import { minutes } from './duration.ts'
 import { reasonOf } from './errors.ts'
@@ -248,6 +249,7 @@ function addControllers(manager: Manager, parts: Parts): void {
         backends: new Set(backends.keys()),
         platformUrl: platformUrlOf(config),
         tiers: config.TIERS,
+        hashKey: config.SECRETS_KEY && hashKeyOf(config.SECRETS_KEY),
       },
       ...workspaceViews(sources, config.MAX_WORKSPACES_PER_NAMESPACE, (key) => workspace.enqueue(key)),
       destroy: (ws, signal) => client.delete(workspaceType, keyOf(ws), ws.metadata.uid, signal),

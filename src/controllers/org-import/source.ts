@@ -109,9 +109,10 @@ function readConfigMap(
 
 function readArchive(object: DataObject, key: string, archiveKey: string, look: Look): SourceRead | Obstacle {
   const { name, uid, resourceVersion: revision } = object.metadata
-  const encoded = object.binaryData?.[archiveKey]
+  const { data = {}, binaryData = {} } = object
+  const encoded = Object.hasOwn(binaryData, archiveKey) ? binaryData[archiveKey] : undefined
   if (encoded === undefined) {
-    const elsewhere = archiveKey in (object.data ?? {}) ? ': it is in data, which holds text alone' : ''
+    const elsewhere = Object.hasOwn(data, archiveKey) ? ': it is in data, which holds text alone' : ''
     return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no binaryData "${archiveKey}"${elsewhere}`, true)
   }
   const bytes = () => Buffer.from(encoded, 'base64')

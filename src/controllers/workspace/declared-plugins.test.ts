@@ -43,6 +43,8 @@ test.each([
   [{ key: 'none', operator: 'NotIn', values: ['design'] }, 1],
   [{ key: 'team', operator: 'Exists' }, 1],
   [{ key: 'team', operator: 'DoesNotExist' }, 0],
+  // Every object has something by this name.
+  [{ key: 'constructor', operator: 'Exists' }, 0],
 ])('%j', (expression, count) => {
   const selector = { matchExpressions: [expression] }
   expect(declared(install('one', { source: 'p', targets: { selector } }))).toHaveLength(count)

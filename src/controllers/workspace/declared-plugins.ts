@@ -45,11 +45,12 @@ function nameIn(source: string): string {
   return Array.from(last).slice(0, longestName).join('')
 }
 
-function selects({ matchLabels = {}, matchExpressions = [] }: Selector, labels: Readonly<Record<string, string>>) {
+function selects({ matchLabels = {}, matchExpressions = [] }: Selector, given: Readonly<Record<string, string>>) {
+  const labels = new Map(Object.entries(given))
   return (
-    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    Object.entries(matchLabels).every(([key, value]) => labels.get(key) === value) &&
     matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = labels[key]
+      const value = labels.get(key)
       switch (operator) {
         case 'In':
           return value !== undefined && values.includes(value)

@@ -17,16 +17,20 @@ export interface Lack {
 export interface Gathered {
   readonly env: Record<string, string>
   readonly files: readonly InstanceFile[]
-  /** Values that came from Secrets: never to be shown. */
+  /** Values that came from Secrets, also those that another source then replaced: never to be shown. */
   readonly secrets: ReadonlySet<string>
+  /** Names of the variables whose values came from Secrets. */
+  readonly sealed: ReadonlySet<string>
 }
 
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
 class Gatherer {
-  readonly env: Record<string, string> = {}
+  /** Without a prototype: a name like `constructor` or `__proto__` is a name like any other. */
+  readonly env = Object.create(null) as Record<string, string>
   readonly files: InstanceFile[] = []
   readonly secrets = new Set<string>()
+  readonly sealed = new Set<string>()
   readonly lacks: Lack[] = []
   readonly #namespace: string
   readonly #look: Look
@@ -76,8 +80,15 @@ class Gatherer {
 
   #set(name: string, bytes: Uint8Array, kind: DataKind): void {
     const value = decode(bytes)
+    this.plain(name, value)
+    if (kind !== 'Secret') return
+    this.secrets.add(value)
+    this.sealed.add(name)
+  }
+
+  plain(name: string, value: string): void {
     this.env[name] = value
-    if (kind === 'Secret') this.secrets.add(value)
+    this.sealed.delete(name)
   }
 
   all(kind: DataKind, ref: { name: string; optional?: boolean }, prefix: string, where: string): void {
@@ -122,11 +133,11 @@ export function gather(
   for (const { name, value, valueFrom } of spec.env ?? []) {
     if (valueFrom?.secretKeyRef) gatherer.one(name, 'Secret', valueFrom.secretKeyRef, `spec.env[${name}]`)
     else if (valueFrom?.configMapKeyRef) gatherer.one(name, 'ConfigMap', valueFrom.configMapKeyRef, `spec.env[${name}]`)
-    else gatherer.env[name] = value ?? ''
+    else gatherer.plain(name, value ?? '')
   }
   for (const { path, configMapKeyRef, mode } of spec.files ?? []) gatherer.file(path, configMapKeyRef, mode)
-  const { env, files, secrets, lacks } = gatherer
-  return lacks.length > 0 ? { lacks } : { env, files, secrets }
+  const { env, files, secrets, sealed, lacks } = gatherer
+  return lacks.length > 0 ? { lacks } : { env, files, secrets, sealed }
 }
 
 /** The Secrets and ConfigMaps a spec refers to, as `Secret/name`: what to watch for it. */

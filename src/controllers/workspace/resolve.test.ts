@@ -4,7 +4,7 @@ import { runtimeType, type Runtime } from '../../api/runtime.ts'
 import { workspaceType, type Workspace } from '../../api/workspace.ts'
 import { defaultTiers } from '../../backends/tiers.ts'
 import { workspaceId } from '../../store/workspace-store.ts'
-import type { Found } from '../references.ts'
+import { createReferences, type Found } from '../references.ts'
 import { isObstacle } from './obstacle.ts'
 import { ofRow, resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
 
@@ -157,6 +157,29 @@ describe('environment', () => {
     expect(instance.env).toMatchObject({ A: 'secret', B: 'map', C: 'own', WORKSPACE_ID: 'u-1' })
     expect(instance.env['PLATFORM_URL']).toBe('http://operator:8080')
     expect(redact('A=secret B=map')).toBe('A=[redacted] B=map')
+  })
+
+  test.each(['toString', 'constructor', '__proto__', 'valueOf'])('"%s" is a name like any other', (name) => {
+    const references = createReferences(() => ({
+      state: 'found',
+      object: {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { ...metadata, name: 's' },
+        spec: undefined,
+        data: { A: 'YQ==' },
+      },
+    }))
+    const secret = references.look('Secret', 'ns', 's')
+    const refers = { env: [{ name: 'A', valueFrom: { secretKeyRef: { name: 's', key: name } } }] }
+    expect(obstacle(refers, around(undefined, { 'Secret/s': secret }))).toMatchObject({
+      reason: 'KeyMissing',
+      message: expect.stringContaining(`needs key "${name}"`),
+    })
+    const asking = around([runtime('it', { default: true, requiredEnv: [name] })])
+    expect(obstacle({}, asking)).toMatchObject({ reason: 'RequiredEnvMissing' })
+    const given = desired({ env: [{ name, value: 'v' }] }, asking)
+    expect(Object.entries(given.instance.env)).toContainEqual([name, 'v'])
   })
 
   test('every lack is named at once, and an optional one is none', () => {

@@ -19,7 +19,7 @@ import { gather, type Gathered, type Lack, type Look } from './environment.ts'
 import { gitIdentity } from './git-identity.ts'
 import type { Obstacle } from './obstacle.ts'
 import { declaredRuntime, seedFault } from './seed.ts'
-import { specHashOf } from './spec-hash.ts'
+import { desiredHashOf, type DesiredHash, type HashKey } from './spec-hash.ts'
 
 export interface Settings {
   readonly deploymentMode: DeploymentMode
@@ -30,6 +30,8 @@ export interface Settings {
   readonly platformUrl: string
   /** The hard limits of each tier. */
   readonly tiers: Tiers
+  /** Of SECRETS_KEY; undefined where there is none. */
+  readonly hashKey?: HashKey | undefined
 }
 
 /** What a workspace can see around it. */
@@ -46,6 +48,7 @@ export interface Surroundings {
 /** Everything that a pass needs to know of the wish: the row's content, and the instance (absent for `external`). */
 export interface Desired {
   readonly intent: WorkspaceIntent
+  readonly hash: DesiredHash
   readonly runtime: RuntimeSpec | undefined
   readonly bootDeadline: Duration
   /** Undefined where the backend runs no images. */
@@ -152,19 +155,25 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   const hostFolder = workspaceDir !== undefined && access !== 'none' ? { path: workspaceDir, access } : undefined
   const platform = runtime.spec.platform
   // What a rename, a move or a new address of the operator changes is left out: those do not restart an agent.
-  const specHash = specHashOf({
-    content: [
+  const files = gathered.files
+    .map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode] as const)
+    .sort(byFirst)
+  const wish = {
+    uid: metadata.uid,
+    content: (env: readonly (readonly string[])[]) => [
       { runtime: agent.runtime, model, tier, limits, template, hostFolder },
-      Object.entries(asked).sort(byFirst),
-      gathered.files
-        .map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode] as const)
-        .sort(byFirst),
+      env,
+      files,
       Object.entries(routing).sort(byFirst),
       ...(prompts.idle === '' ? [] : [prompts.idleSeconds]),
     ],
+    env: Object.entries(asked).sort(byFirst),
+    sealed: gathered.sealed,
     image: image === undefined ? undefined : `${image} ${platform ?? ''}`,
     restart: metadata.annotations?.[restartedAt],
-  })
+  }
+  const hash = desiredHashOf(wish, settings.hashKey)
+  const specHash = hash.text
   const id = rowId(workspace)
   const intent: WorkspaceIntent = {
     id,
@@ -194,6 +203,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   }
   return {
     intent,
+    hash,
     runtime: runtime.whole,
     bootDeadline: parseDuration(runtime.spec.bootDeadline),
     image,

@@ -37,6 +37,8 @@ const now: Turn = { kind: 'now' }
 export class Senses {
   readonly #with: SenseCollaborators
   readonly #ages = new InstanceAges()
+  /** By uid: hashes of another key, and the content that was wanted then. */
+  readonly #met = new Map<string, { readonly recorded: string; readonly content: string }>()
 
   constructor(collaborators: SenseCollaborators) {
     this.#with = collaborators
@@ -74,7 +76,8 @@ export class Senses {
   }
 
   /** Reads observation and row together, and takes a place in the rollout where one is needed. */
-  read(look: Look, ctx: Context): Facts {
+  read(given: Look, ctx: Context): Facts {
+    const look = this.#recognised(given)
     const { desired, row, seen, power, workspace } = look
     const hash = desired.intent.specHash
     const hold = holdOf(row, hash, ctx.now())
@@ -116,6 +119,32 @@ export class Senses {
     if (rollout.enter(group, keyOf(workspace), limit, others)) return turn
     const message = `${limit} of the workspaces of runtime "${intent.runtime}" in this namespace may be down at once`
     return { kind: 'wait', reason: 'WaitsForOthers', message, after: seconds(15) }
+  }
+
+  /**
+   * Hashes of earlier forms as they are written now. What a hash of another key stood for is what was wanted when it was
+   * first met: only what changes from then on is a change.
+   */
+  #recognised(look: Look): Look {
+    const { desired, row, seen } = look
+    const { hash, instance } = desired
+    const { uid } = instance.ref
+    const present = (recorded: string): string => {
+      const { text, form } = hash.recognise(recorded)
+      if (form !== 'foreign') return text
+      const [content = '', ...others] = text.split('.')
+      const met = this.#met.get(uid)
+      if (met?.recorded === recorded) return [met.content, ...others].join('.')
+      this.#met.set(uid, { recorded, content })
+      return text
+    }
+    const launchedHash = row.launchedHash === undefined ? undefined : present(row.launchedHash)
+    const known = 'specHash' in seen && seen.specHash !== adoptedHash
+    return {
+      ...look,
+      row: { ...row, launchedHash },
+      seen: known ? { ...seen, specHash: present(seen.specHash) } : seen,
+    }
   }
 
   /** Puts an idle agent to sleep: a claim in the row, which whoever speaks to the agent in the same instant wins. */

@@ -1,7 +1,30 @@
 import { expect, test } from 'vitest'
-import { changedParts, sameWish, specHashOf } from './spec-hash.ts'
+import { randomBytes } from 'node:crypto'
+import { changedParts, desiredHashOf, hashKeyOf, sameWish, type HashedWish } from './spec-hash.ts'
 
-const of = (content: string, image?: string, restart?: string) => specHashOf({ content, image, restart })
+const wish = (more: Partial<HashedWish> = {}): HashedWish => ({
+  uid: 'u-1',
+  content: (env) => [{ tier: 2 }, env],
+  env: [
+    ['A', 'open'],
+    ['B', 'hunter2'],
+  ],
+  sealed: new Set(['B']),
+  image: 'i',
+  restart: undefined,
+  ...more,
+})
+const [key, another] = [hashKeyOf(randomBytes(32)), hashKeyOf(randomBytes(32))]
+const withB = (value: string) =>
+  wish({
+    env: [
+      ['A', 'open'],
+      ['B', value],
+    ],
+  })
+
+const of = (content: string, image?: string, restart?: string) =>
+  desiredHashOf(wish({ content: () => content, image, restart }), undefined).text
 
 test('each part differs for its own reason', () => {
   expect(changedParts(of('a', 'i', 'r'), of('a', 'i', 'r'))).toEqual(new Set())
@@ -19,4 +42,39 @@ test('a restart that is no longer asked for is no wish', () => {
   expect(sameWish(of('a', 'i'), of('a', 'i', 'r'))).toBe(false)
   expect(sameWish(of('a', 'i', 'r'), of('a', 'i', 's'))).toBe(false)
   expect(sameWish(of('a', 'i', 'r'), of('b', 'i'))).toBe(false)
+})
+
+test('with a key, a value of a Secret is in the hash, and cannot be guessed from it', () => {
+  const { text } = desiredHashOf(wish(), key)
+  expect(desiredHashOf(withB('hunter3'), key).text).not.toBe(text)
+  // All but the values from Secrets: whoever knows that learns nothing more from the rest without the key.
+  const [version, open, id, mac] = text.split('.')[0]?.split('-') ?? []
+  expect(desiredHashOf(withB('hunter3'), key).text).toContain(`${version}-${open}-${id}-`)
+  expect(mac).toMatch(/^[0-9a-f]{32}$/)
+  expect(desiredHashOf(wish(), another).text).not.toContain(mac)
+  expect(desiredHashOf(wish({ uid: 'u-2' }), key).text).not.toContain(mac)
+  expect(desiredHashOf(wish({ sealed: new Set() }), key).text).toBe(
+    desiredHashOf(wish({ sealed: new Set() }), another).text,
+  )
+  expect(text.length).toBeLessThan(128)
+})
+
+test('a hash from before there were keys stands for the same state, and for no other', () => {
+  const unkeyed = desiredHashOf(wish(), undefined).text
+  expect(unkeyed).toMatch(/^[0-9a-f]{32}\.[0-9a-f]{12}\.$/)
+  const now = desiredHashOf(wish(), key)
+  expect(now.recognise(unkeyed)).toEqual({ text: now.text, form: 'unkeyed' })
+  expect(desiredHashOf(withB('hunter3'), key).recognise(unkeyed)).toEqual({ text: unkeyed, form: 'other' })
+  const otherImage = desiredHashOf(wish({ image: 'j' }), key)
+  expect(changedParts(otherImage.recognise(unkeyed).text, otherImage.text)).toEqual(new Set(['image']))
+})
+
+test('of a hash with another key the values from Secrets are not compared, all else is', () => {
+  const before = desiredHashOf(wish(), another).text
+  const now = desiredHashOf(wish(), key)
+  expect(now.recognise(before)).toEqual({ text: now.text, form: 'foreign' })
+  expect(desiredHashOf(withB('hunter3'), key).recognise(before).form).toBe('foreign')
+  expect(desiredHashOf(wish({ content: (env) => [{ tier: 3 }, env] }), key).recognise(before).form).toBe('other')
+  expect(desiredHashOf(wish(), undefined).recognise(before).form).toBe('foreign')
+  expect(now.recognise('adopted').form).toBe('other')
 })

@@ -2,25 +2,77 @@
  * The digest of a desired state, in three parts that change for different reasons: `content.image.restart`. Which part
  * differs decides when the instance is replaced, without a second place that remembers why. Pure.
  */
-import { createHash } from 'node:crypto'
+import { createHash, createHmac, hkdfSync } from 'node:crypto'
 
 const parts = ['content', 'image', 'restart'] as const
 export type HashPart = (typeof parts)[number]
 
-const digest = (value: unknown, length: number): string =>
-  createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, length)
+/** With which values from Secrets are digested, so that a hash, which many may read, is of no use for guessing them. */
+export interface HashKey {
+  /** Tells one key from another, and nothing of either. */
+  readonly id: string
+  readonly key: Buffer
+}
 
-/** `image` and `restart` are undefined where there is none: the part is then empty, and never differs. */
-export const specHashOf = (wish: {
-  readonly content: unknown
+export function hashKeyOf(secretsKey: Buffer): HashKey {
+  const derived = (info: string, length: number) => Buffer.from(hkdfSync('sha256', secretsKey, '', info, length))
+  return { id: derived('id of the key of hashes', 4).toString('hex'), key: derived('key of hashes', 32) }
+}
+
+/** All that a replacement should follow. */
+export interface HashedWish {
+  /** Of whom: the same Secret gives each workspace another digest. */
+  readonly uid: string
+  /** With the environment given, sorted by name; of a value from a Secret the name alone, or both. */
+  readonly content: (env: readonly (readonly string[])[]) => unknown
+  readonly env: readonly (readonly [name: string, value: string])[]
+  /** Names of the variables whose values came from Secrets. */
+  readonly sealed: ReadonlySet<string>
+  /** `image` and `restart` are undefined where there is none: the part is then empty, and never differs. */
   readonly image: string | undefined
   readonly restart: string | undefined
-}): string =>
-  [
-    digest(wish.content, 32),
-    wish.image === undefined ? '' : digest(wish.image, 12),
-    wish.restart === undefined ? '' : digest(wish.restart, 12),
-  ].join('.')
+}
+
+export interface DesiredHash {
+  readonly text: string
+  /**
+   * A hash recorded earlier as one of the present form, if it stands for this very state. `unkeyed` is of the time before
+   * there were keys. Of a `foreign` one, made with another key, the values from Secrets cannot be compared, all else is.
+   */
+  recognise(recorded: string): { readonly text: string; readonly form: 'present' | 'unkeyed' | 'foreign' | 'other' }
+}
+
+/**
+ * The content is `v2-<digest of all but the values from Secrets>`, and where there are such values
+ * `-<id of the key>-<their digest>`. Without a key all of it is digested together, as it was before.
+ */
+export function desiredHashOf(wish: HashedWish, key: HashKey | undefined): DesiredHash {
+  const { uid, content, env, sealed, image, restart } = wish
+  const withoutSecrets = env.map(([name, value]) => (sealed.has(name) ? [name] : [name, value]))
+  const open = `v2-${digest(content(withoutSecrets), 32)}`
+  const secret = env.filter(([name]) => sealed.has(name))
+  const keyed = key && (secret.length === 0 ? open : `${open}-${key.id}-${mac(key.key, [uid, secret])}`)
+  const unkeyed = () => digest(content(env), 32)
+  const rest = [image === undefined ? '' : digest(image, 12), restart === undefined ? '' : digest(restart, 12)]
+  const own = keyed ?? unkeyed()
+  return {
+    text: [own, ...rest].join('.'),
+    recognise(recorded) {
+      const [was = '', ...others] = recorded.split('.')
+      const same = [own, ...others].join('.')
+      if (was === own) return { text: recorded, form: 'present' }
+      if (keyed !== undefined && was === unkeyed()) return { text: same, form: 'unkeyed' }
+      const [, digestOfOpen, id] = was.split('-')
+      const foreign = id !== undefined && id !== key?.id && `v2-${digestOfOpen}` === open
+      return foreign ? { text: same, form: 'foreign' } : { text: recorded, form: 'other' }
+    },
+  }
+}
+
+const digest = (value: unknown, length: number): string =>
+  createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, length)
+const mac = (key: Buffer, value: unknown): string =>
+  createHmac('sha256', key).update(JSON.stringify(value)).digest('hex').slice(0, 32)
 
 /** What differs between two desired states. A hash of another form differs in its content. */
 export function changedParts(from: string, to: string): ReadonlySet<HashPart> {
