@@ -5,14 +5,15 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Duration } from '../duration.ts'
-import type { AgentStore } from '../store/agent-store.ts'
+import type { AgentStore, TokenOwner } from '../store/agent-store.ts'
 import type { WorkspaceId } from '../store/workspace-store.ts'
 import { fromStore } from './errors.ts'
-import { type Rate, rateLimit } from './rate-limit.ts'
+import { knownTokens } from './known-tokens.ts'
+import { addressKey, type Rate, type RateLimit, rateLimit } from './rate-limit.ts'
 import { Refusal } from './refusal.ts'
 
 export type Caller =
-  { readonly kind: 'admin' } | { readonly kind: 'workspace'; readonly id: WorkspaceId; readonly tokenHash: Buffer }
+  { readonly kind: 'admin' } | ({ readonly kind: 'workspace'; readonly tokenHash: Buffer } & TokenOwner)
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -34,51 +35,92 @@ function tooMany(retryAfter: Duration): Refusal {
 }
 
 export interface AuthOptions {
-  readonly agents: Pick<AgentStore, 'authenticate'>
+  readonly agents: Pick<AgentStore, 'authenticate' | 'liveTokens'>
   readonly adminToken: string | undefined
   /** Requests of one caller. */
   readonly callerRate: Rate
-  /** Refused ones of one address, past which all of that address waits before the store is asked again. */
-  readonly refusedRate: Rate
+  /** Look-ups of tokens that are not known yet, for one address. Past it they wait; known ones never do. */
+  readonly unknownRate: Rate
+  /** The same of all addresses. */
+  readonly unknownTotalRate: Rate
+  /** Requests without a token, of one address. */
+  readonly openRate: Rate
+  readonly limited: (limit: RateLimited) => void
 }
 
+/** Whose rate held a request back. */
+export type RateLimited = 'caller' | 'card' | 'take' | 'rotate' | 'unknownToken' | 'open'
+
 /** Makes the hooks that find the caller. */
-export function authentication({ agents, adminToken, callerRate, refusedRate }: AuthOptions) {
+export function authentication(options: AuthOptions) {
+  const { agents, adminToken, limited } = options
   const adminHash = adminToken === undefined ? undefined : tokenHash(adminToken)
-  const callers = rateLimit(callerRate)
-  const refused = rateLimit(refusedRate, 1 << 12)
-  const met = knownTokens()
+  const callers = rateLimit(options.callerRate)
+  const unknown = rateLimit(options.unknownRate)
+  const unknownTotal = rateLimit(options.unknownTotalRate, 1)
+  const open = rateLimit(options.openRate)
+  const met = knownTokens(agents)
+
+  // Hashes have one length, so the comparison takes one time whatever the guess.
+  const isAdmin = (hash: Buffer) => adminHash !== undefined && timingSafeEqual(hash, adminHash)
 
   async function identify(hash: Buffer): Promise<Caller | undefined> {
-    // Hashes have one length, so the comparison takes one time whatever the guess.
-    if (adminHash !== undefined && timingSafeEqual(hash, adminHash)) return { kind: 'admin' }
-    const id = await fromStore(agents.authenticate(hash))
-    if (id === undefined) return undefined
-    met.remember(hash, id)
-    return { kind: 'workspace', id, tokenHash: hash }
+    if (isAdmin(hash)) return { kind: 'admin' }
+    const owner = await fromStore(agents.authenticate(hash))
+    if (owner === undefined) {
+      met.forget(hash)
+      return undefined
+    }
+    met.remember(hash, owner)
+    return { kind: 'workspace', ...owner, tokenHash: hash }
   }
 
-  /** The hash of the token that a request brings. An address that only guesses waits before anybody is asked. */
-  function broughtBy(request: FastifyRequest): Buffer {
-    const wait = refused.wait(request.ip)
-    if (wait > 0) throw tooMany(wait)
+  function wait(limit: RateLimited, pause: Duration): void {
+    if (pause === 0) return
+    limited(limit)
+    throw tooMany(pause)
+  }
+
+  /** The hook of what is open to everybody, and of what is not there: by address. */
+  async function admitOpen({ ip }: Pick<FastifyRequest, 'ip'>): Promise<void> {
+    wait('open', open.take(addressKey(ip)))
+  }
+
+  /**
+   * The hash of the token that a request brings, and its caller where that is known. Who is known goes on at its own rate,
+   * whatever others of its address do; only what nobody knows waits for the guesses before it, and nothing is asked for it.
+   */
+  async function presented(request: FastifyRequest): Promise<{ hash: Buffer; known: Caller | undefined }> {
     const token = bearer.exec(request.headers.authorization ?? '')?.[1]
-    return token === undefined ? refuse(request) : tokenHash(token)
+    if (token === undefined) {
+      await admitOpen(request)
+      throw unauthorized
+    }
+    const hash = tokenHash(token)
+    const owner = met.find(hash)
+    const known: Caller | undefined = isAdmin(hash)
+      ? { kind: 'admin' }
+      : owner && { kind: 'workspace', ...owner, tokenHash: hash }
+    if (known) {
+      pace('caller', callers, known)
+      return { hash, known }
+    }
+    const pause = unknown.take(addressKey(request.ip)) || unknownTotal.take('')
+    if (pause > 0) met.learn()
+    wait('unknownToken', pause)
+    return { hash, known }
   }
 
-  function refuse(request: FastifyRequest): never {
-    refused.charge(request.ip)
-    throw unauthorized
-  }
-
-  function admit(request: FastifyRequest, caller: Caller): void {
-    const pause = callers.take(caller.kind === 'admin' ? 'admin' : caller.id)
-    if (pause > 0) throw tooMany(pause)
-    request.caller = caller
+  function pace(name: RateLimited, limit: RateLimit, caller: Caller): void {
+    wait(name, limit.take(caller.kind === 'admin' ? 'admin' : caller.id))
   }
 
   async function authenticate(request: FastifyRequest): Promise<void> {
-    admit(request, (await identify(broughtBy(request))) ?? refuse(request))
+    const { hash, known } = await presented(request)
+    const caller = await identify(hash)
+    if (caller === undefined) throw unauthorized
+    if (known === undefined) pace('caller', callers, caller)
+    request.caller = caller
   }
 
   /**
@@ -86,38 +128,27 @@ export function authentication({ agents, adminToken, callerRate, refusedRate }: 
    * revoked is refused at once, on every replica: here it is enough that the token was a live one some time.
    */
   async function recognize(request: FastifyRequest): Promise<void> {
-    const hash = broughtBy(request)
-    const id = met.find(hash)
-    const caller: Caller | undefined =
-      id === undefined ? await identify(hash) : { kind: 'workspace', id, tokenHash: hash }
-    admit(request, caller ?? refuse(request))
+    const { hash, known } = await presented(request)
+    const caller = known ?? (await identify(hash))
+    if (caller === undefined) throw unauthorized
+    if (known === undefined) pace('caller', callers, caller)
+    request.caller = caller
   }
 
   /** For such a route when its statement found no live token with a live row: throws unless the token is a live one. */
   async function recheck(request: FastifyRequest): Promise<void> {
     const caller = callerOf(request)
     if (caller.kind === 'admin') return
-    met.forget(caller.tokenHash)
-    if ((await identify(caller.tokenHash)) === undefined) refuse(request)
+    if ((await identify(caller.tokenHash)) === undefined) throw unauthorized
   }
 
-  return { authenticate, recognize, recheck }
-}
-
-/** Tokens kept in memory, by their hashes: a bounded number, the ones longest known go first. */
-const mostKnown = 1 << 15
-
-function knownTokens() {
-  const known = new Map<string, WorkspaceId>()
-  const keyOf = (hash: Buffer): string => hash.toString('latin1')
-  return {
-    find: (hash: Buffer) => known.get(keyOf(hash)),
-    forget: (hash: Buffer) => known.delete(keyOf(hash)),
-    remember(hash: Buffer, id: WorkspaceId): void {
-      if (known.size >= mostKnown) for (const oldest of known.keys().take(1)) known.delete(oldest)
-      known.set(keyOf(hash), id)
-    },
+  /** The hook of a route that has a rate of its own, beside that of its caller. */
+  function paced(name: RateLimited, rate: Rate): (request: FastifyRequest) => Promise<void> {
+    const limit = rateLimit(rate)
+    return async (request) => pace(name, limit, callerOf(request))
   }
+
+  return { authenticate, recognize, recheck, admitOpen, paced }
 }
 
 /** The caller that the hook found. */

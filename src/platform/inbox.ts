@@ -18,7 +18,13 @@ const lease = seconds(60)
 const take = z.object({ limit: z.int().min(1).max(100).default(50) })
 const ack = z.object({ ids: z.array(z.guid()).max(1000) })
 
-export function inboxRoutes(app: FastifyInstance, agents: Pick<AgentStore, 'takeMessages' | 'acknowledge'>): void {
+export interface InboxOptions {
+  readonly agents: Pick<AgentStore, 'takeMessages' | 'acknowledge'>
+  /** The rate of `take`. */
+  readonly onTake: (request: FastifyRequest) => Promise<void>
+}
+
+export function inboxRoutes(app: FastifyInstance, { agents, onTake }: InboxOptions): void {
   const takeHandler = async (request: FastifyRequest, reply: FastifyReply) => {
     const workspace = pathId(request.params)
     requireSelf(request, workspace)
@@ -38,6 +44,6 @@ export function inboxRoutes(app: FastifyInstance, agents: Pick<AgentStore, 'take
     const { ids } = parse(ack, request.body)
     return { acknowledged: await fromStore(agents.acknowledge(workspace, ids)) }
   }
-  app.post('/workspaces/:id/messages/take', { handler: takeHandler })
+  app.post('/workspaces/:id/messages/take', { handler: takeHandler, onRequest: onTake })
   app.post('/workspaces/:id/messages/ack', { handler: ackHandler })
 }

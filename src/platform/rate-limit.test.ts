@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { rateLimit } from './rate-limit.ts'
+import { addressKey, rateLimit } from './rate-limit.ts'
 
 it('lets a burst through, then one per interval', () => {
   const limit = rateLimit({ perSecond: 10, burst: 3 })
@@ -15,24 +15,28 @@ it('gives the whole burst back after a rest, and never more', () => {
   expect([burst(1000), burst(1200), burst(1_000_000)]).toEqual([3, 2, 3])
 })
 
-it('looks without taking', () => {
-  const limit = rateLimit({ perSecond: 10, burst: 1 })
-  expect([limit.wait('a', 1000), limit.wait('a', 1000), limit.take('a', 1000), limit.wait('a', 1000)]).toEqual([
-    0, 0, 0, 100,
-  ])
+it('keeps ten thousand callers apart from a thousand that flood', () => {
+  const limit = rateLimit({ perSecond: 1, burst: 2 })
+  for (let flood = 0; flood < 1000; flood++) for (let n = 0; n < 20; n++) limit.take(`flooding-${flood}`, 1000)
+  const refused = Array.from({ length: 10_000 }, (_, n) => limit.take(`caller-${n}`, 1000)).filter((wait) => wait > 0)
+  expect(refused).toEqual([])
+  expect(limit.take('flooding-7', 1000)).toBeGreaterThan(0)
 })
 
-it('charges into debt, but not without end', () => {
-  const limit = rateLimit({ perSecond: 10, burst: 3 })
-  for (let i = 0; i < 4; i++) limit.charge('a', 1000)
-  expect(limit.wait('a', 1000)).toBe(200)
-  for (let i = 0; i < 1000; i++) limit.charge('a', 1000)
-  expect(limit.wait('a', 1000)).toBe(400)
+it('forgets the key longest unseen, and no other', () => {
+  const limit = rateLimit({ perSecond: 1, burst: 1 }, 3)
+  for (const key of ['a', 'b', 'c', 'a', 'd']) limit.take(key, 1000)
+  expect(['a', 'c', 'd'].map((key) => limit.take(key, 1000) > 0)).toEqual([true, true, true])
+  expect(limit.take('b', 1000)).toBe(0)
 })
 
-it('keeps callers apart', () => {
-  const limit = rateLimit({ perSecond: 1, burst: 1 })
-  const refused = Array.from({ length: 1000 }, (_, i) => limit.take(`caller-${i}`, 1000)).filter((wait) => wait > 0)
-  // 1,000 keys in 32,768 slots: about 15 meet. A hash that clumps would make it hundreds.
-  expect(refused.length).toBeLessThan(50)
+it('counts an address of IPv6 by its network', () => {
+  const key = '2001:db8:0:7'
+  for (const address of ['2001:db8:0:7::1', '2001:db8:0:7:ffff:1:2:3', '2001:db8:0:7::1%eth0'])
+    expect(addressKey(address)).toBe(key)
+  expect(addressKey('2001:db8:0:8::1')).not.toBe(key)
+  expect(addressKey('fe80::1')).toBe('fe80:0:0:0')
+  expect(addressKey('::1')).toBe('0:0:0:0')
+  expect(addressKey('::ffff:10.1.2.3')).toBe('10.1.2.3')
+  expect(addressKey('10.1.2.3')).toBe('10.1.2.3')
 })

@@ -1,17 +1,12 @@
 /**
- * A token bucket per key in fixed memory. Keys share a slot where their hashes meet, which only makes the limit
- * stricter for the two; the seed is random, so nobody can choose to meet somebody.
+ * A token bucket per key, exactly: a caller that floods takes along no other. The keys longest unseen are forgotten first,
+ * and begin anew with a whole burst; those that were idle for as long have it anyway.
  */
-import { randomInt } from 'node:crypto'
 import { type Duration, milliseconds } from '../duration.ts'
 
 export interface RateLimit {
   /** Takes one request. Zero: go on; else how long until one is free again. */
   take(key: string, now?: number): Duration
-  /** The same look without taking. */
-  wait(key: string, now?: number): Duration
-  /** Takes what was found out too late to be refused, into debt if need be: at most another burst of it. */
-  charge(key: string, now?: number): void
 }
 
 /** `perSecond` in the long run, `burst` at once. */
@@ -20,33 +15,36 @@ export interface Rate {
   readonly burst: number
 }
 
-/** `slots` is a power of two: 8 bytes each. */
-export function rateLimit({ perSecond, burst }: Rate, slots = 1 << 15): RateLimit {
+/** Some 100 bytes a key. */
+const mostKeys = 1 << 15
+
+export function rateLimit({ perSecond, burst }: Rate, most = mostKeys): RateLimit {
   const interval = 1000 / perSecond
   const tolerance = interval * (burst - 1)
-  // When the slot would be empty again, in ms of the monotonic clock: the whole state of a bucket (GCRA).
-  const emptyAt = new Float64Array(slots)
-  const seed = randomInt(2 ** 31)
-
-  const slotOf = (key: string): number => {
-    let hash = seed
-    for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-    return (hash ^ (hash >>> 13)) & (slots - 1)
-  }
-  const waitOf = (slot: number, now: number) => milliseconds(Math.max(0, (emptyAt[slot] ?? 0) - now - tolerance))
+  // When the bucket would be empty again, in ms of the monotonic clock: the whole state of it (GCRA).
+  const emptyAt = new Map<string, number>()
 
   return {
-    wait: (key, now = performance.now()) => waitOf(slotOf(key), now),
-    charge(key, now = performance.now()) {
-      const slot = slotOf(key)
-      emptyAt[slot] = Math.min(Math.max(emptyAt[slot] ?? 0, now) + interval, now + 2 * interval * burst)
-    },
     take(key, now = performance.now()) {
-      const slot = slotOf(key)
-      const wait = waitOf(slot, now)
-      if (wait === 0) emptyAt[slot] = Math.max(emptyAt[slot] ?? 0, now) + interval
-      return wait
+      const at = Math.max(emptyAt.get(key) ?? 0, now)
+      const wait = Math.max(0, at - now - tolerance)
+      emptyAt.delete(key)
+      if (emptyAt.size >= most) for (const unseen of emptyAt.keys().take(1)) emptyAt.delete(unseen)
+      emptyAt.set(key, wait === 0 ? at + interval : at)
+      return milliseconds(wait)
     },
   }
+}
+
+/** By what an address is counted: IPv6 by its network of 64 bits, since whoever has one address there has them all. */
+export function addressKey(address: string): string {
+  const [plain = ''] = address.split('%')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain)?.[1]
+  if (mapped !== undefined || !plain.includes(':')) return mapped ?? plain
+  const [head = '', tail] = plain.split('::')
+  const groups = (text: string) => (text === '' ? [] : text.split(':'))
+  const left = groups(head)
+  const right = groups(tail ?? '')
+  const zeros = Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0')
+  return [...left, ...zeros, ...right].slice(0, 4).join(':')
 }

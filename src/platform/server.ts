@@ -11,7 +11,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { OpenSpan } from '../telemetry/span.ts'
 import { isTracing, openSpan } from '../telemetry/trace.ts'
 import { a2aRoute } from './a2a.ts'
-import { authentication } from './auth.ts'
+import { authentication, type RateLimited } from './auth.ts'
 import { answerBrokenRequest, errorHandler } from './errors.ts'
 import { connectionRoutes } from './connection.ts'
 import { requestCount } from './count.ts'
@@ -65,7 +65,11 @@ export const serverLimits = {
   /** Between two marks of a message that is under way. */
   traffic: seconds(15),
   callerRate: { perSecond: 50, burst: 200 },
-  refusedRate: { perSecond: 100, burst: 500 },
+  unknownRate: { perSecond: 100, burst: 500 },
+  unknownTotalRate: { perSecond: 1000, burst: 2000 },
+  openRate: { perSecond: 50, burst: 200 },
+  cardRate: { perSecond: 1, burst: 10 },
+  takeRate: { perSecond: 5, burst: 20 },
 }
 
 export function createPlatform(options: PlatformOptions): Platform {
@@ -81,21 +85,32 @@ export function createPlatform(options: PlatformOptions): Platform {
   const app = createApp(limits, options)
   const wakes = createWakes((span) => options.metrics.wakeSeconds.observe(span))
   const { agents, adminToken, platformUrl } = options
-  const { authenticate, recognize, recheck } = authentication({ ...limits, agents, adminToken })
+  const limited = (limit: RateLimited) => options.metrics.rateLimited.inc({ limit })
+  const auth = authentication({ ...limits, agents, adminToken, limited })
+  const { authenticate, recognize, recheck, admitOpen, paced } = auth
 
-  app.get('/health', () => ({ status: 'ok' }))
+  // Before its body is read, as everything that has no caller.
+  app.addHook('onRequest', async (request) => {
+    if (!request.is404) return
+    await admitOpen(request)
+    throw noSuchRoute
+  })
+  app.get('/health', { onRequest: admitOpen }, () => ({ status: 'ok' }))
   void app.register(async (beats) => {
     beats.addHook('onRequest', recognize)
     heartbeatRoute(beats, { agents, recheck })
   })
   void app.register(async (secured) => {
     secured.addHook('onRequest', authenticate)
-    registerRoute(secured, { agents, rule, resolve })
-    updateCardRoute(secured, agents)
+    void secured.register(async (cards) => {
+      cards.addHook('onRequest', paced('card', limits.cardRate))
+      registerRoute(cards, { agents, rule, resolve })
+      updateCardRoute(cards, agents)
+    })
     stateRoute(secured, agents)
     const inboxRefused = (by: InboxFull) => options.metrics.inboxRefused.inc({ limit: by })
     a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic, inboxRefused })
-    inboxRoutes(secured, agents)
+    inboxRoutes(secured, { agents, onTake: paced('take', limits.takeRate) })
     tokenRoute(secured, agents)
     connectionRoutes(secured, { agents, platformUrl })
   })
@@ -148,7 +163,7 @@ function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOption
   app.decorateRequest('caller', null)
   app.setErrorHandler(errorHandler(log))
   app.setNotFoundHandler(() => {
-    throw new Refusal(404, 'not_found', 'there is no such route')
+    throw noSuchRoute
   })
   if (isTracing()) traceRequests(app)
   app.addHook('onResponse', async (request, reply) => {
@@ -157,6 +172,8 @@ function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOption
   })
   return app
 }
+
+const noSuchRoute = new Refusal(404, 'not_found', 'there is no such route')
 
 /** A span around each request, in which its handler runs. */
 function traceRequests(app: FastifyInstance): void {

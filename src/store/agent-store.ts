@@ -82,9 +82,17 @@ export interface QueuedMessage {
   readonly at: Date
 }
 
+/** The live workspace that a token belongs to. */
+export interface TokenOwner {
+  readonly id: WorkspaceId
+  readonly namespace: string
+}
+
 export interface AgentStore {
   /** The live workspace a token belongs to. Compared by hash; a removed row or revoked token is undefined. */
-  authenticate(tokenHash: Buffer): Promise<WorkspaceId | undefined>
+  authenticate(tokenHash: Buffer): Promise<TokenOwner | undefined>
+  /** All live tokens, at most `limit`: the newest, and of those the oldest first. */
+  liveTokens(limit: number): Promise<readonly (TokenOwner & { readonly hash: Buffer })[]>
   /**
    * The agent is there: `online` from provisioning, offline, awaiting_agent, failed or degraded; never from removed,
    * paused, hibernating or hibernated. Undefined when there is no live row. Batched.

@@ -30,6 +30,7 @@ export const labelValues = {
   run: ['ok', 'error', 'skipped'],
   bound: ['pair', 'destination', 'caller', 'namespace', 'total'],
   inbox: ['workspace', 'namespace', 'total'],
+  rate: ['caller', 'card', 'take', 'rotate', 'unknownToken', 'open'],
   source: ['git', 'artifact', 'archive'],
   look: [
     'fetched',
@@ -112,6 +113,7 @@ const outside = ({ counter, histogram, kept }: Declare) => ({
   messagesRefused: counter('messages_refused_total', 'Messages to agents that found no place, by what was full.', [
     'bound',
   ]),
+  rateLimited: counter('rate_limited_total', 'Requests refused because they came too fast.', ['limit']),
   inboxRefused: counter('inbox_refused_total', 'Messages that found no room to wait in, by whose limit.', ['limit']),
   sqlStatements: counter('sql_statements_total', 'Statements sent to PostgreSQL.', ['name']),
   sqlRows: counter('sql_batch_rows_total', 'Rows that went through the batcher.', ['name']),
@@ -214,6 +216,7 @@ function zero(
     for (const result of labelValues.look) metrics.sourceFetches.inc({ kind, result }, 0)
   for (const outcome of labelValues.run) metrics.scheduleRuns.inc({ outcome }, 0)
   for (const bound of labelValues.bound) metrics.messagesRefused.inc({ bound }, 0)
+  for (const limit of labelValues.rate) metrics.rateLimited.inc({ limit }, 0)
   for (const limit of labelValues.inbox) metrics.inboxRefused.inc({ limit }, 0)
   for (const outcome of labelValues.swept) metrics.pendingUploadsSwept.inc({ outcome }, 0)
 }

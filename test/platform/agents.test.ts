@@ -218,10 +218,8 @@ describe('who is let in', () => {
     const slowed = answers.find(({ status }) => status === 429)
     expect(slowed).toMatchObject({ body: refusal('too_many_requests') })
     expect(Number(slowed?.headers.get('retry-after'))).toBeGreaterThan(0)
-    // Two callers may share a slot of the limit by chance, but not three.
-    const others = await Promise.all([registry.workspace(), registry.workspace()])
-    const apart = others.map((other) => call(strict.base, 'GET', `/workspaces/${other.id}/state`, other.token))
-    expect((await Promise.all(apart)).map(({ status }) => status)).toContain(200)
+    const other = await registry.workspace()
+    expect(await call(strict.base, 'GET', `/workspaces/${other.id}/state`, other.token)).toMatchObject({ status: 200 })
     await strict.stop()
   })
 })

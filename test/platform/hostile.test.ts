@@ -91,7 +91,7 @@ it('does not take more connections than it was given', async () => {
 })
 
 it('slows down an address that only guesses, without asking the database', async () => {
-  const guessed = await registry.serve({ serverLimits: { refusedRate: { perSecond: 0.01, burst: 20 } } })
+  const guessed = await registry.serve({ serverLimits: { unknownRate: { perSecond: 0.01, burst: 20 } } })
   const guess = () => call(guessed.base, 'GET', '/workspaces/x/state', randomBytes(32).toString('base64url'))
   const asked = async () =>
     (await registry.metrics.sqlRows.get()).values.find(({ labels }) => labels.name === 'authenticate')?.value ?? 0

@@ -96,7 +96,7 @@ test('a launch begins an incarnation: one live token, attempts counted until the
   const second = launchOf(asked)
   expect(await workspaces.launch(second, fence)).toMatchObject({ launchAttempts: 2, url: '', registeredAt: undefined })
   expect(await agents.authenticate(first.tokenHash)).toBeUndefined()
-  expect(await agents.authenticate(second.tokenHash)).toBe(asked.id)
+  expect(await agents.authenticate(second.tokenHash)).toMatchObject({ id: asked.id })
   await register(asked.id)
   const row = await rowAgain(asked)
   expect(row).toMatchObject({ status: 'online', launchAttempts: 0, launchedHash: 'hash-1' })
@@ -145,7 +145,7 @@ test('removal revokes the tokens and is final: a late beat or register revives n
   await workspaces.launch(launch, fence)
   expect(await workspaces.remove({ ...asked, ownerUid: 'another resource' }, fence)).toBeUndefined()
   expect(await workspaces.remove({ ...asked, namespace: 'another' }, fence)).toBeUndefined()
-  expect(await agents.authenticate(launch.tokenHash)).toBe(asked.id)
+  expect(await agents.authenticate(launch.tokenHash)).toMatchObject({ id: asked.id })
   for (let twice = 0; twice < 2; twice++)
     expect(await workspaces.remove(asked, fence)).toMatchObject({ backend: 'process' })
   expect(await agents.authenticate(launch.tokenHash)).toBeUndefined()
@@ -174,7 +174,12 @@ test('a workspace has at most 50 live tokens', async () => {
   expect(await agents.mintToken(id, randomBytes(32), 'abcdefgh')).toBe('full')
   expect(await agents.mintToken(id, hashes[0] ?? randomBytes(32), 'abcdefgh')).toBe('minted')
   const found = await Promise.all([...hashes, randomBytes(32)].map((hash) => agents.authenticate(hash)))
-  expect(found).toEqual([...hashes.map(() => id), undefined])
+  expect(found).toEqual([...hashes.map(() => ({ id, namespace: 'acme' })), undefined])
+  const live = await agents.liveTokens(1000)
+  expect(live.filter((token) => token.id === id).map(({ hash }) => hash.toString('hex'))).toEqual(
+    expect.arrayContaining(hashes.map((hash) => hash.toString('hex'))),
+  )
+  expect(await agents.liveTokens(2)).toEqual(live.slice(-2))
 })
 
 test('who may talk: self, siblings, ancestors and descendants', async () => {

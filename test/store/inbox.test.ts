@@ -158,7 +158,7 @@ test('rotation leaves one live token of an external agent, and touches no other'
   await agents.mintToken(outside, old, 'prefix12')
   for (let twice = 0; twice < 2; twice++) expect(await agents.rotateToken(outside, now, 'prefix12')).toBe('rotated')
   expect(await agents.authenticate(old)).toBeUndefined()
-  expect(await agents.authenticate(now)).toBe(outside)
+  expect(await agents.authenticate(now)).toMatchObject({ id: outside })
   expect(
     await sql(
       'SELECT count(*)::int AS n FROM workspace_auth_tokens WHERE workspace_id = $1 AND revoked_at IS NULL',
@@ -169,7 +169,7 @@ test('rotation leaves one live token of an external agent, and touches no other'
   const launch = launchOf(keyOfId(inside))
   await workspaces.launch(launch, fence)
   expect(await agents.rotateToken(inside, randomBytes(32), 'prefix12')).toBe('notExternal')
-  expect(await agents.authenticate(launch.tokenHash)).toBe(inside)
+  expect(await agents.authenticate(launch.tokenHash)).toMatchObject({ id: inside })
   expect(await agents.rotateToken(intent().id, randomBytes(32), 'prefix12')).toBe('absent')
 })
 
@@ -181,7 +181,7 @@ test('a launch leaves an external agent its token and its address', async () => 
   const launch = launchOf(keyOfId(id))
   for (let twice = 0; twice < 2; twice++)
     expect(await workspaces.launch(launch, fence)).toMatchObject({ url: 'https://agent.test/', launchAttempts: 1 })
-  expect(await agents.authenticate(token)).toBe(id)
+  expect(await agents.authenticate(token)).toMatchObject({ id: id })
   expect(await agents.authenticate(launch.tokenHash)).toBeUndefined()
 })
 

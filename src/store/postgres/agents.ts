@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Duration } from '../../duration.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { AgentStore } from '../agent-store.ts'
+import type { AgentStore, TokenOwner } from '../agent-store.ts'
 import { phases, type Phase } from '../workspace-store.ts'
 import { heartbeat, register, updateCard } from './beats.ts'
 import { surfaced } from './faults.ts'
@@ -20,7 +20,7 @@ import type { Database } from './pool.ts'
 import type { Seal } from './seal.ts'
 import { notified, notifiedCount } from './signal.ts'
 import { batched } from './statement.ts'
-import { authenticate, mint, rotate } from './tokens.ts'
+import { authenticate, liveTokens, mint, rotate } from './tokens.ts'
 
 /**
  * The two chains of ancestors, each at most 32 long; one contains the other's end, or both ends are siblings. A chain ends
@@ -103,6 +103,10 @@ export function openAgents(
 
   return {
     authenticate: (tokenHash) => tokens.add(tokenHash),
+    async liveTokens(limit) {
+      const rows = await ask<TokenOwner & { hash: Buffer }>('live_tokens', liveTokens, [limit])
+      return rows.map(({ hash, id, namespace }) => ({ hash, id, namespace }))
+    },
     register: (registration) => registrations.add(registration),
     heartbeat: (beat) => beats.add(beat),
     updateCard: (id, agentCard) => cards.add({ id, agentCard }),

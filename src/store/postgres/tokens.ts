@@ -1,23 +1,32 @@
 /** The credentials of agents, as hashes. */
+import type { TokenOwner } from '../agent-store.ts'
 import type { WorkspaceId } from '../workspace-store.ts'
 import type { Answer, Statement } from './statement.ts'
 
 interface TokenRow extends Answer {
   workspace_id: WorkspaceId | null
+  namespace: string
 }
 
 /** Many tokens at one look. The comparison is of SHA-256 hashes in an index: its timing tells nothing of a token. */
-export const authenticate: Statement<Buffer, TokenRow, WorkspaceId | undefined> = {
+export const authenticate: Statement<Buffer, TokenRow, TokenOwner | undefined> = {
   name: 'authenticate',
   key: (hash) => hash.toString('hex'),
   columns: [['token_hash', 'bytea', (hash) => hash]],
   sql: `
-  SELECT i.ord::int AS ord, t.workspace_id
+  SELECT i.ord::int AS ord, t.workspace_id, w.namespace
   FROM input i
     JOIN workspace_auth_tokens t ON t.token_hash = i.token_hash AND t.revoked_at IS NULL
     JOIN workspaces w ON w.id = t.workspace_id AND w.status <> 'removed'`,
-  result: (row) => row?.workspace_id ?? undefined,
+  result: (row) => (row && row.workspace_id !== null ? { id: row.workspace_id, namespace: row.namespace } : undefined),
 }
+
+export const liveTokens = `
+  SELECT t.* FROM (
+    SELECT t.token_hash AS hash, t.workspace_id AS id, w.namespace, t.created_at
+    FROM workspace_auth_tokens t JOIN workspaces w ON w.id = t.workspace_id AND w.status <> 'removed'
+    WHERE t.revoked_at IS NULL ORDER BY t.created_at DESC LIMIT $1
+  ) t ORDER BY t.created_at`
 
 /** Live tokens a workspace may have at once. */
 const mostTokens = 50
