@@ -99,7 +99,9 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .describe('Backend of a workspace that names none; the first of BACKENDS'),
   TIERS: tiersFromJson
     .default(defaultTiers)
-    .describe('Changes to the limits of tiers, JSON: {"4":{"memory":"8Gi","hostAccess":[],"namespaces":[]}}'),
+    .describe(
+      'Changes to the limits of tiers, JSON: {"4":{"memory":"8Gi","disk":"20Gi","hostAccess":[],"namespaces":[]}}',
+    ),
   WORKSPACE_ROOTS: bases
     .default([])
     .describe('Folders of the Docker host in which a workspaceDir may be, /srv/agents/{namespace}; none unless given'),

@@ -50,6 +50,7 @@ import { createPlatform } from './platform/server.ts'
 import { openSources } from './sources/open.ts'
 import { migrate } from './store/postgres/migrate.ts'
 import { openStore, type Store } from './store/postgres/open.ts'
+import { diskSweeper } from './sweepers/disk.ts'
 import { livenessSweeper } from './sweepers/liveness.ts'
 import { retentionSweeper } from './sweepers/retention.ts'
 import { scheduler } from './sweepers/scheduler.ts'
@@ -233,6 +234,7 @@ function addControllers(manager: Manager, parts: Parts): void {
   const fleet = new Fleet()
   const sources = { workspaces, runtimes, pluginInstalls, data, references, fleet }
 
+  const disk = new Map<string, number>()
   const workspace: Controller<Workspace> = new Controller({
     ...common,
     name: 'workspace',
@@ -252,6 +254,7 @@ function addControllers(manager: Manager, parts: Parts): void {
         hashKey: config.SECRETS_KEY && hashKeyOf(config.SECRETS_KEY),
       },
       ...workspaceViews(sources, config.MAX_WORKSPACES_PER_NAMESPACE, (key) => workspace.enqueue(key)),
+      disk: (uid) => disk.get(uid),
       destroy: (ws, signal) => client.delete(workspaceType, keyOf(ws), ws.metadata.uid, signal),
     }),
   })
@@ -299,9 +302,14 @@ function addControllers(manager: Manager, parts: Parts): void {
     reconciler: new PluginInstallReconciler(),
   })
 
-  const onGone = ({ namespace, name }: InstanceRef) => workspace.enqueue(keyOf({ metadata: { namespace, name } }))
+  const enqueue = ({ namespace, name }: InstanceRef) => workspace.enqueue(keyOf({ metadata: { namespace, name } }))
+  const bounds = Object.values(config.TIERS).flatMap(({ diskBytes }) => diskBytes ?? [])
+  if (bounds.length > 0)
+    manager.add(diskSweeper({ backends: backends.values().toArray(), bounds, used: disk, onCrossed: enqueue, log }))
   if (config.ORPHANS !== 'off')
-    manager.add(orphanSweeper({ ...orphanParts(parts, workspaces, client, events), mode: config.ORPHANS, onGone }))
+    manager.add(
+      orphanSweeper({ ...orphanParts(parts, workspaces, client, events), mode: config.ORPHANS, onGone: enqueue }),
+    )
   for (const controller of [workspace, runtime, orgImport, pluginInstall])
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
   const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)

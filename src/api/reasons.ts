@@ -32,6 +32,8 @@ export type WorkspaceCondition =
   | 'Downgraded'
   /** Tasks are at work, but no message has come or gone for long; only while true. */
   | 'BusyTooLong'
+  /** Its files take more disk than its tier allows; only while true. */
+  | 'DiskExceeded'
 
 export type OrgImportCondition =
   | CommonCondition
@@ -107,6 +109,7 @@ export type WorkspaceReason =
   | 'HostNetwork'
   /** The networks of DOCKER_SUBNETS are used up. */
   | 'NetworkPoolExhausted'
+  | 'DiskLimitExceeded'
   /** The engine leaves out the addresses that keep an agent from the credentials of its machine. */
   | 'MetadataReachable'
   | 'Starting'

@@ -17,6 +17,8 @@ export interface Limits {
   /** CPUs, as a fraction: 0.5 is half a core. */
   readonly cpus: number
   readonly pids: number
+  /** Bytes of files, in its own layer and its volumes; any number unless given. Looked at, and held where an engine can. */
+  readonly diskBytes?: number
   readonly readOnlyRoot: boolean
   /** Ways onto the host that the operator's configuration opens for this tier: none unless it says so. */
   readonly hostAccess: readonly HostAccess[]
@@ -114,6 +116,11 @@ export type Observation =
       readonly finishedAt: Date
     }
 
+export interface DiskUse {
+  readonly ref: InstanceRef
+  readonly bytes: number
+}
+
 export interface OwnedInstance {
   readonly ref: InstanceRef
   readonly id: InstanceId
@@ -164,6 +171,8 @@ export interface Backend {
   logs(ref: InstanceRef, bytes: number, signal: AbortSignal): Promise<string>
   /** All instances that carry this operator's mark, for the orphan collector and the list-and-diff after a gap. */
   owned(signal: AbortSignal): AsyncIterable<OwnedInstance>
+  /** Bytes of disk that instances and what outlives them take, summed by uid; may take minutes. Nothing where a backend cannot tell. */
+  disk(signal: AbortSignal): Promise<readonly DiskUse[]>
   /** Whoever has something here that outlives an instance, by this operator's mark; with an instance or without. */
   ownedVolumes(signal: AbortSignal): AsyncIterable<InstanceRef>
   /**

@@ -56,6 +56,7 @@ export function measured(backend: Backend, { backendSeconds }: Pick<Metrics, 'ba
     prepare: (spec, signal) => timed('prepare', '', () => backend.prepare(spec, signal)),
     adopt: (ref, id, signal, guard) => timed('adopt', ref.uid, () => backend.adopt(ref, id, signal, guard)),
     logs: (ref, bytes, signal) => timed('logs', ref.uid, () => backend.logs(ref, bytes, signal)),
+    disk: (signal) => backend.disk(signal),
     owned: (signal) => backend.owned(signal),
     ownedVolumes: (signal) => backend.ownedVolumes(signal),
     changes: (signal) => backend.changes(signal),

@@ -30,6 +30,7 @@ const memory = z
 const change = z
   .strictObject({
     memory: memory.exactOptional(),
+    disk: memory.exactOptional(),
     cpus: z.number('is a number of CPUs').min(0.01, 'is at least 0.01').max(1024, 'is at most 1024').exactOptional(),
     pids: z.int('is a whole number').min(16, 'is at least 16').max(1_000_000, 'is at most 1000000').exactOptional(),
     readOnlyRoot: z.boolean('is true or false').exactOptional(),
@@ -71,8 +72,9 @@ export const tiersFromJson = z
   .pipe(z.strictObject({ 1: change, 2: change, 3: change, 4: change }).partial())
   .transform((changes): Tiers => {
     const tier = (name: Tier): TierLimits => {
-      const { memory: memoryBytes, ...rest } = changes[name] ?? {}
-      return { ...defaultTiers[name], ...rest, ...(memoryBytes !== undefined && { memoryBytes }) }
+      const { memory: memoryBytes, disk: diskBytes, ...rest } = changes[name] ?? {}
+      const sizes = { ...(memoryBytes !== undefined && { memoryBytes }), ...(diskBytes !== undefined && { diskBytes }) }
+      return { ...defaultTiers[name], ...rest, ...sizes }
     }
     return { 1: tier('1'), 2: tier('2'), 3: tier('3'), 4: tier('4') }
   })

@@ -6,6 +6,7 @@ import { failpoint } from '../../failpoint.ts'
 import {
   unguarded,
   type Backend,
+  type DiskUse,
   type InstanceId,
   type InstanceRef,
   type InstanceSpec,
@@ -16,7 +17,7 @@ import type { Base } from '../host-folder.ts'
 import { instanceName } from '../names.ts'
 import { assertContained } from './containment.ts'
 import { Engine, type Write } from './engine.ts'
-import { cpusOf, type Failure, failureOf, throwLaunchFailure } from './errors.ts'
+import { boundsNoLayer, cpusOf, type Failure, failureOf, throwLaunchFailure } from './errors.ts'
 import { containerChanges } from './events.ts'
 import { clientOptions, type EngineTls, socketOf } from './host.ts'
 import { allowedBase, assertFolder } from './host-folder.ts'
@@ -59,6 +60,8 @@ export class DockerBackend implements Backend {
   readonly #socket: string
   /** Of the engine's machine, once it has refused a container for wanting more. */
   #cpus = Infinity
+  /** Until it has refused to. */
+  #boundsLayers = true
   readonly #networks: Networks
   #adoptions: Promise<unknown> = Promise.resolve()
   /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
@@ -154,6 +157,15 @@ export class DockerBackend implements Backend {
     return output.subarray(-bytes).toString()
   }
 
+  async disk(signal: AbortSignal): Promise<readonly DiskUse[]> {
+    const found = new Map<string, DiskUse>()
+    for (const { labels, name, bytes } of await this.#engine.sizes(signal)) {
+      const ref = refOf(labels, name, this.#engine.operator)
+      if (ref !== undefined) found.set(ref.uid, { ref, bytes: bytes + (found.get(ref.uid)?.bytes ?? 0) })
+    }
+    return [...found.values()]
+  }
+
   async *owned(signal: AbortSignal): AsyncIterable<OwnedInstance> {
     for (const { Id, Names, Labels, Created } of await this.#engine.containers(undefined, signal)) {
       const ref = refOf(Labels, Names[0] ?? '', this.#engine.operator)
@@ -201,7 +213,13 @@ export class DockerBackend implements Backend {
     const name = instanceName(ref.uid)
     const heirlooms = spec.adopted && (await this.#heirlooms(ref, spec.adopted.row, write))
     const create = async () => {
-      const place = { operator: this.#engine.operator, network, socket: this.#socket, cpus: this.#cpus }
+      const place = {
+        operator: this.#engine.operator,
+        network,
+        socket: this.#socket,
+        cpus: this.#cpus,
+        boundsLayers: this.#boundsLayers,
+      }
       const body = createBody(spec, place, heirlooms)
       assertContained(body, spec, this.#socket)
       if (folder !== undefined && base !== undefined)
@@ -215,6 +233,7 @@ export class DockerBackend implements Backend {
       if (failure === 'conflict') return (await this.#existing(name, spec, write)) ?? (await create())
       const cpus = cpusOf(error)
       if (cpus !== undefined) this.#cpus = cpus
+      else if (boundsNoLayer(error)) this.#boundsLayers = false
       else if (failure === 'no-image') {
         write.guard()
         await this.#images.pull(spec)

@@ -73,6 +73,7 @@ function bodyOf({ limits, hostFolder }: Openings, socket: string) {
       .min(1)
       .max(limits.cpus * 1e9),
     PidsLimit: z.literal(limits.pids),
+    StorageOpt: z.strictObject({ size: z.literal(String(limits.diskBytes)) }).optional(),
     ReadonlyRootfs: z.literal(limits.readOnlyRoot),
     Tmpfs: z.strictObject({ '/tmp': z.literal('rw,noexec,nosuid,nodev,size=64m') }).optional(),
     RestartPolicy: z.strictObject({ Name: z.literal('no') }),

@@ -9,9 +9,23 @@ import { adoptedPattern, label } from './ownership.ts'
 const forLooks = seconds(10)
 const forWork = seconds(60)
 const forPulls = seconds(900)
+const forSizes = seconds(600)
 
 /** The driver's option: whether containers of one network reach each other. */
 const betweenContainers = 'com.docker.network.bridge.enable_icc'
+
+/** What the engine says of its disk; a size is -1 or missing where it does not know. */
+interface DiskFree {
+  readonly Containers?: readonly {
+    readonly Labels?: Volume['labels'] | null
+    readonly Names?: readonly string[]
+    readonly SizeRw?: number
+  }[]
+  readonly Volumes?: readonly {
+    readonly Labels?: Volume['labels'] | null
+    readonly UsageData?: { readonly Size: number }
+  }[]
+}
 
 export interface Volume {
   readonly name: string
@@ -121,6 +135,22 @@ export class Engine {
     const filters = { label: this.#labelsOf(uid) }
     const { Volumes } = await this.#docker.listVolumes({ filters, abortSignal: within(forLooks, signal) })
     return Volumes.map((volume) => ({ name: volume.Name, labels: labelsOf(volume) }))
+  }
+
+  /** Bytes of every writable layer and volume with labels of this operator's. The engine adds up its whole disk for that. */
+  async sizes(signal: AbortSignal): Promise<{ labels: Volume['labels']; name: string; bytes: number }[]> {
+    const found = await this.#get<DiskFree>('/system/df', within(forSizes, signal))
+    const layers = (found.Containers ?? []).map(({ Labels, Names, SizeRw }) => ({
+      labels: Labels ?? {},
+      name: Names?.[0] ?? '',
+      bytes: SizeRw ?? 0,
+    }))
+    const volumes = (found.Volumes ?? []).map(({ Labels, UsageData }) => ({
+      labels: Labels ?? {},
+      name: '',
+      bytes: Math.max(0, UsageData?.Size ?? 0),
+    }))
+    return [...layers, ...volumes]
   }
 
   /** A volume of whomever; undefined when there is none of that name. */
@@ -234,15 +264,9 @@ export class Engine {
 
   /** `os/architecture[/variant]` of an image that is there; undefined when it is not. */
   async platformOf(image: string, signal: AbortSignal): Promise<string | undefined> {
-    // The client's own inspect of an image knows no deadline.
-    const asked = { path: `/images/${encodeURI(image)}/json`, method: 'GET', abortSignal: within(forLooks, signal) }
-    const statusCodes = { 200: true, 404: 'no such image', 500: 'server error' }
+    type Image = Partial<Record<'Os' | 'Architecture' | 'Variant', string>>
     try {
-      const info = await new Promise<Partial<Record<'Os' | 'Architecture' | 'Variant', string>>>((resolve, reject) => {
-        this.#docker.modem.dial({ ...asked, statusCodes }, (error: unknown, found) =>
-          error ? reject(error) : resolve(found as object),
-        )
-      })
+      const info = await this.#get<Image>(`/images/${encodeURI(image)}/json`, within(forLooks, signal))
       return [info.Os, info.Architecture, info.Variant].filter(Boolean).join('/')
     } catch (error) {
       if (failureOf(error) === 'no-image') return undefined
@@ -271,6 +295,16 @@ export class Engine {
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** For what the client itself knows no deadline. */
+  async #get<T>(path: string, abortSignal: AbortSignal): Promise<T> {
+    const statusCodes = { 200: true, 404: 'not found', 500: 'server error' }
+    return new Promise((resolve, reject) => {
+      this.#docker.modem.dial({ path, method: 'GET', abortSignal, statusCodes }, (error: unknown, found) =>
+        error ? reject(error) : resolve(found as T),
+      )
+    })
   }
 
   #labelsOf(uid?: string): string[] {

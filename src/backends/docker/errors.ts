@@ -58,6 +58,10 @@ export function cpusOf(error: unknown): number | undefined {
   return cpus === undefined ? undefined : Number(cpus)
 }
 
+/** Whether a create was refused because the storage driver bounds no layer. To ask the engine outright can take seconds. */
+export const boundsNoLayer = (error: unknown): boolean =>
+  /storage-opt is (supported only|not supported)/i.test(engineMessage(error))
+
 /**
  * The engine's own message, without the client's decoration. A message may quote the request: it is shown only for
  * calls that carry no secret.

@@ -176,6 +176,16 @@ test('a limit above the CPUs of the machine is all of them', () => {
   expect(wide.HostConfig?.NanoCpus).toBe(2e9)
 })
 
+test('a limit of disk bounds the layer where the storage driver can, and is asked for nowhere else', () => {
+  const bounded = { ...spec, limits: { ...spec.limits, diskBytes: 2 ** 30 } }
+  const made = createBody(bounded, { ...place, boundsLayers: true })
+  expect(made.HostConfig?.StorageOpt).toEqual({ size: '1073741824' })
+  expect(() => assertContained(made, bounded, socket)).not.toThrow()
+  expect(() => assertContained(made, spec, socket)).toThrow('HostConfig.StorageOpt')
+  expect(createBody(bounded, place).HostConfig).not.toHaveProperty('StorageOpt')
+  expect(createBody(spec, { ...place, boundsLayers: true }).HostConfig).not.toHaveProperty('StorageOpt')
+})
+
 test('an environment that could smuggle a second variable is refused', () => {
   expect(() => createBody({ ...spec, env: { 'A=B': 'c' } }, place)).toThrow('"A=B"')
 })

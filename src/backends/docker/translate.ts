@@ -29,6 +29,8 @@ export interface Place {
   readonly network: string
   readonly socket: string
   readonly cpus: number
+  /** Whether the storage driver can bound the writable layer of a container. */
+  readonly boundsLayers?: boolean
 }
 
 /** The whole body of the create call. Throws `Terminal` on what cannot be passed on. */
@@ -67,6 +69,8 @@ export function createBody(spec: InstanceSpec, place: Place, heirlooms: Heirloom
       // More than there are is refused, though it would be no limit.
       NanoCpus: Math.round(Math.min(limits.cpus, place.cpus) * 1e9),
       PidsLimit: limits.pids,
+      ...(place.boundsLayers === true &&
+        limits.diskBytes !== undefined && { StorageOpt: { size: String(limits.diskBytes) } }),
       ReadonlyRootfs: limits.readOnlyRoot,
       ...(limits.readOnlyRoot ? { Tmpfs: { '/tmp': 'rw,noexec,nosuid,nodev,size=64m' } } : {}),
       ...(may.has('Privileged') ? { Privileged: true } : { CapDrop: ['ALL'], SecurityOpt: ['no-new-privileges:true'] }),

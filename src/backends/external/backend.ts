@@ -1,5 +1,5 @@
 import { Terminal } from '../../errors.ts'
-import type { Backend, InstanceRef, Observation, OwnedInstance } from '../backend.ts'
+import type { Backend, DiskUse, InstanceRef, Observation, OwnedInstance } from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
 
 /** The agent runs wherever its owner runs it: there is never an instance, only a row that waits for a registration. */
@@ -22,6 +22,10 @@ export class ExternalBackend implements Backend {
 
   async adopt(): Promise<never> {
     throw new Terminal('AdoptionRefused', 'an external agent has no instance that could be taken over')
+  }
+
+  async disk(): Promise<readonly DiskUse[]> {
+    return []
   }
 
   async logs(): Promise<string> {

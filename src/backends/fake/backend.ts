@@ -4,6 +4,7 @@ import { RetryAfter, Terminal } from '../../errors.ts'
 import {
   adoptedHash,
   type Backend,
+  type DiskUse,
   type InstanceId,
   type InstanceRef,
   type InstanceSpec,
@@ -70,6 +71,8 @@ export class FakeBackend implements Backend {
   readonly volumes: ReadonlyMap<string, Map<string, string>>
   /** What the instances wrote, by uid. */
   readonly output: Map<string, string>
+  /** Bytes of disk that an instance takes, by uid; none unless set. */
+  readonly diskBytes = new Map<string, number>()
   /** How often an image was pulled, by its reference. */
   readonly pulls: ReadonlyMap<string, number>
   readonly #options: FakeOptions
@@ -221,6 +224,10 @@ export class FakeBackend implements Backend {
       this.output.delete(ref.uid)
     }
     return 'gone'
+  }
+
+  async disk(): Promise<readonly DiskUse[]> {
+    return [...this.#instances()].map(({ ref }) => ({ ref, bytes: this.diskBytes.get(ref.uid) ?? 0 }))
   }
 
   async logs(ref: InstanceRef, bytes: number): Promise<string> {

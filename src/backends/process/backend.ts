@@ -7,6 +7,7 @@ import { reasonOf, Terminal } from '../../errors.ts'
 import {
   unguarded,
   type Backend,
+  type DiskUse,
   type Guard,
   type InstanceId,
   type InstanceRef,
@@ -141,6 +142,10 @@ export class ProcessBackend implements Backend {
 
   async adopt(): Promise<never> {
     throw new Terminal('AdoptionRefused', 'the process backend takes over no process that it did not start')
+  }
+
+  async disk(): Promise<readonly DiskUse[]> {
+    return []
   }
 
   async logs(ref: InstanceRef, bytes: number): Promise<string> {

@@ -1,6 +1,6 @@
 /**
  * From the facts of a pass to what people read. Pure. Owns the conditions RuntimeResolved, ParentFound, Recorded,
- * Launched, Connected, Isolated, ImageCurrent, TemplateKnown, PartsRecorded, Expiring, Downgraded, BusyTooLong, Unsupported and Ready; Reconciling
+ * Launched, Connected, Isolated, ImageCurrent, TemplateKnown, PartsRecorded, Expiring, Downgraded, BusyTooLong, DiskExceeded, Unsupported and Ready; Reconciling
  * and Stalled follow from the outcome, but for a replacement that waits: the agent serves meanwhile, and says so.
  */
 import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
@@ -197,7 +197,7 @@ function waitingConditions({ turn, wish, row }: Facts): ConditionDraft[] {
 /** How long tasks may be at work without a message coming or going before somebody should look. */
 const longBusy = minutes(10)
 
-function timelyConditions({ power, row, desired }: Facts, now: Date): ConditionDraft[] {
+function timelyConditions({ power, row, desired, disk }: Facts, now: Date): ConditionDraft[] {
   const conditions: ConditionDraft[] = []
   const { end } = power
   if (end !== undefined && !end.over && end.at.getTime() - now.getTime() <= notice)
@@ -214,6 +214,16 @@ function timelyConditions({ power, row, desired }: Facts, now: Date): ConditionD
     const message = `tier ${desired.intent.tier} stands for access to the host, which this operator's configuration does not give to its namespace: it runs without ${withheld.join(', ')}`
     conditions.push(condition('Downgraded', true, 'HostAccessRefused', message))
   }
+  const bound = desired.instance.limits.diskBytes
+  if (bound !== undefined && disk !== undefined && disk > bound)
+    conditions.push(
+      condition(
+        'DiskExceeded',
+        true,
+        'DiskLimitExceeded',
+        `its files take more than the ${sizeOf(bound)} of disk of its tier: remove some, or ask for another tier`,
+      ),
+    )
   const heard = Math.max(row.lastTrafficAt?.getTime() ?? 0, row.registeredAt?.getTime() ?? now.getTime())
   if (row.activeTasks > 0 && now.getTime() - heard > longBusy)
     conditions.push(
@@ -242,8 +252,11 @@ function effectivePowerOf({
   }
 }
 
+const sizeOf = (bytes: number): string =>
+  bytes % 2 ** 30 === 0 ? `${bytes / 2 ** 30}Gi` : `${Math.round(bytes / 2 ** 20)}Mi`
+
 const limitsShown = ({ memoryBytes, cpus, pids }: Limits): NonNullable<WorkspaceStatus['limits']> => ({
-  memory: memoryBytes % 2 ** 30 === 0 ? `${memoryBytes / 2 ** 30}Gi` : `${Math.round(memoryBytes / 2 ** 20)}Mi`,
+  memory: sizeOf(memoryBytes),
   cpus,
   pids,
 })

@@ -28,6 +28,8 @@ export interface Facts {
   readonly delay?: { readonly after: Duration; readonly why: string; readonly reason?: WorkspaceReason }
   /** What else it is made of; undefined: nothing. */
   readonly parts: PartsVerdict | undefined
+  /** Bytes of disk that it took at the last look; undefined: not known. */
+  readonly disk?: number
   readonly children: { readonly total: number; readonly ready: number }
 }
 

@@ -36,6 +36,8 @@ export interface WorkspaceCollaborators
   readonly surroundings: (workspace: Workspace) => Surroundings
   /** Told what became of an intent: children may be waiting for the row. */
   readonly onRecord: (workspace: Workspace, recorded: Recorded) => void
+  /** Bytes of disk that the instance of a uid took at the last look. */
+  readonly disk: (uid: string) => number | undefined
   readonly children: (workspace: Workspace) => { readonly total: number; readonly ready: number }
 }
 
@@ -88,7 +90,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     { asked, power, around }: { asked: Desired; power: PowerVerdict; around: Surroundings },
     ctx: Context,
   ): Promise<Verdict<WorkspaceStatus>> {
-    const { rows, children, onRecord, fleet } = this.#with
+    const { rows, children, disk, onRecord, fleet } = this.#with
     await ctx.claim() // 1
     failpoint('claimed')
     const recorded = await rows.record(asked.intent, ctx.fence, hasteOf(workspace)) // 2
@@ -102,7 +104,9 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
 
     const parts = await equip(workspace, recorded.row, around.look, this.#with, ctx)
     const look = await this.#senses.observe(workspace, desired, recorded.row, ctx) // 3
-    const read = this.#senses.read({ workspace, desired, power, parts, ...look, children: children(workspace) }, ctx)
+    const used = disk(workspace.metadata.uid)
+    const rest = { ...(used !== undefined && { disk: used }), children: children(workspace) }
+    const read = this.#senses.read({ workspace, desired, power, parts, ...look, ...rest }, ctx)
     const before = await this.#senses.rouse(read, ctx)
     const step = plan(before.sight, before.wish) // 4
     const after = await this.#deeds.act(step, before, ctx) // 5 and 6
