@@ -165,6 +165,12 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .describe('With a larger share of workspaces missing, orphans are left alone; 1 never holds back'),
   ACTIVITY_RETENTION: span.default(parseDuration('7d')).describe('Messages and what agents did are kept this long'),
   EVENT_RETENTION: span.default(parseDuration('30d')).describe('What became of workspaces is kept this long'),
+  SECRETS_FOR_AGENTS: z
+    .enum(['all', 'labelled'])
+    .default('all')
+    .describe(
+      'Secrets that specs may refer to: all of an opened namespace, or those labelled molecule.dev/for-agents=true',
+    ),
   SOURCE_HOSTS: list
     .default([])
     .describe('Hosts that templates may come from, git.example or *.example; any public one when empty'),

@@ -230,7 +230,10 @@ function addControllers(manager: Manager, parts: Parts): void {
   const follow = <T extends KubeObject>(type: ResourceType<T>) =>
     kube.follow({ type, mark: importLabel, allowance, ...interestIn(type.kind, referrers) })
   const data = { Secret: follow(dataTypes.Secret), ConfigMap: follow(dataTypes.ConfigMap) }
-  const references = createReferences((kind, namespace, name) => data[kind].look(namespace, name))
+  const references = createReferences(
+    (kind, namespace, name) => data[kind].look(namespace, name),
+    config.SECRETS_FOR_AGENTS === 'labelled',
+  )
   const fleet = new Fleet()
   const sources = { workspaces, runtimes, pluginInstalls, data, references, fleet }
 

@@ -87,6 +87,8 @@ export const finalizer = `${group}/finalizer`
 export const reconcileRequestedAt = `${group}/reconcile-requested-at`
 /** On events: the pass that said it. */
 export const reconcileIdAnnotation = `${group}/reconcile-id`
+/** On Secrets, `true`: specs may refer to it. Asked for where SECRETS_FOR_AGENTS is `labelled`. */
+export const forAgents = `${group}/for-agents`
 /** Asks for one restart, as `kubectl rollout restart` does it. */
 export const restartedAt = `${group}/restarted-at`
 /** Wakes a sleeping agent at this time (RFC 3339), or at once when it has passed since the agent fell asleep. */

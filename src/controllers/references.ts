@@ -1,5 +1,5 @@
 /** What specs refer to in their own namespace: Secrets and ConfigMaps. */
-import type { KubeObject } from '../api/meta.ts'
+import { forAgents, type KubeObject } from '../api/meta.ts'
 import type { Cache, Change, ResourceType } from '../kube/client.ts'
 import type { FollowOptions } from '../kube/followed.ts'
 import type { Lookup } from '../kube/followed-namespace.ts'
@@ -12,6 +12,8 @@ export type DataKind = 'Secret' | 'ConfigMap'
 export type Found =
   | { readonly state: 'found'; readonly keys: readonly string[]; value(key: string): Uint8Array | undefined }
   | { readonly state: 'missing' | 'forbidden' | 'syncing' }
+  /** A Secret without the label that this operator asks for. */
+  | { readonly state: 'unlabelled' }
   /** More is referred to than the operator holds of a namespace, or of all; `limit` says which. */
   | { readonly state: 'exceeded'; readonly limit: string }
 
@@ -41,11 +43,15 @@ export const dataTypes: Readonly<Record<DataKind, ResourceType<DataObject>>> = {
 
 export function createReferences(
   look: (kind: DataKind, namespace: string, name: string) => Lookup<DataObject>,
+  labelledSecretsOnly = false,
 ): References {
   return {
     look(kind, namespace, name) {
       const seen = look(kind, namespace, name)
-      if (seen.state === 'found') return found(kind, seen.object)
+      if (seen.state === 'found')
+        return labelledSecretsOnly && kind === 'Secret' && seen.object.metadata.labels?.[forAgents] !== 'true'
+          ? { state: 'unlabelled' }
+          : found(kind, seen.object)
       if (seen.state === 'exceeded') return seen
       return { state: seen.state === 'noKind' ? 'forbidden' : seen.state }
     },
@@ -68,6 +74,10 @@ function found(kind: DataKind, object: DataObject): Found {
 /** What to do about a namespace that nobody has opened. */
 export const openNamespace = (kind: DataKind, namespace: string): string =>
   `the operator may not read ${kind}s in namespace ${namespace}: create there the RoleBinding molecule-references for ClusterRole molecule-references (examples/open-namespace.yaml)`
+
+/** What to do about a Secret that is not meant for agents. */
+export const labelSecret = (name: string): string =>
+  `Secret "${name}" may not be referred to: this operator gives out those alone that are labelled ${forAgents}=true`
 
 /** What to do about a namespace that refers to more than is held. */
 export const tooMuchReferred = (kind: DataKind, name: string, namespace: string, limit: string): string =>

@@ -6,7 +6,14 @@ import type { OrgImport } from '../../api/org-import.ts'
 import type { EnvGroup } from '../../orgs/env.ts'
 import type { OrgWarning } from '../../orgs/org-error.ts'
 import type { RenderedOrg } from '../../orgs/tree.ts'
-import { openNamespace, tooMuchReferred, type DataKind, type Found, type References } from '../references.ts'
+import {
+  labelSecret,
+  openNamespace,
+  tooMuchReferred,
+  type DataKind,
+  type Found,
+  type References,
+} from '../references.ts'
 import { isForbidden } from './forbidden.ts'
 import type { Obstacle } from './obstacle.ts'
 
@@ -179,6 +186,8 @@ class Reader {
         )
       case 'forbidden':
         return lacking(`${kind}Forbidden`, openNamespace(kind, namespace))
+      case 'unlabelled':
+        return lacking(`${kind}Forbidden`, `${where}: ${labelSecret(name)}`)
       case 'syncing':
         return { ...lacking('Progressing', `${kind} "${name}" of namespace ${namespace} is being read`), waits: true }
       case 'exceeded':

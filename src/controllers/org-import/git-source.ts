@@ -2,7 +2,7 @@
 import type { OrgImport } from '../../api/org-import.ts'
 import { parseDuration } from '../../duration.ts'
 import type { Credentials, GitRef, GitRequest } from '../../sources/source.ts'
-import { openNamespace, tooMuchReferred, type Found, type References } from '../references.ts'
+import { labelSecret, openNamespace, tooMuchReferred, type Found, type References } from '../references.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
 import { sourceObstacle } from './source-read.ts'
 
@@ -74,6 +74,8 @@ function secretOf(
       return sourceObstacle('SecretMissing', `Secret "${name}" does not exist in namespace ${namespace}: create it`)
     case 'forbidden':
       return sourceObstacle('SecretForbidden', openNamespace('Secret', namespace))
+    case 'unlabelled':
+      return sourceObstacle('SecretForbidden', labelSecret(name))
     case 'syncing':
       return sourceObstacle('Progressing', `Secret "${name}" of namespace ${namespace} is being read`, true)
     case 'exceeded':

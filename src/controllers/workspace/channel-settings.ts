@@ -2,7 +2,7 @@
 import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { WorkspaceSpec } from '../../api/workspace.ts'
 import { isCredential } from '../../orgs/channel-rules.ts'
-import { openNamespace, tooMuchReferred, type DataKind } from '../references.ts'
+import { labelSecret, openNamespace, tooMuchReferred, type DataKind } from '../references.ts'
 import type { Look } from './environment.ts'
 
 export type ChannelSpec = NonNullable<WorkspaceSpec['channels']>[number]
@@ -68,6 +68,8 @@ function open(kind: DataKind, ref: { name: string; optional?: boolean }, namespa
       return { reason: 'QuotaExceeded', message: tooMuchReferred(kind, ref.name, namespace, found.limit) } as const
     case 'forbidden':
       return { reason: `${kind}Forbidden`, message: openNamespace(kind, namespace) } as const
+    case 'unlabelled':
+      return { reason: `${kind}Forbidden`, message: labelSecret(ref.name) } as const
     case 'missing':
       if (ref.optional === true) return undefined
       return {

@@ -3,7 +3,7 @@ import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { WorkspaceSpec } from '../../api/workspace.ts'
 import type { InstanceFile } from '../../backends/backend.ts'
 import { codeHostTokens, operatorScope } from '../credentials.ts'
-import { openNamespace, tooMuchReferred, type DataKind, type Found } from '../references.ts'
+import { labelSecret, openNamespace, tooMuchReferred, type DataKind, type Found } from '../references.ts'
 
 export type Look = (kind: DataKind, name: string) => Found
 
@@ -55,6 +55,9 @@ class Gatherer {
         return undefined
       case 'forbidden':
         this.lacks.push({ reason: `${kind}Forbidden`, message: `${where}: ${openNamespace(kind, this.#namespace)}` })
+        return undefined
+      case 'unlabelled':
+        this.lacks.push({ reason: `${kind}Forbidden`, message: `${where}: ${labelSecret(name)}` })
         return undefined
       case 'syncing':
         this.lacks.push({ reason: 'Waiting', message: `${kind} "${name}" of namespace ${this.#namespace} to be read` })

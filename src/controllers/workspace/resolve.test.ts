@@ -182,6 +182,30 @@ describe('environment', () => {
     expect(Object.entries(given.instance.env)).toContainEqual([name, 'v'])
   })
 
+  test.each([
+    [undefined, true, 'SecretForbidden'],
+    [{ 'molecule.dev/for-agents': 'no' }, true, 'SecretForbidden'],
+    [{ 'molecule.dev/for-agents': 'true' }, true, undefined],
+    [undefined, false, undefined],
+  ])(
+    'where labels are asked for, a Secret with %j is given out only if it is meant for agents',
+    (labels, asked, reason) => {
+      const object = {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { ...metadata, name: 's', ...(labels && { labels }) },
+        spec: undefined,
+        data: { A: 'YQ==' },
+      }
+      const references = createReferences(() => ({ state: 'found', object }), asked)
+      const objects = { 'Secret/s': references.look('Secret', 'ns', 's') }
+      const found = obstacle({ envFrom: [{ secretRef: { name: 's' } }] }, around(undefined, objects))
+      expect(isObstacle(found) ? found.reason : undefined).toBe(reason)
+      // The setting is of Secrets.
+      expect(references.look('ConfigMap', 'ns', 's').state).toBe('found')
+    },
+  )
+
   test('every lack is named at once, and an optional one is none', () => {
     const spec = {
       envFrom: [{ secretRef: { name: 'x' } }, { secretRef: { name: 'y', optional: true } }],
