@@ -158,6 +158,27 @@ test('what Retain keeps is never taken, whether the deletion was in order or by 
   }
 })
 
+test('a lease that is lost right before the backend acts takes nothing away', async () => {
+  const made = await make()
+  await store.workspaces.remove(made.wanted, fence, 'Delete')
+  vanish(made)
+  const mine = fenceOf(fence.epoch)
+  let asked = 0
+  const late: Backend = {
+    ...measured(backend, metrics),
+    remove: (...call) => {
+      asked++
+      mine.lose()
+      return backend.remove(...call)
+    },
+  }
+  start({ backends: new Map([['fake', late]]), fence: mine })
+  await until(() => asked > 0, { what: 'the removal to be asked for' })
+  await afterSweeps(2, 'failed')
+  expect(backend.has(made.ref.uid)).toBe(true)
+  expect(backend.volumes.has(made.ref.uid)).toBe(true)
+})
+
 test('volumes that no row speaks of are reported, never removed', async () => {
   const made = await make()
   await sql('DELETE FROM workspaces')
