@@ -203,3 +203,16 @@ test.concurrent('a namespace of too many objects is not followed, until there ar
   expect(look('t0')).toEqual({ state: 'exceeded', limit: '10 Things in a namespace' })
   expect(followed.size).toBe(0)
 })
+
+test.concurrent(
+  'a namespace that has too many from the start is counted once a minute, and never held',
+  async (context) => {
+    const { server, followed } = await begin(context, { mostNames: 10 })
+    const states: string[] = []
+    followed.onState((_namespace, state) => states.push(state))
+    for (let i = 0; i < 12; i++) server.put(`t${i}`)
+    await until(() => followed.stateOf('here') === 'crowded')
+    expect(states).toEqual(['crowded'])
+    expect(server.lists).toHaveLength(1)
+  },
+)
