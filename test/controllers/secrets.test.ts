@@ -1,6 +1,7 @@
 /** Agents and engines say the secrets of a workspace in every way they can: none is seen in a status, event, log line or event row. */
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { OrgImport } from '../../src/api/org-import.ts'
 import { seconds } from '../../src/duration.ts'
 import { RetryAfter, Terminal } from '../../src/errors.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
@@ -173,6 +174,33 @@ test('what an engine says that nobody expected, in the status and the log', asyn
   expect(logged.filter((line) => line.includes('pass failed')).join()).toContain('engine: [redacted]')
   await nothingLeaks('surprised')
   heal()
+})
+
+test('what the database quotes', async () => {
+  await db.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'refused: ${plain} and ${base64}'; END $$`)
+  await db.query(`CREATE TRIGGER refuse BEFORE INSERT ON workspaces FOR EACH ROW
+    WHEN (NEW.resource_name = 'quoted') EXECUTE FUNCTION refuse()`)
+  await apply('quoted')
+  const { status } = await settles('quoted', 'Reconciling', 'True Retrying')
+  expect(messageOf(status, 'Reconciling')).toContain('refused: [redacted]')
+  const text = JSON.stringify([status, logged])
+  for (const each of planted) expect(text).not.toContain(each)
+})
+
+test('a template with terminal sequences in what messages quote', async () => {
+  const template = { name: 'Esc', workspaces: [{ name: 'a', files_dir: 'x\u001B[2J\u202Egpj.exe' }] }
+  const meta = { name: 'esc', namespace: ns }
+  const spec = { source: { inline: template } }
+  await cluster.apply([{ apiVersion: 'molecule.dev/v1alpha1', kind: 'OrgImport', metadata: meta, spec }])
+  const told = await until(async () => {
+    const org = (await cluster.getJson('orgimport', 'esc', '-n', ns)) as OrgImport
+    expect(conditionOf(org.status, 'Stalled')).toMatch(/^True /)
+    expect(org.status?.observedGeneration).toBe(1)
+    return JSON.stringify(org.status)
+  })
+  // oxlint-disable-next-line no-control-regex
+  expect(told).not.toMatch(/\\u001b|[\u001B\u202E]/i)
 })
 
 test('an engine that does not answer', async () => {
