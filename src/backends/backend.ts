@@ -24,6 +24,11 @@ export interface Limits {
   readonly hostAccess: readonly HostAccess[]
 }
 
+/** What a tier stands for, and the namespaces whose Workspaces get its `hostAccess`: all others have its limits alone. */
+export interface TierLimits extends Limits {
+  readonly namespaces: readonly string[]
+}
+
 export const hostAccesses = ['Privileged', 'HostPID', 'HostNetwork', 'EngineSocket'] as const
 export type HostAccess = (typeof hostAccesses)[number]
 

@@ -1,12 +1,8 @@
 /** What each tier may use: the numbers of the operator's configuration, over those it ships with. */
 import { z } from 'zod'
-import { hostAccesses, type Limits } from './backend.ts'
+import { hostAccesses, type TierLimits } from './backend.ts'
 
 export type Tier = '1' | '2' | '3' | '4'
-/** What a tier stands for, and the namespaces whose Workspaces get its `hostAccess`: all others have its limits alone. */
-export interface TierLimits extends Limits {
-  readonly namespaces: readonly string[]
-}
 export type Tiers = Readonly<Record<Tier, TierLimits>>
 
 const mebibyte = 1024 * 1024

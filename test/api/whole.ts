@@ -124,6 +124,7 @@ const runtime: Json = {
   template: { ref: 'x' },
   rollout: 'WhenIdle',
   maxUnavailable: 2,
+  canaryNamespaces: ['canaries'],
   soak: '5m',
   suspend: false,
   deletionPolicy: 'Delete',

@@ -107,7 +107,7 @@ describe('heartbeat', () => {
       current_task: 'writing tests',
       monthly_spend: '1000000000000',
     })
-    expect(row['last_sample_error']).toBe(`boom${'x'.repeat(1020)}`)
+    expect(row['last_sample_error']).toBe(`boom${'x'.repeat(1019)}…`)
   })
 
   it('needs no more than the id', async () => {

@@ -1,6 +1,5 @@
 /** The one place where what a spec leaves out is filled in (lifecycle §6; design/resources.md, Tiers). */
-import { hostAccesses, type HostAccess, type Limits } from '../../backends/backend.ts'
-import type { TierLimits } from '../../backends/tiers.ts'
+import { hostAccesses, type HostAccess, type Limits, type TierLimits } from '../../backends/backend.ts'
 
 export type DeploymentMode = 'self-hosted' | 'saas'
 
