@@ -1,5 +1,6 @@
 /** The command line. */
 import { readFileSync } from 'node:fs'
+import { adoptCommand } from './adopt-command.ts'
 import { ConfigError, helpText, readConfig, releasedBackends } from './config.ts'
 import { Fenced, reasonOf } from './errors.ts'
 import { runOperator, type OpenBackend } from './operator.ts'
@@ -29,6 +30,9 @@ async function main(argv: readonly string[], more: MoreBackends): Promise<number
       process.stdout.write(applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'nothing to apply\n')
       return 0
     }
+    case 'adopt':
+      process.stdout.write(await adoptCommand(args, process.env))
+      return 0
     case 'version': {
       const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
       process.stdout.write(`${(JSON.parse(text) as { version: string }).version}\n`)

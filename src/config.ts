@@ -274,6 +274,9 @@ function contentOf(path: string, name: string): string {
   }
 }
 
+/** How rows of the system before are given away. */
+export const adoptUsage = 'adopt --list | --assign <row>=<namespace> | --unassign <row>'
+
 /** The text of `--help`. */
 export function helpText(): string {
   const rows = Object.entries(settingsWith(releasedBackends)).map(([name, setting]) => {
@@ -282,5 +285,5 @@ export function helpText(): string {
   })
   const about =
     'A secret is no flag: it comes by the environment, or from the file that its -file flag or <NAME>_FILE names.'
-  return `molecule-operator run|migrate|version [settings]\n\n${about}\n\n  flag                   environment\n${rows.join('\n')}\n`
+  return `molecule-operator run|migrate|version [settings]\nmolecule-operator ${adoptUsage} [settings]\n\n${about}\n\n  flag                   environment\n${rows.join('\n')}\n`
 }

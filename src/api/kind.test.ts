@@ -62,7 +62,6 @@ describe('fields that nobody acts on yet are named', () => {
     [{}, []],
     [{ updateStrategy: 'WhenIdle', childrenPolicy: 'Orphan', workspaceDir: '/srv/x', schedules: [] }, []],
     [{ compute: {} }, ['spec.compute']],
-    [{ adopt: { instanceID: 'i-0123456789abcdef0' } }, ['spec.adopt.instanceID']],
     [{ schedules: [{ name: 'a', cron: '0 9 * * *', prompt: 'Go.' }], categoryRouting: { ui: ['Ada'] } }, []],
     [{ channels: [{ name: 'a', type: 'slack' }], memories: [{ content: 'a' }] }, []],
   ])('Workspace %j', (spec, names) => {

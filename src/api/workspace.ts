@@ -58,15 +58,20 @@ const adopt = f.ruled(
   z.object({
     workspaceID: f
       .matching('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$', 36)
-      .meta({ description: 'The id (UUID) of an existing row, which becomes this resource.' })
+      .meta({
+        description:
+          'The id (UUID) of a row that becomes this resource: one that an administrator assigned to the namespace, or that a Workspace of it left behind, deleted with Retain.',
+      })
       .exactOptional(),
     instanceID: f
       .matching('^i-[0-9a-f]{8,17}$', 19)
-      .meta({ description: 'An EC2 instance that is already running.' })
+      .meta({ description: 'An EC2 instance that is already running. Stalls: no backend has such instances yet.' })
       .exactOptional(),
     containerID: f
       .matching('^[0-9a-f]{12,64}$', 64)
-      .meta({ description: 'A container that is already running.' })
+      .meta({
+        description: 'A container that is already running, of a row that an administrator assigned to the namespace.',
+      })
       .exactOptional(),
     policy: z.enum(['AdoptOnly', 'AdoptOrCreate']).default('AdoptOnly').meta({
       description: 'What happens when there is nothing to adopt: AdoptOnly waits, AdoptOrCreate starts anew.',
@@ -261,7 +266,6 @@ export type Workspace = KubeObject<WorkspaceSpec, WorkspaceStatus>
 
 const unsupported: readonly f.Unsupported<WorkspaceSpec>[] = [
   { field: 'compute', when: (spec) => spec.compute !== undefined },
-  { field: 'adopt.instanceID', when: (spec) => spec.adopt?.instanceID !== undefined },
 ]
 
 /** Fields this spec asks for that no controller acts on yet, as `spec.adopt`. */

@@ -167,8 +167,13 @@ export interface Backend {
    */
   prepare(spec: Pick<InstanceSpec, 'image' | 'platform'>, signal: AbortSignal): Promise<void>
   /**
+   * An instance by its own id or the beginning of it, whoever made it: what `adopt` would be asked for. Undefined when there
+   * is none, or the backend takes over none.
+   */
+  identify(id: string, signal: AbortSignal): Promise<{ readonly id: string; readonly name: string } | undefined>
+  /**
    * Takes over an instance that runs already and that this operator did not make: from now on it is the one of `ref`,
-   * and so is what outlives it. It is not restarted; `observe` gives it with the hash `adopted`. Throws `Terminal` with the reason AdoptionRefused
+   * and so is what outlives it. Whether the ref may have it is the caller's to know. It is not restarted; `observe` gives it with the hash `adopted`. Throws `Terminal` with the reason AdoptionRefused
    * when it does not exist, or belongs to another operator or another ref.
    */
   adopt(ref: InstanceRef, id: string, signal: AbortSignal, guard: Guard): Promise<Observation>

@@ -3,7 +3,7 @@ import type { Fence } from '../fence.ts'
 import type { Haste } from './haste.ts'
 
 declare const idBrand: unique symbol
-/** `workspaces.id`: a UUID, `spec.adopt.workspaceID` or else the resource's UID. */
+/** `workspaces.id`: a UUID, that of the row that was adopted, or else the resource's. */
 export type WorkspaceId = string & { readonly [idBrand]: true }
 export const workspaceId = (uuid: string): WorkspaceId => uuid as WorkspaceId
 
@@ -24,7 +24,10 @@ export type Phase = (typeof phases)[number]
 
 /** Desired state copied into the row: the intent that exists before any instance does. */
 export interface WorkspaceIntent {
+  /** Of a row that is made: the resource's UID, never an id of anybody's choice. */
   readonly id: WorkspaceId
+  /** `adopt`, `adoptOrCreate`: the row that is to become this resource's. */
+  readonly adopts?: WorkspaceId
   readonly ownerUid: string
   readonly namespace: string
   /** metadata.name; the row's `name` is `displayName`. */
@@ -57,8 +60,9 @@ export interface WorkspaceIntent {
   /** What is to become of instance and volumes, for whoever finds them without their resource. */
   readonly deletionPolicy?: 'Delete' | 'Retain'
   /**
-   * `create`: the row is this resource's own. `adopt`: a row of this id that nobody owns (left by the system before, or
-   * by a Workspace deleted with Retain) becomes this resource's, with what it has; `adoptOrCreate`: it, or a new one.
+   * `create`: the row is this resource's own. `adopt`: the row `adopts` becomes this resource's, with what it has, if its
+   * namespace may take it: one that an administrator assigned to the namespace, or that a Workspace of the namespace left
+   * behind when it was deleted with Retain. `adoptOrCreate`: that, or a new one. What was adopted once stays.
    */
   readonly claim: 'create' | 'adopt' | 'adoptOrCreate'
 }
@@ -124,6 +128,8 @@ export interface WorkspaceRow {
   readonly partsHash: string | undefined
   /** The row above it. */
   readonly parentId: WorkspaceId | undefined
+  /** It was adopted from the system before, which named what it kept by this id. */
+  readonly legacy: boolean
   /** Calls to the agent carry a secret that it asks for; false of what was adopted, or launched before there was one. */
   readonly hasInboundSecret: boolean
 }
@@ -133,14 +139,14 @@ export type Recorded =
   | { readonly kind: 'recorded'; readonly row: WorkspaceRow; readonly changed: boolean }
   /** The parent has no live row yet. (A row that had this parent already keeps it, also once the parent is removed.) */
   | { readonly kind: 'parentMissing' }
-  /** A live sibling has the name. */
-  | { readonly kind: 'siblingTaken'; readonly by: { readonly namespace: string; readonly resourceName: string } }
+  /** A live sibling has the name: its metadata.name, in the same namespace. */
+  | { readonly kind: 'siblingTaken'; readonly by: string }
   /** The row belongs to another resource, carries a newer generation, or was removed: this pass is out of date. */
   | { readonly kind: 'stale' }
-  /** `adopt`: there is no row of this id. */
+  /** `adopt`: there is no row of this id that the namespace may take, whether or not there is one. */
   | { readonly kind: 'nothingToAdopt' }
-  /** `adopt`: a live row of this id is another resource's. */
-  | { readonly kind: 'owned'; readonly by: { readonly namespace: string; readonly resourceName: string } }
+  /** `adopt`: a live row of this id is another resource's of the same namespace. */
+  | { readonly kind: 'owned'; readonly by: string }
   /** `adopt`: the row says otherwise than the spec in something that a resource cannot change. */
   | { readonly kind: 'contradicts'; readonly field: 'runtime' | 'backend'; readonly row: string; readonly spec: string }
 
@@ -217,6 +223,16 @@ export interface WorkspaceStore {
    * message or registration since `idleSince`. Whoever speaks to the agent in the same instant wins (`beginMessage`).
    */
   hibernate(key: RowKey, idleSince: Date, fence: Fence): Promise<WorkspaceRow>
+  /**
+   * Whether an instance that no operator made may be taken over by Workspaces of the namespace: a row that an
+   * administrator assigned to it names the instance by its id, or the instance is named as the system before named that
+   * of the row.
+   */
+  isAssigned(
+    namespace: string,
+    backend: string,
+    instance: { readonly id: string; readonly name: string },
+  ): Promise<boolean>
   /** Takes over a running instance that this operator did not launch: it counts as launched with this hash. */
   adopted(facts: InstanceFacts & { readonly specHash: string }, fence: Fence): Promise<WorkspaceRow>
   /** Writes down an instance that is given up: it may live on, and nobody will look for it again. Once an owner. */

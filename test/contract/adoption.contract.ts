@@ -43,6 +43,12 @@ export function adoptionContract(name: string, open: () => Promise<TargetWithStr
       return { uid, since: (seen as Extract<Observation, { state: 'running' }>).startedAt }
     }
 
+    test('is known by its own id, and by nothing else', async () => {
+      expect(await target.backend.identify(stranger.id, never)).toMatchObject({ id: stranger.id })
+      expect(await target.backend.identify('f'.repeat(64), never)).toBeUndefined()
+      expect(await target.backend.identify('/', never)).toBeUndefined()
+    })
+
     test('is taken over, once, as it runs', async () => {
       const { uid, since } = await adopted()
       expect(await target.backend.adopt(refOf(uid), stranger.id, never, unguarded)).toMatchObject({ startedAt: since })

@@ -74,6 +74,9 @@ describe('adoption', () => {
       [legacy, container, scene.runtimeName],
     )
     await make('heir', { backend: 'docker', adopt: { workspaceID: legacy } })
+    const early = await settles('heir', 'Recorded', 'False NothingToAdopt')
+    expect(messageOf(early.status, 'Recorded')).toContain(`${legacy}: there is no row that this namespace may adopt`)
+    await query('UPDATE workspaces SET assigned_namespace = $2 WHERE id = $1', [legacy, scene.ns])
     const heir = await settles('heir', 'TemplateKnown', 'False TemplateUnknown')
     expect(heir.status?.workspaceID).toBe(legacy)
     expect(await row(legacy)).toMatchObject({ owner_uid: heir.metadata.uid, instance_id: container })
@@ -94,6 +97,25 @@ describe('adoption', () => {
 
   test('a running container is taken over without a restart; one that is not there is refused', async () => {
     const container = engine.stranger('', 'fedcba987654')
+    const id = '22222222-2222-4333-8444-555555555555'
+    await query(
+      `INSERT INTO workspaces (id, name, status, runtime, model, namespace, resource_name, backend, observed_generation,
+         spec_hash, leader_epoch, instance_id) VALUES ($1, 'left', 'online', 'r', 'm', '', '', 'docker', 0, '', 0, $2)`,
+      [id, container],
+    )
+    // Unassigned, it is as one that is not there.
+    for (const [name, containerID] of [
+      ['thief', container],
+      ['lost', '0123456789ab'],
+    ] as const) {
+      await make(`${name}-of-container`, { backend: 'docker', adopt: { containerID } })
+      const refused = await settles(`${name}-of-container`, 'Ready', 'False AdoptionRefused')
+      const message = `${containerID}: there is no container that this namespace may adopt`
+      expect(messageOf(refused.status, 'Stalled')).toContain(message)
+      expect(engine.has(refused.metadata.uid)).toBe(false)
+      expect(engine.creates.get(refused.metadata.uid)).toBeUndefined()
+    }
+    await query('UPDATE workspaces SET assigned_namespace = $2 WHERE id = $1', [id, scene.ns])
     await make('heiress', { backend: 'docker', adopt: { containerID: container } })
     // It has no token of ours: until it gets one it serves those who know its address, and is not connected.
     const heiress = await settles('heiress', 'Connected', 'False AwaitingRegistration')
@@ -101,10 +123,5 @@ describe('adoption', () => {
     expect(heiress.status?.instance?.id).toBe(container)
     expect(await row(heiress.metadata.uid)).toMatchObject({ instance_id: container, launch_attempts: 0 })
     expect(engine.creates.get(heiress.metadata.uid)).toBeUndefined()
-
-    await make('lost', { backend: 'docker', adopt: { containerID: '0123456789ab' } })
-    const lost = await settles('lost', 'Ready', 'False AdoptionRefused')
-    expect(engine.has(lost.metadata.uid)).toBe(false)
-    expect(engine.creates.get(lost.metadata.uid)).toBeUndefined()
   })
 })

@@ -121,11 +121,11 @@ describe('on the way up', () => {
     expect(backend.creates.has(guest.metadata.uid)).toBe(false)
   })
 
-  test('what no controller acts on yet is named, and the rest works', async () => {
+  test('an instance of EC2 is waited for, and none is made in its place', async () => {
     await apply('eager', { adopt: { instanceID: 'i-0123456789abcdef0', policy: 'AdoptOrCreate' } })
-    const eager = await settles('eager', 'Ready', 'True Settled')
-    expect(conditionOf(eager.status, 'Unsupported')).toBe('True NotActedOnYet')
-    expect(messageOf(eager.status, 'Unsupported')).toContain('spec.adopt.instanceID')
+    const eager = await settles('eager', 'Stalled', 'True BackendNotConfigured')
+    expect(messageOf(eager.status, 'Ready')).toContain('spec.adopt.instanceID')
+    expect(backend.creates.get(eager.metadata.uid)).toBeUndefined()
   })
 })
 

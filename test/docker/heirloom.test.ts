@@ -131,4 +131,27 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     await gone(backend, uid, 'delete')
     expect(await has(work)).toBe(false)
   })
+
+  test('of two rows whose ids begin alike, none is given the volumes of the other', async () => {
+    const row = randomUUID()
+    const configs = named(`ws-${row.slice(0, 12)}-configs`)
+    const [owner, other] = [fresh(), fresh()]
+    const container = await stranger({ '/configs': configs })
+    await backend.adopt(refOf(owner), container.id, never)
+    const alike = `${row.slice(0, 12)}${randomUUID().slice(12)}`
+    const mounts = async () => {
+      await backend.ensure(heirOf(other, { row: alike }), never)
+      const { Mounts } = await docker.getContainer(`ws-${other}`).inspect()
+      await gone(backend, other, 'delete')
+      return Mounts.map(({ Name }) => Name)
+    }
+    expect(await mounts()).not.toContain(configs)
+    // The container alone says it, too; and so does the note alone, once the container is gone.
+    await docker.getVolume(`ws-${owner}-heirlooms`).remove()
+    expect(await mounts()).not.toContain(configs)
+    await gone(backend, owner, 'keep')
+    expect(await mounts()).not.toContain(configs)
+    expect(await has(configs)).toBe(true)
+    await gone(backend, owner, 'delete')
+  })
 })

@@ -171,6 +171,12 @@ export const acts: Readonly<Record<ActName, Act>> = {
     only: 'docker',
     begin: async (world) => {
       const containerID = await world.instances.stranger()
+      // An administrator has assigned the row that names it.
+      await world.query(
+        `INSERT INTO workspaces (name, runtime, model, namespace, resource_name, backend, observed_generation, spec_hash,
+           leader_epoch, instance_id, assigned_namespace) VALUES ($1, 'r', 'm', '', '', 'docker', 0, '', 0, $1, $2)`,
+        [containerID, world.namespace],
+      )
       await world.place.cluster.apply([workspace(world, 'guest', { adopt: { containerID } })])
     },
     missing: (seen) => {

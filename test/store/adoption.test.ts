@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { minutes } from '../../src/duration.ts'
 import type { WorkspaceIntent, WorkspaceRow } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
 import { beatOf, eventsOf, fenceOf, given, intent, keyOf, launchOf, lease, rowOf, someoneWaits } from './given.ts'
@@ -11,7 +12,7 @@ const fence = fenceOf(await store.leaders.begin(lease, 'test'))
 const { workspaces, agents } = store
 const record = (asked: WorkspaceIntent) => workspaces.record(asked, fence)
 
-/** A row as the system before left it: nobody's, online, with an instance and an agent's token. */
+/** A row as the system before left it: nobody's, online, with an instance; assigned by an administrator. */
 async function left(more: Record<string, unknown> = {}): Promise<WorkspaceIntent['id']> {
   const { id } = intent()
   const columns = {
@@ -29,6 +30,7 @@ async function left(more: Record<string, unknown> = {}): Promise<WorkspaceIntent
     observed_generation: 0,
     spec_hash: '',
     leader_epoch: 0,
+    assigned_namespace: 'acme',
     ...more,
   }
   const names = Object.keys(columns)
@@ -39,7 +41,7 @@ async function left(more: Record<string, unknown> = {}): Promise<WorkspaceIntent
   return id
 }
 const adopt = (id: WorkspaceIntent['id'], more: Partial<WorkspaceIntent> = {}) =>
-  intent({ id, backend: 'docker', claim: 'adopt', generation: 7, ...more })
+  intent({ adopts: id, backend: 'docker', claim: 'adopt', generation: 7, ...more })
 
 test('a row that nobody owns becomes the resource’s, with what it has', async () => {
   const id = await left()
@@ -51,6 +53,7 @@ test('a row that nobody owns becomes the resource’s, with what it has', async 
     url: 'http://127.0.0.1:4000',
     template: 'seo-agent',
     backend: 'docker',
+    legacy: true,
   })
   expect(await sql('SELECT owner_uid, namespace, resource_name, name, tier FROM workspaces WHERE id = $1', id)).toEqual(
     [
@@ -84,22 +87,26 @@ test('a template that nobody wrote down is unknown until the spec tells, and the
 })
 
 test('adopt needs a row; adoptOrCreate makes one', async () => {
-  const asked = intent({ claim: 'adopt' })
+  const chosen = intent().id
+  const asked = intent({ claim: 'adopt', adopts: chosen })
   expect(await record(asked)).toEqual({ kind: 'nothingToAdopt' })
-  expect(await sql('SELECT 1 FROM workspaces WHERE id = $1', asked.id)).toEqual([])
+  expect(await sql('SELECT 1 FROM workspaces WHERE id = ANY ($1)', [asked.id, chosen])).toEqual([])
   const made = rowOf(await record({ ...asked, claim: 'adoptOrCreate', template: '' }))
-  expect(made).toMatchObject({ status: 'provisioning', template: '' })
+  expect(made).toMatchObject({ id: asked.id, status: 'provisioning', template: '', legacy: false })
+  // It stays with the row it has, also when the one it asked for appears.
+  await left({ id: chosen })
+  expect(await record({ ...asked, claim: 'adoptOrCreate' })).toMatchObject({ changed: false, row: { id: asked.id } })
+  expect(await sql('SELECT owner_uid FROM workspaces WHERE id = $1', chosen)).toEqual([{ owner_uid: null }])
   expect(await eventsOf(sql, asked.id)).toEqual(['WORKSPACE_PROVISIONING'])
 })
 
-test('a live row of another is refused by name, and create takes nothing', async () => {
+test('a live row of another in the namespace is refused by name, and create takes nothing', async () => {
   const owner = intent()
   await record(owner)
-  const by = { namespace: 'acme', resourceName: owner.resourceName }
   for (const claim of ['adopt', 'adoptOrCreate'] as const)
-    expect(await record(intent({ id: owner.id, claim }))).toEqual({ kind: 'owned', by })
+    expect(await record(intent({ adopts: owner.id, claim }))).toEqual({ kind: 'owned', by: owner.resourceName })
   const id = await left()
-  expect(await record(adopt(id, { claim: 'create' }))).toEqual({ kind: 'stale' })
+  expect(await record(intent({ id, backend: 'docker' }))).toEqual({ kind: 'stale' })
   expect(await sql('SELECT owner_uid FROM workspaces WHERE id = $1', id)).toEqual([{ owner_uid: null }])
 })
 
@@ -129,15 +136,17 @@ test('names and parents are judged as for any other', async () => {
   expect(await record(adopt(id, { parentOwnerUid: taken.ownerUid }))).toMatchObject({ kind: 'recorded' })
 })
 
-test('what was removed can be adopted explicitly, and begins anew', async () => {
+test('what the namespace retained can be adopted explicitly, and begins anew', async () => {
   const before = intent()
   await record(before)
   const launch = launchOf(before)
   await workspaces.launch(launch, fence)
   await agents.heartbeat(beatOf(before.id))
-  await workspaces.remove(before, fence)
-  const heir = intent({ id: before.id, claim: 'adopt' })
+  await workspaces.remove(before, fence, 'Retain')
+  const heir = intent({ adopts: before.id, claim: 'adopt' })
   expect(rowOf(await record(heir))).toMatchObject({
+    id: before.id,
+    legacy: false,
     status: 'provisioning',
     launchedHash: undefined,
     launchedAt: undefined,
@@ -158,18 +167,18 @@ test('the schedules of what was removed wait, and go on with who adopts it', asy
      VALUES ($1, 'own', '0 9 * * *', 'Mine.', now() - interval '1 minute')`,
     before.id,
   )
-  await workspaces.remove(before, fence)
+  await workspaces.remove(before, fence, 'Retain')
   const due = (await store.schedules.due(500)).filter(({ cron }) => cron === '0 9 * * *')
   for (const { id: scheduleId, seen } of due)
     await store.schedules.advance({ scheduleId, seen, next: new Date(), runAfter: undefined, fault: undefined }, fence)
   const schedule = () => sql('SELECT enabled, next_run_at FROM workspace_schedules WHERE workspace_id = $1', before.id)
   expect(await schedule()).toEqual([{ enabled: true, next_run_at: Number.POSITIVE_INFINITY }])
-  rowOf(await record(intent({ id: before.id, claim: 'adopt' })))
+  const heir = intent({ adopts: before.id, claim: 'adopt' })
+  rowOf(await record(heir))
   expect(await schedule()).toEqual([{ enabled: true, next_run_at: null }])
   // Of another pass over the same row nothing follows.
   await sql(`UPDATE workspace_schedules SET next_run_at = 'infinity' WHERE workspace_id = $1`, before.id)
-  const [row] = await sql('SELECT owner_uid FROM workspaces WHERE id = $1', before.id)
-  await record(intent({ id: before.id, claim: 'adopt', ownerUid: String(row?.['owner_uid']), generation: 9 }))
+  await record({ ...heir, generation: 9 })
   expect(await schedule()).toEqual([{ enabled: true, next_run_at: Number.POSITIVE_INFINITY }])
 })
 
@@ -188,7 +197,7 @@ test('of two that want one row, in one batch or at once, one gets it', async () 
 test('a row that is taken while we wait for it is not taken again', async () => {
   const id = await left()
   await sql('BEGIN')
-  await sql('UPDATE workspaces SET owner_uid = $2 WHERE id = $1', id, randomUUID())
+  await sql(`UPDATE workspaces SET owner_uid = $2, namespace = 'acme' WHERE id = $1`, id, randomUUID())
   const recorded = record(adopt(id))
   await someoneWaits(other.sql)
   await sql('COMMIT')
@@ -219,6 +228,7 @@ test('an instance that runs already counts as launched, and as one that came to 
   await record(asked)
   const facts = {
     ...keyOf(asked),
+    id,
     instanceId: 'container-2',
     url: undefined,
     imageDigest: 'sha256:2',
@@ -289,4 +299,97 @@ test('what is given up is written down once an owner', async () => {
     { own: false, backend: 'docker', instance_id: null, cause: 'engine gone' },
   ])
   expect(await eventsOf(sql, asked.id)).toEqual(['WORKSPACE_INSTANCE_LEAKED', 'WORKSPACE_INSTANCE_LEAKED'])
+})
+
+/** The row and all that is joined to it, as text. */
+const whole = async (id: string) =>
+  JSON.stringify(await sql('SELECT to_jsonb(w) AS row FROM workspaces w WHERE id = $1', id))
+
+test('a row that the namespace may not take is as if it did not exist, and another is made instead', async () => {
+  const victim = { namespace: 'victim' }
+  const [live, deleted, dropped, kept] = [intent(victim), intent(victim), intent(), intent(victim)]
+  for (const each of [live, deleted, dropped, kept]) await record(each)
+  await workspaces.remove(deleted, fence, 'Delete')
+  await workspaces.remove(dropped, fence, 'Delete')
+  await workspaces.remove(kept, fence, 'Retain')
+  const rows = [
+    live.id,
+    deleted.id,
+    dropped.id,
+    kept.id,
+    await left({ assigned_namespace: null }),
+    await left({ assigned_namespace: 'victim' }),
+    intent().id,
+  ]
+  for (const id of rows) {
+    const before = await whole(id)
+    expect(await record(adopt(id, { backend: 'process' }))).toEqual({ kind: 'nothingToAdopt' })
+    const instead = adopt(id, { backend: 'process', claim: 'adoptOrCreate' })
+    expect(rowOf(await record(instead))).toMatchObject({ id: instead.id, status: 'provisioning', legacy: false })
+    expect(await whole(id)).toBe(before)
+  }
+})
+
+test('an heir of another namespace gets no message, no child and no schedule of what was removed', async () => {
+  const root = intent({ namespace: 'victim' })
+  const poll = intent({ namespace: 'victim', deliveryMode: 'poll', parentOwnerUid: root.ownerUid })
+  const child = intent({ namespace: 'victim', parentOwnerUid: poll.ownerUid })
+  for (const each of [root, poll, child]) await record(each)
+  await agents.logMessage({
+    from: root.id,
+    to: poll.id,
+    method: 'm',
+    outcome: 'queued',
+    body: JSON.stringify({ secret: 'merger' }),
+  })
+  await workspaces.remove(poll, fence, 'Delete')
+  const heir = intent({ namespace: 'attacker', adopts: poll.id, claim: 'adoptOrCreate', deliveryMode: 'poll' })
+  const { id } = rowOf(await record(heir))
+  expect(await agents.takeMessages(id, 10, minutes(1))).toEqual([])
+  expect(await agents.mayTalk(id, child.id)).toBe(false)
+})
+
+test('what an administrator assigns is adopted once, by that namespace, and the row knows where it came from', async () => {
+  const id = await left({ assigned_namespace: 'victim' })
+  const asked = adopt(id)
+  expect(await record(asked)).toEqual({ kind: 'nothingToAdopt' })
+  await sql(`UPDATE workspaces SET assigned_namespace = 'acme' WHERE id = $1`, id)
+  expect(rowOf(await record(asked))).toMatchObject({ id, legacy: true })
+  expect(await sql('SELECT assigned_namespace FROM workspaces WHERE id = $1', id)).toEqual([
+    { assigned_namespace: null },
+  ])
+  await workspaces.remove(asked, fence, 'Retain')
+  expect(rowOf(await record(adopt(id)))).toMatchObject({ id, legacy: true })
+})
+
+test('a row may be found in the batch by two of one namespace: a canvas and a name are written once', async () => {
+  const id = await left()
+  const canvas = { x: 1, y: 1, collapsed: false }
+  const two = [adopt(id, { canvas }), adopt(id, { canvas })]
+  const kinds = (await Promise.all(two.map(record))).map(({ kind }) => kind)
+  expect(kinds.sort()).toEqual(['recorded', 'stale'])
+})
+
+test('a container is of a namespace where the row that names it is assigned to it', async () => {
+  const container = 'c'.repeat(64)
+  const byId = await left({ instance_id: container.slice(0, 12), assigned_namespace: 'ids' })
+  const byName = await left({ instance_id: null, assigned_namespace: 'names' })
+  await left({ instance_id: 'd'.repeat(64), assigned_namespace: null })
+  const name = `ws-${byName.slice(0, 12)}`
+  const assigned = (namespace: string, instance: { id: string; name: string }, at = 'docker') =>
+    workspaces.isAssigned(namespace, at, instance)
+  const unnamed = { id: container, name: 'some-name' }
+  expect(await assigned('ids', unnamed)).toBe(true)
+  expect(await assigned('names', { id: 'e'.repeat(64), name })).toBe(true)
+  for (const refused of [
+    assigned('names', unnamed),
+    assigned('ids', { id: 'e'.repeat(64), name }),
+    assigned('ids', unnamed, 'process'),
+    assigned('', { id: 'd'.repeat(64), name: 'x' }),
+    assigned('ids', { id: 'd'.repeat(64), name: 'x' }),
+  ])
+    expect(await refused).toBe(false)
+  // Once the row is somebody's, so is what it names.
+  rowOf(await record(adopt(byId, { namespace: 'ids' })))
+  expect(await assigned('ids', unnamed)).toBe(false)
 })

@@ -33,7 +33,7 @@ test('an earlier epoch writes nothing, by no verb', async () => {
     workspaces.launch(launchOf(there), old),
     workspaces.observed({ ...keyOf(there), instanceId: 'i', url: 'http://x', imageDigest: 'sha256:1' }, old),
     workspaces.change({ ...keyOf(there), from: ['provisioning'], to: 'failed', event: 'E', reason: 'r' }, old),
-    workspaces.record(intent({ id: there.id, claim: 'adoptOrCreate' }), old),
+    workspaces.record(intent({ adopts: there.id, claim: 'adoptOrCreate' }), old),
     workspaces.hibernate(there, new Date(), old),
     workspaces.adopted(
       { ...keyOf(there), instanceId: 'i', url: 'http://x', imageDigest: undefined, specHash: 'h' },

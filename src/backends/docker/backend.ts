@@ -25,7 +25,7 @@ import { formerVolumes, type Heirlooms, heirloomsIn, heirloomsOf, noteName, note
 import { Images } from './images.ts'
 import { Networks } from './networks.ts'
 import { exposureOf, observationOf, unshadowed } from './observation.ts'
-import { adoptedName, adoptionRefused, assertAdoptable, label, refOf } from './ownership.ts'
+import { adoptedName, adoptionRefused, assertAdoptable, label, refOf, uidOf } from './ownership.ts'
 import { defaultPool } from './subnets.ts'
 import { tarOf } from './tar.ts'
 import { archiveOf, createBody } from './translate.ts'
@@ -139,6 +139,11 @@ export class DockerBackend implements Backend {
 
   async prepare(spec: Pick<InstanceSpec, 'image' | 'platform'>, signal: AbortSignal): Promise<void> {
     await this.#images.prepare(spec, signal)
+  }
+
+  async identify(id: string, signal: AbortSignal): Promise<{ id: string; name: string } | undefined> {
+    const found = /^[0-9a-f]{12,64}$/.test(id) ? await this.#engine.inspect(id, signal) : undefined
+    return found && { id: found.Id, name: found.Name.replace(/^\//, '') }
   }
 
   /** One after the other, so that two refs cannot both find a container free. */
@@ -290,11 +295,20 @@ export class DockerBackend implements Backend {
     const there: [string, string][] = []
     for (const [target, name] of Object.entries(row === undefined ? {} : formerVolumes(row))) {
       const volume = await this.#engine.volume(name, write.signal)
-      if (volume !== undefined && volume.labels[label.operator] === undefined) there.push([target, name])
+      const free = volume !== undefined && volume.labels[label.operator] === undefined
+      if (free && !(await this.#isOfAnother(name, ref, write.signal))) there.push([target, name])
     }
     const found = Object.fromEntries(there)
     await this.#noteDown(ref, found, write)
     return found
+  }
+
+  /** Whether the note or a container of another uid names that volume: two ids may begin alike. */
+  async #isOfAnother(volume: string, ref: InstanceRef, signal: AbortSignal): Promise<boolean> {
+    for (const { labels } of await this.#engine.volumes(undefined, signal))
+      if (labels[label.uid] !== ref.uid && Object.values(heirloomsIn(labels) ?? {}).includes(volume)) return true
+    const users = await this.#engine.usersOf(volume, signal)
+    return users.some(({ Labels, Names }) => (uidOf(Labels, Names[0] ?? '') ?? ref.uid) !== ref.uid)
   }
 
   /**

@@ -153,6 +153,12 @@ export class Engine {
     return [...layers, ...volumes]
   }
 
+  /** Containers of whomever, in any state, that have the volume. */
+  async usersOf(volume: string, signal: AbortSignal): Promise<ContainerInfo[]> {
+    const filters = { volume: [volume] }
+    return await this.#docker.listContainers({ all: true, filters, abortSignal: within(forLooks, signal) })
+  }
+
   /** A volume of whomever; undefined when there is none of that name. */
   async volume(name: string, signal: AbortSignal): Promise<Volume | undefined> {
     try {

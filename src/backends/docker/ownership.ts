@@ -61,17 +61,20 @@ export function refOf(labels: Labels, name: string, operator: string): InstanceR
   return { uid, namespace: labels[label.namespace] ?? '', name: labels[label.name] ?? '' }
 }
 
+/** The uid that labels or an adopted name spell, of whatever operator. */
+export const uidOf = (labels: Labels, name: string): string | undefined =>
+  labels[label.uid] ?? adoptedParts.exec(name)?.[1]
+
 export const adoptionRefused = (id: string, why: string): Terminal =>
   new Terminal('AdoptionRefused', `container "${id.slice(0, 12)}" ${why}`)
 
 /** Throws `Terminal` when a container that is not ours yet may not become the one of `ref`. */
 export function assertAdoptable({ Id, Name, Config, State }: ContainerInspectInfo, ref: InstanceRef, operator: string) {
   const owner = Config.Labels[label.operator]
-  const [, adopted] = adoptedParts.exec(Name) ?? []
-  const uid = Config.Labels[label.uid] ?? adopted
+  const uid = uidOf(Config.Labels, Name)
   if (owner !== undefined && owner !== operator) throw adoptionRefused(Id, 'belongs to another operator')
-  if (uid !== undefined && uid !== ref.uid) throw adoptionRefused(Id, `belongs to another Workspace, of uid ${uid}`)
-  if (adopted !== undefined) throw adoptionRefused(Id, 'was adopted by another operator')
+  if (uid !== undefined && uid !== ref.uid) throw adoptionRefused(Id, 'belongs to another Workspace')
+  if (adoptedParts.test(Name)) throw adoptionRefused(Id, 'was adopted by another operator')
   // Else whoever may create a Workspace could take over, and then delete, anything that runs beside them.
   if (Config.Labels[legacyLabel] !== 'true')
     throw adoptionRefused(Id, `is no workspace: it does not carry the label ${legacyLabel}=true`)

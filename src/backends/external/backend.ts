@@ -20,6 +20,8 @@ export class ExternalBackend implements Backend {
 
   async prepare(): Promise<void> {}
 
+  async identify(): Promise<undefined> {}
+
   async adopt(): Promise<never> {
     throw new Terminal('AdoptionRefused', 'an external agent has no instance that could be taken over')
   }

@@ -180,6 +180,10 @@ export class FakeBackend implements Backend {
     this.#pull(image)
   }
 
+  async identify(id: string): Promise<{ id: string; name: string } | undefined> {
+    return this.#world.strangers.has(id) ? { id, name: `stranger-${id}` } : undefined
+  }
+
   async adopt(ref: InstanceRef, id: string, signal: AbortSignal, guard = unguarded): Promise<Observation> {
     await this.#enter('adopt', signal)
     const own = this.#world.instances.get(ref.uid)

@@ -140,6 +140,8 @@ export class ProcessBackend implements Backend {
 
   async prepare(): Promise<void> {}
 
+  async identify(): Promise<undefined> {}
+
   async adopt(): Promise<never> {
     throw new Terminal('AdoptionRefused', 'the process backend takes over no process that it did not start')
   }

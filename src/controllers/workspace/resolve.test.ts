@@ -53,7 +53,8 @@ function desired(spec: object, surroundings = around(), annotations: Record<stri
   return result
 }
 const obstacle = (spec: object, surroundings = around()) => resolve(workspace(spec), surroundings, settings)
-const rowOf = (uid: string, parentId?: string) => ({
+const rowOf = (uid: string, parentId?: string, legacy = false) => ({
+  legacy,
   id: workspaceId(uid),
   parentId: parentId === undefined ? undefined : workspaceId(parentId),
 })
@@ -327,11 +328,23 @@ test('an image is no matter of a backend that runs none', () => {
   expect(JSON.stringify(on('a:1'))).toBe(JSON.stringify(on('b:2')).replaceAll('b:2', 'a:1'))
 })
 
-test('only a row that has to be there gives its id to what the instance before kept', () => {
+test('only a row that came from the system before gives its id to what the instance before kept', () => {
   const workspaceID = '11111111-2222-4333-8444-555555555555'
-  const adopted = (adopt?: object) => desired({ runtime: 'it', ...(adopt && { adopt }) }).instance.adopted
-  expect(adopted()).toBeUndefined()
-  expect(adopted({ containerID: '0123456789ab' })).toEqual({})
-  expect(adopted({ workspaceID })).toEqual({ row: workspaceID })
-  expect(adopted({ workspaceID, policy: 'AdoptOrCreate' })).toEqual({})
+  const adopted = (adopt: object | undefined, legacy: boolean) =>
+    ofRow(desired({ runtime: 'it', ...(adopt && { adopt }) }), rowOf(workspaceID, undefined, legacy)).instance.adopted
+  expect(adopted(undefined, true)).toBeUndefined()
+  expect(adopted({ containerID: '0123456789ab' }, true)).toEqual({})
+  expect(adopted({ workspaceID }, true)).toEqual({ row: workspaceID })
+  expect(adopted({ workspaceID }, false)).toEqual({})
+  expect(adopted({ workspaceID, policy: 'AdoptOrCreate' }, true)).toEqual({})
+})
+
+test('no spec chooses the id of a row, and an instance of EC2 is not replaced by another', () => {
+  const adopt = { workspaceID: '11111111-2222-4333-8444-555555555555', policy: 'AdoptOrCreate' }
+  expect(desired({ adopt }).intent).toMatchObject({ id: 'u-1', adopts: adopt.workspaceID })
+  for (const policy of ['AdoptOnly', 'AdoptOrCreate'])
+    expect(obstacle({ adopt: { instanceID: 'i-0123456789abcdef0', policy } })).toMatchObject({
+      reason: 'BackendNotConfigured',
+      waits: false,
+    })
 })

@@ -6,13 +6,7 @@ import type { Workspace } from '../../api/workspace.ts'
 import type { HostAccess, InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
 import { parseDuration, type Duration } from '../../duration.ts'
 import { redactor, type Redact } from '../../redaction.ts'
-import {
-  type RowOwner,
-  workspaceId,
-  type WorkspaceId,
-  type WorkspaceIntent,
-  type WorkspaceRow,
-} from '../../store/workspace-store.ts'
+import { type RowOwner, workspaceId, type WorkspaceIntent, type WorkspaceRow } from '../../store/workspace-store.ts'
 import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-config.ts'
 import { defaultTier, limitsOf, modelOf, withheldOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
@@ -78,6 +72,14 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
   if (around.quotaExceeded !== undefined) return overQuota(workspace, around.quotaExceeded)
   const parent = parentOf(workspace, around.sibling)
   if ('condition' in parent) return parent
+  if (workspace.spec.adopt?.instanceID !== undefined)
+    return {
+      condition: 'Launched',
+      reason: 'BackendNotConfigured',
+      message:
+        'spec.adopt.instanceID is an instance of EC2, and this operator has no backend for those: nothing is made in its place',
+      waits: false,
+    }
   const unsound = seedFault(workspace.spec)
   if (unsound !== undefined) return unsound
   const backend = workspace.spec.backend ?? settings.defaultBackend
@@ -174,9 +176,8 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
   }
   const hash = desiredHashOf(wish, settings.hashKey)
   const specHash = hash.text
-  const id = rowId(workspace)
   const intent: WorkspaceIntent = {
-    id,
+    id: workspaceId(metadata.uid),
     ownerUid: metadata.uid,
     namespace,
     resourceName: metadata.name,
@@ -200,6 +201,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
     initialPhase: backend === 'external' ? 'awaiting_agent' : 'provisioning',
     deletionPolicy: spec.deletionPolicy,
     claim: claimOf(spec.adopt),
+    ...(spec.adopt?.workspaceID !== undefined && { adopts: workspaceId(spec.adopt.workspaceID) }),
   }
   return {
     intent,
@@ -218,8 +220,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
       limits,
       ...(hostFolder !== undefined && { hostFolder }),
       ...(platform !== undefined && { platform }),
-      // With AdoptOrCreate the id is only somebody's word, and names what may be another's.
-      ...(spec.adopt && { adopted: claimOf(spec.adopt) === 'adopt' ? { row: id } : {} }),
+      ...(spec.adopt && { adopted: {} }),
       files: [...withConfig(gathered.files, agent)],
       env: {
         PLUGINS_DIR: '/plugins',
@@ -240,11 +241,13 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Des
 }
 
 /** What is desired, once it is known which rows are its own and its parent's: an id that a spec names proves neither. */
-export function ofRow(desired: Desired, row: Pick<WorkspaceRow, 'id' | 'parentId'>): Desired {
+export function ofRow(desired: Desired, row: Pick<WorkspaceRow, 'id' | 'parentId' | 'legacy'>): Desired {
   const { PARENT_ID: _, ...env } = desired.instance.env
   const parentId = desired.parentFound === true ? row.parentId : undefined
   const ids = { WORKSPACE_ID: row.id, ...(parentId !== undefined && { PARENT_ID: parentId }) }
-  return { ...desired, instance: { ...desired.instance, env: { ...env, ...ids } } }
+  // What the system before kept is found by the id of the row, which only a row that came from there may name.
+  const adopted = desired.intent.claim === 'adopt' && row.legacy && { adopted: { row: row.id } }
+  return { ...desired, instance: { ...desired.instance, env: { ...env, ...ids }, ...adopted } }
 }
 
 const overQuota = ({ metadata }: Workspace, limit: number): Obstacle => ({
@@ -258,10 +261,6 @@ const byFirst = ([a]: readonly [string, ...unknown[]], [b]: readonly [string, ..
 
 /** Backends that run no images: a new one changes nothing there. */
 const imageless: ReadonlySet<string> = new Set(['process', 'external'])
-
-/** The row of a Workspace: the one it adopted, or its own. */
-export const rowId = ({ spec, metadata }: Workspace): WorkspaceId =>
-  workspaceId(spec.adopt?.workspaceID ?? metadata.uid)
 
 function claimOf(adopt: Workspace['spec']['adopt']): WorkspaceIntent['claim'] {
   if (adopt?.workspaceID === undefined) return 'create'

@@ -6,7 +6,7 @@ import { milliseconds, parseDuration, seconds, type Duration } from '../../durat
 import { Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context } from '../../kube/reconciler.ts'
-import type { WorkspaceRow, WorkspaceStore } from '../../store/workspace-store.ts'
+import type { WorkspaceIntent, WorkspaceRow, WorkspaceStore } from '../../store/workspace-store.ts'
 import { canaryVerdict, type Member } from './canaries.ts'
 import { discreet } from './discreet-backend.ts'
 import { InstanceAges } from './instance-age.ts'
@@ -48,12 +48,12 @@ export class Senses {
   async observe(workspace: Workspace, { instance, intent, redact }: Desired, row: WorkspaceRow, ctx: Context) {
     const backend = discreet(this.#with.backend(row.backend), redact)
     const seen = await backend.observe(instance.ref, ctx.signal)
-    const named = workspace.spec.adopt?.containerID ?? (intent.claim === 'create' ? undefined : row.instanceId)
     // Taken over, and the row does not know it: a crash came between the two.
-    const half = 'specHash' in seen && seen.specHash === adoptedHash
-    if (named === undefined || row.launchedHash !== undefined || !(half || seen.state === 'absent'))
-      return { row, seen }
+    const half = 'specHash' in seen && seen.specHash === adoptedHash ? seen.id : undefined
+    if (row.launchedHash !== undefined || !(half !== undefined || seen.state === 'absent')) return { row, seen }
     try {
+      const named = half ?? (await this.#adoptee(workspace, intent, row, ctx))
+      if (named === undefined) return { row, seen }
       ctx.fence.check()
       const adopted = await backend.adopt(instance.ref, named, ctx.signal, () => ctx.fence.check())
       failpoint('adopted')
@@ -73,6 +73,20 @@ export class Senses {
       ctx.event('Warning', error.reason, `${error.message}; a new instance is made instead`)
       return { row, seen }
     }
+  }
+
+  /** The instance that may be taken over; undefined: none is asked for. A row that was adopted names its own. */
+  async #adoptee(workspace: Workspace, { claim }: WorkspaceIntent, row: WorkspaceRow, ctx: Context) {
+    const containerID = workspace.spec.adopt?.containerID
+    if (containerID === undefined) return claim === 'create' ? undefined : row.instanceId
+    const found = await this.#with.backend(row.backend).identify(containerID, ctx.signal)
+    const { namespace } = ownerOf(workspace)
+    if (found !== undefined && (await this.#with.rows.isAssigned(namespace, row.backend, found))) return found.id
+    // The same whether there is one or not: it is nothing of this namespace.
+    throw new Terminal(
+      'AdoptionRefused',
+      `spec.adopt.containerID ${containerID.slice(0, 12)}: there is no container that this namespace may adopt`,
+    )
   }
 
   /** Reads observation and row together, and takes a place in the rollout where one is needed. */

@@ -31,7 +31,7 @@ export function unrecorded(
     }
     case 'siblingTaken': {
       const name = workspace.spec.displayName ?? workspace.metadata.name
-      const message = `the name "${name}" is taken among its siblings by Workspace "${recorded.by.resourceName}": give one of them another displayName`
+      const message = `the name "${name}" is taken among its siblings by Workspace "${recorded.by}": give one of them another displayName`
       return blocks({ condition: 'Recorded', reason: 'SiblingNameTaken', message })
     }
     case 'stale': {
@@ -39,12 +39,11 @@ export function unrecorded(
       return waits({ condition: 'Recorded', reason: 'OutOfDate', message }, 'a newer version of this object')
     }
     case 'nothingToAdopt': {
-      const message = `spec.adopt.workspaceID: there is no row ${adopted}; with policy AdoptOrCreate one would be made`
-      return waits({ condition: 'Recorded', reason: 'NothingToAdopt', message }, `row ${adopted} to exist`)
+      const message = `spec.adopt.workspaceID ${adopted}: there is no row that this namespace may adopt`
+      return waits({ condition: 'Recorded', reason: 'NothingToAdopt', message }, `row ${adopted} to be assigned`)
     }
     case 'owned': {
-      const { namespace, resourceName } = recorded.by
-      const message = `spec.adopt.workspaceID: row ${adopted} belongs to Workspace "${resourceName}" of namespace ${namespace}: delete that one with deletionPolicy Retain first`
+      const message = `spec.adopt.workspaceID: row ${adopted} belongs to Workspace "${recorded.by}": delete that one with deletionPolicy Retain first`
       return blocks({ condition: 'Recorded', reason: 'AdoptionRefused', message })
     }
     case 'contradicts': {

@@ -11,6 +11,8 @@ import type { Column, Statement } from './statement.ts'
 /** Where a statement that adopts says more than one that does not. `i` is the input, `w` the row of its id, if any. */
 export interface Variant {
   readonly name: string
+  /** CTEs before the judgement, and the relation of the intents, with the id of the row that each is about. */
+  readonly choose: { readonly tables: string; readonly from: string }
   readonly columns: readonly Column<WorkspaceIntent>[]
   /** The verdict on an intent that may not be recorded whatever its name and parent, else NULL. */
   readonly refusal: string
@@ -35,14 +37,14 @@ const plain = intended.filter(([name]) => name !== 'template')
  *   siblingTaken   a live sibling has the name; of two in this batch, the one with a row, else the smaller id, wins
  * Correlated subqueries on purpose: they stay index look-ups, whatever the planner believes of the table's size.
  */
-const judge = ({ refusal, template, foreign }: Variant): string => `,
+const judge = ({ refusal, template, foreign, choose }: Variant): string => `${choose.tables},
   kin AS MATERIALIZED (
     SELECT i.*, COALESCE(
         (SELECT p.id FROM workspaces p WHERE p.owner_uid = i.parent_owner_uid AND p.namespace = i.namespace
           ORDER BY p.status = 'removed', p.id LIMIT 1),
         q.id) AS parent_row
-    FROM input i LEFT JOIN (
-      SELECT DISTINCT ON (owner_uid, namespace) owner_uid, namespace, id FROM input
+    FROM ${choose.from} i LEFT JOIN (
+      SELECT DISTINCT ON (owner_uid, namespace) owner_uid, namespace, id FROM ${choose.from}
     ) q ON q.owner_uid = i.parent_owner_uid AND q.namespace = i.namespace
   ),
   seen AS MATERIALIZED (
@@ -100,7 +102,7 @@ const judge = ({ refusal, template, foreign }: Variant): string => `,
  * What is in order and differs is written; the rest is not touched, not even locked. The guards stand a second time
  * in DO UPDATE, for what happened since the look. An agent's own word on its delivery stands until the spec changes.
  */
-const write = ({ take }: Variant): string => `,
+const write = ({ take, choose }: Variant): string => `,
   written AS (
     INSERT INTO workspaces AS w (${namesOf([...born, ...intended]).join(', ')}, parent_id, leader_epoch)
     SELECT ${list([...born, ...intended], 'j')}, j.parent_id, j.epoch
@@ -132,22 +134,20 @@ const write = ({ take }: Variant): string => `,
     INSERT INTO canvas_layouts AS c (workspace_id, x, y, collapsed)
     SELECT j.id, j.canvas_x, j.canvas_y, j.canvas_collapsed
     FROM standing s JOIN judged j ON j.id = s.id LEFT JOIN canvas_layouts o ON o.workspace_id = j.id
-    WHERE j.canvas_x IS NOT NULL
+    WHERE j.verdict = 'recorded' AND j.canvas_x IS NOT NULL
       AND (o.x, o.y, o.collapsed) IS DISTINCT FROM (j.canvas_x, j.canvas_y, j.canvas_collapsed)
     ORDER BY j.id
     ON CONFLICT (workspace_id) DO UPDATE SET x = EXCLUDED.x, y = EXCLUDED.y, collapsed = EXCLUDED.collapsed
     RETURNING c.workspace_id
   )
   SELECT j.ord::int AS ord, j.verdict, ${sentColumns('s')}, s.changed OR d.workspace_id IS NOT NULL AS changed,
-    COALESCE(t.namespace, b.namespace) AS winner_namespace,
     COALESCE(t.resource_name, b.resource_name) AS winner_name, t.runtime AS winner_runtime, t.backend AS winner_backend
   FROM judged j LEFT JOIN standing s ON s.id = j.id LEFT JOIN drawn d ON d.workspace_id = j.id
-    LEFT JOIN workspaces t ON t.id = j.winner LEFT JOIN input b ON b.id = j.winner`
+    LEFT JOIN workspaces t ON t.id = j.winner LEFT JOIN ${choose.from} b ON b.id = j.winner`
 
 interface RecordedRow extends SentRow {
   verdict: Recorded['kind']
   changed: boolean
-  winner_namespace: string | null
   winner_name: string | null
   winner_runtime: string | null
   winner_backend: string | null
@@ -170,6 +170,7 @@ export const recording = (variant: Variant): Statement<WorkspaceIntent, Recorded
 export const record = recording({
   name: 'record',
   columns: [],
+  choose: { tables: '', from: 'input' },
   refusal: `CASE WHEN w.owner_uid IS DISTINCT FROM i.owner_uid AND w.id IS NOT NULL
         OR w.observed_generation > i.observed_generation OR w.status = 'removed' THEN 'stale' END`,
   template: 'i.template',
@@ -180,7 +181,6 @@ export const record = recording({
 const stale: Recorded = { kind: 'stale' }
 
 function recordedOf(row: RecordedRow, intent: WorkspaceIntent): Recorded {
-  const by = { namespace: row.winner_namespace ?? '', resourceName: row.winner_name ?? '' }
   switch (row.verdict) {
     case 'recorded':
       // In order when we looked, gone to another when we wrote.
@@ -188,7 +188,7 @@ function recordedOf(row: RecordedRow, intent: WorkspaceIntent): Recorded {
       return { kind: 'recorded', row: toWorkspaceRow({ ...row, id: row.id }), changed: row.changed }
     case 'siblingTaken':
     case 'owned':
-      return { kind: row.verdict, by }
+      return { kind: row.verdict, by: row.winner_name ?? '' }
     case 'contradicts': {
       const field = row.winner_runtime === intent.runtime ? 'backend' : 'runtime'
       const found = field === 'backend' ? row.winner_backend : row.winner_runtime

@@ -30,6 +30,7 @@ const names = [
   'template',
   'parts_hash',
   'parent_id',
+  'legacy',
   'inbound_secret',
 ] as const
 const times: ReadonlySet<string> = new Set([
@@ -84,6 +85,7 @@ export interface SentRow extends Answer {
   template: string | null
   parts_hash: string | null
   parent_id: string | null
+  legacy: boolean
   has_inbound_secret: boolean
 }
 
@@ -144,6 +146,7 @@ export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
     wakeRequestedAt: dateOf(sent.wake_requested_at),
     template: sent.template ?? undefined,
     partsHash: sent.parts_hash ?? undefined,
+    legacy: sent.legacy,
     parentId: (sent.parent_id as WorkspaceId | null) ?? undefined,
     hasInboundSecret: sent.has_inbound_secret,
   }

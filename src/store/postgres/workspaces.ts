@@ -16,6 +16,12 @@ const find = `
   SELECT 1 AS ord, ${sentColumns('w')} FROM workspaces w
   WHERE w.owner_uid = $1 AND w.namespace = $2 AND w.status <> 'removed' ORDER BY w.id LIMIT 1`
 
+/** Few rows are assigned to a namespace, and an index has no others. */
+const isAssigned = `
+  SELECT EXISTS (SELECT FROM workspaces w
+    WHERE w.assigned_namespace = $1 AND w.owner_uid IS NULL AND w.backend = $2
+      AND (w.instance_id IN ($3, left($3, 12)) OR 'ws-' || left(w.id::text, 12) = $4)) AS assigned`
+
 /** The controller's side of the rows. `lease` names the leadership whose epoch must be the writer's. */
 export function openWorkspaces(
   database: Database,
@@ -36,14 +42,26 @@ export function openWorkspaces(
   const removals = open(remove)
   const leaks = open(leak)
   const batchers = [records, claims, launches, observations, changes, sleeps, adoptions, removals, leaks]
+  async function one<Row extends object>(
+    name: string,
+    text: string,
+    values: readonly unknown[],
+  ): Promise<Row | undefined> {
+    try {
+      const [row] = await database.query<Row & Record<string, unknown>>(name, text, values)
+      return row
+    } catch (error) {
+      throw surfaced(error)
+    }
+  }
   return {
     async find({ ownerUid, namespace }) {
-      try {
-        const [row] = await database.query<SentRow & { id: string }>('find', find, [ownerUid, namespace])
-        return row && toWorkspaceRow(row)
-      } catch (error) {
-        throw surfaced(error)
-      }
+      const row = await one<SentRow & { id: string }>('find', find, [ownerUid, namespace])
+      return row && toWorkspaceRow(row)
+    },
+    async isAssigned(namespace, backend, { id, name }) {
+      const row = await one<{ assigned: boolean }>('is_assigned', isAssigned, [namespace, backend, id, name])
+      return row?.assigned === true
     },
     async record(item, fence, haste): Promise<Recorded> {
       const batcher = item.claim === 'create' ? records : claims
