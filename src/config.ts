@@ -164,7 +164,9 @@ const settingsWith = (backendNames: readonly string[]) => ({
     .default(0.2)
     .describe('With a larger share of workspaces missing, orphans are left alone; 1 never holds back'),
   ACTIVITY_RETENTION: span.default(parseDuration('7d')).describe('Messages and what agents did are kept this long'),
-  EVENT_RETENTION: span.default(parseDuration('30d')).describe('What became of workspaces is kept this long'),
+  EVENT_RETENTION: span
+    .default(parseDuration('30d'))
+    .describe('What became of workspaces, their removed rows and revoked tokens are kept this long'),
   SECRETS_FOR_AGENTS: z
     .enum(['all', 'labelled'])
     .default('all')

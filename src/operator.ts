@@ -309,10 +309,11 @@ function addControllers(manager: Manager, parts: Parts): void {
   const bounds = Object.values(config.TIERS).flatMap(({ diskBytes }) => diskBytes ?? [])
   if (bounds.length > 0)
     manager.add(diskSweeper({ backends: backends.values().toArray(), bounds, used: disk, onCrossed: enqueue, log }))
-  if (config.ORPHANS !== 'off')
-    manager.add(
-      orphanSweeper({ ...orphanParts(parts, workspaces, client, events), mode: config.ORPHANS, onGone: enqueue }),
-    )
+  const orphans = orphanParts(parts, workspaces, client, events)
+  if (config.ORPHANS !== 'off') manager.add(orphanSweeper({ ...orphans, mode: config.ORPHANS, onGone: enqueue }))
+  const keep = { activity: config.ACTIVITY_RETENTION, structure: config.EVENT_RETENTION }
+  const { resources } = orphans
+  manager.add(retentionSweeper({ history: store.history, keep, resources, metrics, log }))
   for (const controller of [workspace, runtime, orgImport, pluginInstall])
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
   const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
@@ -401,8 +402,6 @@ function addPlatform(
     },
   })
   manager.add(livenessSweeper({ agents, log, metrics, silence: config.LIVENESS_SILENCE }))
-  const keep = { activity: config.ACTIVITY_RETENTION, structure: config.EVENT_RETENTION }
-  manager.add(retentionSweeper({ history: store.history, keep, log }))
 }
 
 /** By which agents reach us. */

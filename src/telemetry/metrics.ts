@@ -25,6 +25,7 @@ export const labelValues = {
   backend: ['docker', 'process', 'external', 'fake'],
   plane: ['row', 'instance', 'volume'],
   sweep: ['done', 'held', 'failed'],
+  leavings: ['tokens', 'rows'],
   hold: ['ResourcesUnreadable', 'RowsUnreadable', 'BackendUnreadable', 'ResourcesEmpty', 'TooManyMissing'],
   swept: ['acked', 'expired', 'error'],
   run: ['ok', 'error', 'skipped'],
@@ -135,6 +136,9 @@ const workspaces = ({ counter, gauge, histogram, kept }: Declare) => ({
   duplicateRows: gauge('duplicate_rows', 'Live workspaces beyond the first of their parent and name.'),
   orphans: gauge('orphans', 'Things without a Workspace: in quarantine, or only reported.', ['plane']),
   orphansRemoved: counter('orphans_removed_total', 'Orphans that were removed and proved gone.', ['plane']),
+  rowsPurged: counter('rows_purged_total', 'Rows of removed workspaces and revoked tokens that were deleted.', [
+    'kind',
+  ]),
   orphansReported: counter('orphans_reported_total', 'Orphans that were reported and left.', ['plane']),
   orphanSweeps: counter('orphan_sweeps_total', 'Sweeps for orphans by how they ended.', ['outcome']),
   orphanHold: gauge('orphan_sweep_held', '1 while sweeps do nothing, and why.', ['reason']),
@@ -209,6 +213,7 @@ function zero(
     metrics.orphansRemoved.inc({ plane }, 0)
     metrics.orphansReported.inc({ plane }, 0)
   }
+  for (const kind of labelValues.leavings) metrics.rowsPurged.inc({ kind }, 0)
   for (const outcome of labelValues.sweep) metrics.orphanSweeps.inc({ outcome }, 0)
   for (const reason of labelValues.hold) metrics.orphanHold.set({ reason }, 0)
   for (const action of labelValues.action) metrics.orgNodes.inc({ action }, 0)

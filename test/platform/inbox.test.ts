@@ -219,9 +219,20 @@ it('sweeps old history away in small bites, and goes on after a failure', async 
       if (kind === 'activity') bites.push(gone)
       return gone
     },
+    purge: (...asked) => registry.store.history.purge(...asked),
   }
   const keep = { activity: minutes(7 * 24 * 60), structure: minutes(30 * 24 * 60) }
-  const sweeper = retentionSweeper({ history, keep, log: registry.log, every: milliseconds(20), atOnce: 10 })
+  const resources = { trouble: () => undefined, uids: () => [] }
+  const { metrics } = registry
+  const sweeper = retentionSweeper({
+    history,
+    keep,
+    resources,
+    metrics,
+    log: registry.log,
+    every: milliseconds(20),
+    atOnce: 10,
+  })
   expect(sweeper.leaderOnly).toBe(true)
   const ended = sweeper.start(abort.signal)
   const left = () => registry.sql('SELECT method FROM activity_logs WHERE workspace_id = $1', [id])
