@@ -230,11 +230,7 @@ const other = { ...spec.ref, uid: '0b5c1d3e-0000-4000-8000-000000000002' }
 test.each([
   ['is free', {}, undefined],
   ['belongs to another operator', { Labels: { ...legacy, 'molecule.dev/operator': 'another' } }, /another operator/],
-  [
-    'belongs to another uid',
-    { Labels: { ...legacy, 'molecule.dev/uid': other.uid } },
-    /belongs to another Workspace$/,
-  ],
+  ['belongs to another uid', { Labels: { ...legacy, 'molecule.dev/uid': other.uid } }, /belongs to another Workspace$/],
   ['was adopted for another uid', { Name: `/${adoptedName('op', other)}` }, /another Workspace/],
   ['was adopted by another operator', { Name: `/${adoptedName('another', spec.ref)}` }, /adopted by another operator/],
   ['is something else', { Labels: {} }, /is no workspace/],
