@@ -55,7 +55,8 @@ const patient = { question: minutes(1), whole: minutes(1), patience: minutes(1) 
 test('of the names that one agent registers two are looked up at once, and meanwhile the system resolves others', async () => {
   let busy = 0
   const { resolve } = new LookUps({ servers: [silent.server], limits: patient, onBusy: () => busy++ })
-  const platform = await registry.serve({ resolve })
+  // More at once than an agent may register: the look-ups themselves are to be bounded.
+  const platform = await registry.serve({ resolve, serverLimits: { cardRate: { perSecond: 1, burst: 60 } } })
   const { id, token } = await registry.workspace({ backend: 'external', initialPhase: 'awaiting_agent' })
   const register = (n: number) =>
     call(platform.base, 'POST', '/registry/register', token, { id, agent_card: {}, url: `http://x${n}.slow.test/` })
