@@ -33,24 +33,24 @@ export class Places {
   }
 
   /** What would refuse this claim now. */
-  refusal(claim: Claim): Bound | undefined {
+  refusal(claim: Claim, amount = 1): Bound | undefined {
     const { total, reserved } = this.#limits
     for (const bound of ['pair', 'destination', 'caller'] as const)
-      if (this.#of(bound, claim) >= this.#limits[bound]) return bound
+      if (this.#of(bound, claim) + amount > this.#limits[bound]) return bound
     const free = total - this.#taken - (claim.namespace === undefined ? 0 : reserved)
-    if (free <= 0) return 'total'
+    if (free < amount) return 'total'
     const held = this.#of('namespace', claim)
     return held > 0 && held >= free / 3 ? 'namespace' : undefined
   }
 
-  /** Gives what ends the hold of a place, once however often it is called; or says what refuses it. */
-  take(claim: Claim): (() => void) | Bound {
-    const refused = this.refusal(claim)
+  /** Gives what ends the hold of a place (or of `amount`, where places are bytes), once however often it is called; or says what refuses it. */
+  take(claim: Claim, amount = 1): (() => void) | Bound {
+    const refused = this.refusal(claim, amount)
     if (refused !== undefined) return refused
-    this.#count(claim, 1)
+    this.#count(claim, amount)
     let held = true
     return () => {
-      if (held) this.#count(claim, -1)
+      if (held) this.#count(claim, -amount)
       held = false
     }
   }
@@ -60,7 +60,7 @@ export class Places {
     return key === undefined ? 0 : (this.#held.get(`${bound} ${key}`) ?? 0)
   }
 
-  #count(claim: Claim, by: 1 | -1): void {
+  #count(claim: Claim, by: number): void {
     this.#taken += by
     for (const [bound, key] of Object.entries(claim)) {
       const name = `${bound} ${key}`

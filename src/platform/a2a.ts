@@ -13,7 +13,7 @@ import { callerOf } from './auth.ts'
 import { pathId } from './body.ts'
 import { fromStore } from './errors.ts'
 import { destinationOf, type Forward } from './forward.ts'
-import { type RpcRequest, rpcRequest } from './json-rpc.ts'
+import { rpcRequest } from './json-rpc.ts'
 import { Refusal } from './refusal.ts'
 import type { Wakes } from './wakes.ts'
 
@@ -53,7 +53,7 @@ export function a2aRoute(
 ): void {
   const bodyLimit = 1024 * 1024
   app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: mayTalk }, async (request, reply) => {
-    const rpc = rpcRequest(request.body)
+    const rpc = textOf(request)
     const to = await fromStore(agents.beginMessage(pathId(request.params)))
     if (!to || to.status === 'removed') throw notFound
     const from = senderOf(request)
@@ -69,17 +69,17 @@ export function a2aRoute(
   }
 
   /** The row is the message: the agent fetches it, so an answer goes out only once it is kept. */
-  async function queue(to: AgentAddress, rpc: RpcRequest, from: WorkspaceId | undefined) {
-    const body = JSON.stringify(rpc)
-    const full = await fromStore(agents.logMessage({ from, to: to.id, method: rpc.method, outcome: 'queued', body }))
+  async function queue(to: AgentAddress, rpc: RpcText, from: WorkspaceId | undefined) {
+    const { method, body } = rpc
+    const full = await fromStore(agents.logMessage({ from, to: to.id, method, outcome: 'queued', body }))
     if (full !== undefined) {
       inboxRefused(full)
       throw inboxFull[full]
     }
-    return { status: 'queued', delivery_mode: 'poll', method: rpc.method }
+    return { status: 'queued', delivery_mode: 'poll', method }
   }
 
-  async function deliver(to: AgentAddress, rpc: RpcRequest, from: WorkspaceId | undefined, reply: FastifyReply) {
+  async function deliver(to: AgentAddress, rpc: RpcText, from: WorkspaceId | undefined, reply: FastifyReply) {
     if (isAsleep(to.status)) wakes.asked(to.id)
     requireReady(to)
     const gone = new AbortController()
@@ -90,7 +90,7 @@ export function a2aRoute(
     })
     const message = { from, to: to.id, method: rpc.method } as const
     try {
-      const answer = await forward.send(destinationOf(to, from), JSON.stringify(rpc), gone.signal)
+      const answer = await forward.send(destinationOf(to, from), rpc.body, gone.signal)
       wakes.accepted(to.id)
       note({ ...message, outcome: 'ok' })
       reply.code(answer.status).header('content-type', answer.contentType).header('x-content-type-options', 'nosniff')
@@ -105,6 +105,18 @@ export function a2aRoute(
   function note(message: Message): void {
     agents.logMessage(message).catch((error: unknown) => log.warn({ err: reasonOf(error) }, 'activity not recorded'))
   }
+}
+
+interface RpcText {
+  readonly method: string
+  readonly body: string
+}
+
+/** What was sent is let go: as objects it may take many times its length, for as long as the answer takes. */
+function textOf(request: FastifyRequest): RpcText {
+  const rpc = rpcRequest(request.body)
+  request.body = undefined
+  return { method: rpc.method, body: JSON.stringify(rpc) }
 }
 
 function full(whose: string): Refusal {

@@ -7,7 +7,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { seconds } from '../duration.ts'
-import type { AgentStore } from '../store/agent-store.ts'
+import { type AgentStore, takenBytes } from '../store/agent-store.ts'
 import { requireSelf } from './auth.ts'
 import { parse, pathId } from './body.ts'
 import { fromStore } from './errors.ts'
@@ -22,13 +22,16 @@ export interface InboxOptions {
   readonly agents: Pick<AgentStore, 'takeMessages' | 'acknowledge'>
   /** The rate of `take`. */
   readonly onTake: (request: FastifyRequest) => Promise<void>
+  /** Throws where there is no room for an answer of so many bytes. */
+  readonly holdAnswer: (request: FastifyRequest, reply: FastifyReply, bytes: number) => void
 }
 
-export function inboxRoutes(app: FastifyInstance, { agents, onTake }: InboxOptions): void {
+export function inboxRoutes(app: FastifyInstance, { agents, onTake, holdAnswer }: InboxOptions): void {
   const takeHandler = async (request: FastifyRequest, reply: FastifyReply) => {
     const workspace = pathId(request.params)
     requireSelf(request, workspace)
     const { limit } = parse(take, request.body ?? {})
+    holdAnswer(request, reply, takenBytes)
     const messages = await fromStore(agents.takeMessages(workspace, limit, lease))
     // Bodies go out as PostgreSQL wrote them: read and written again, a few megabytes would be many for a while.
     const items = messages.map(({ id, from, method, body, at }) => {

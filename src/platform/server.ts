@@ -16,6 +16,7 @@ import { answerBrokenRequest, errorHandler } from './errors.ts'
 import { connectionRoutes } from './connection.ts'
 import { requestCount } from './count.ts'
 import { createForward, type limits as forwardLimits } from './forward.ts'
+import { createHeldBytes, heldLimits } from './held-bytes.ts'
 import { heartbeatRoute } from './heartbeat.ts'
 import { inboxRoutes } from './inbox.ts'
 import { Refusal } from './refusal.ts'
@@ -70,6 +71,7 @@ export const serverLimits = {
   openRate: { perSecond: 50, burst: 200 },
   cardRate: { perSecond: 1, burst: 10 },
   takeRate: { perSecond: 5, burst: 20 },
+  held: heldLimits,
 }
 
 export function createPlatform(options: PlatformOptions): Platform {
@@ -88,6 +90,7 @@ export function createPlatform(options: PlatformOptions): Platform {
   const limited = (limit: RateLimited) => options.metrics.rateLimited.inc({ limit })
   const auth = authentication({ ...limits, agents, adminToken, limited })
   const { authenticate, recognize, recheck, admitOpen, paced } = auth
+  const { holdBody, holdAnswer } = createHeldBytes(options.metrics, limits.held)
 
   // Before its body is read, as everything that has no caller.
   app.addHook('onRequest', async (request) => {
@@ -98,10 +101,12 @@ export function createPlatform(options: PlatformOptions): Platform {
   app.get('/health', { onRequest: admitOpen }, () => ({ status: 'ok' }))
   void app.register(async (beats) => {
     beats.addHook('onRequest', recognize)
+    beats.addHook('preParsing', holdBody)
     heartbeatRoute(beats, { agents, recheck })
   })
   void app.register(async (secured) => {
     secured.addHook('onRequest', authenticate)
+    secured.addHook('preParsing', holdBody)
     void secured.register(async (cards) => {
       cards.addHook('onRequest', paced('card', limits.cardRate))
       registerRoute(cards, { agents, rule, resolve })
@@ -110,7 +115,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     stateRoute(secured, agents)
     const inboxRefused = (by: InboxFull) => options.metrics.inboxRefused.inc({ limit: by })
     a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic, inboxRefused })
-    inboxRoutes(secured, { agents, onTake: paced('take', limits.takeRate) })
+    inboxRoutes(secured, { agents, onTake: paced('take', limits.takeRate), holdAnswer })
     tokenRoute(secured, agents)
     connectionRoutes(secured, { agents, platformUrl })
   })

@@ -68,6 +68,9 @@ export const inboxLimits = {
   total: { messages: 256_000, bytes: 4 * 1024 * 1024 * 1024 },
 } as const
 
+/** What is handed out at once, or a single message. */
+export const takenBytes = 4 * 1024 * 1024
+
 /** Whose limit a queued message met, the narrowest first; it is not kept. */
 export type InboxFull = keyof typeof inboxLimits
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { bounds } from '../places.ts'
 import { inboxLimits } from '../store/agent-store.ts'
+import { heldLimits } from '../platform/held-bytes.ts'
 import { planes } from '../store/orphan-store.ts'
 import { phases } from '../store/workspace-store.ts'
 import { sourceFaults } from '../sources/source.ts'
@@ -16,6 +17,7 @@ test('the closed sets are those of the rooms that own them', () => {
   expect(labelValues.hold).toEqual(holds)
   expect(labelValues.bound).toEqual(bounds)
   expect(labelValues.inbox).toEqual(Object.keys(inboxLimits))
+  expect(labelValues.held).toEqual(Object.keys(heldLimits))
   expect(labelValues.look).toEqual(['fetched', 'unchanged', ...sourceFaults])
 })
 

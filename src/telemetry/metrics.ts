@@ -31,6 +31,7 @@ export const labelValues = {
   run: ['ok', 'error', 'skipped'],
   bound: ['pair', 'destination', 'caller', 'namespace', 'total'],
   inbox: ['workspace', 'namespace', 'total'],
+  held: ['request', 'message', 'answer'],
   rate: ['caller', 'card', 'take', 'rotate', 'unknownToken', 'open'],
   source: ['git', 'artifact', 'archive'],
   look: [
@@ -99,7 +100,8 @@ const machine = ({ counter, gauge, histogram }: Declare) => ({
 })
 
 /** What lies outside the cluster: database, backends, and whoever calls us. */
-const outside = ({ counter, histogram, kept }: Declare) => ({
+const outside = ({ counter, gauge, histogram, kept }: Declare) => ({
+  heldBytes: gauge('held_bytes', 'Bytes of bodies and answers in memory.', ['kind']),
   backendSeconds: histogram('backend_call_seconds', 'Time of one backend call.', ['backend', 'verb', 'result']),
   stopRetryExhausted: counter(
     'stop_retry_exhausted_total',
@@ -114,6 +116,7 @@ const outside = ({ counter, histogram, kept }: Declare) => ({
   messagesRefused: counter('messages_refused_total', 'Messages to agents that found no place, by what was full.', [
     'bound',
   ]),
+  heldRefused: counter('held_bytes_refused_total', 'Requests that found no room for their bytes.', ['kind', 'bound']),
   rateLimited: counter('rate_limited_total', 'Requests refused because they came too fast.', ['limit']),
   inboxRefused: counter('inbox_refused_total', 'Messages that found no room to wait in, by whose limit.', ['limit']),
   sqlStatements: counter('sql_statements_total', 'Statements sent to PostgreSQL.', ['name']),
@@ -221,6 +224,10 @@ function zero(
     for (const result of labelValues.look) metrics.sourceFetches.inc({ kind, result }, 0)
   for (const outcome of labelValues.run) metrics.scheduleRuns.inc({ outcome }, 0)
   for (const bound of labelValues.bound) metrics.messagesRefused.inc({ bound }, 0)
+  for (const kind of labelValues.held) {
+    metrics.heldBytes.set({ kind }, 0)
+    for (const bound of ['caller', 'namespace', 'total']) metrics.heldRefused.inc({ kind, bound }, 0)
+  }
   for (const limit of labelValues.rate) metrics.rateLimited.inc({ limit }, 0)
   for (const limit of labelValues.inbox) metrics.inboxRefused.inc({ limit }, 0)
   for (const outcome of labelValues.swept) metrics.pendingUploadsSwept.inc({ outcome }, 0)

@@ -3,7 +3,14 @@
  * A message and the claim of an idle agent's sleep meet at the lock of the row: whoever comes second finds the mark of
  * the first.
  */
-import { inboxLimits, type AgentAddress, type InboxFull, type Message, type QueuedMessage } from '../agent-store.ts'
+import {
+  inboxLimits,
+  takenBytes,
+  type AgentAddress,
+  type InboxFull,
+  type Message,
+  type QueuedMessage,
+} from '../agent-store.ts'
 import { workspaceId, type Phase, type WorkspaceId } from '../workspace-store.ts'
 import type { Seal } from './seal.ts'
 import { notified, notifiedCount } from './signal.ts'
@@ -187,9 +194,6 @@ export const traceMessage: Statement<Trace, Answer & { refused_by: InboxFull | n
   SELECT i.ord::int AS ord, j.refused_by FROM input i LEFT JOIN judged j ON j.ord = i.ord`,
   result: (row) => row?.refused_by ?? undefined,
 }
-
-/** What one answer may carry: bodies are up to a megabyte each. */
-export const takenBytes = 4 * 1024 * 1024
 
 /** The oldest that nobody has, or had and did not acknowledge in time. What does not fit waits for the next call. */
 export const takeMessages = `

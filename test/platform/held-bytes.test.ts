@@ -1,0 +1,114 @@
+/** Bodies and answers in memory: a share for each caller, and none that others pay for. */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, expect, it, onTestFinished } from 'vitest'
+import { milliseconds } from '../../src/duration.ts'
+import { heldLimits } from '../../src/platform/held-bytes.ts'
+import { takenBytes } from '../../src/store/agent-store.ts'
+import { database } from '../support/database.ts'
+import { until } from '../support/until.ts'
+import { call, openRegistry, refusal } from './registry.ts'
+
+const url = await database()
+const registry = await openRegistry(url)
+afterAll(() => registry.close())
+
+const mebi = 1024 * 1024
+const outside = { backend: 'external', deliveryMode: 'poll', initialPhase: 'awaiting_agent' } as const
+const beat = (base: string, { id, token }: { id: string; token: string }) =>
+  call(base, 'POST', '/registry/heartbeat', token, { workspace_id: id })
+const headOf = (path: string, token: string, more: string) =>
+  `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\n${more}\r\n\r\n`
+const held = async (kind: string) =>
+  (await registry.metrics.heldBytes.get()).values.find(({ labels }) => labels.kind === kind)?.value
+
+/** Begins a message whose body never comes. */
+function begin(port: number, path: string, token: string, more: string): Socket {
+  const first = more.startsWith('transfer-encoding') ? '1\r\n{\r\n' : '{'
+  const socket = connect(port, '127.0.0.1', () => void socket.write(headOf(path, token, more) + first))
+  socket.on('error', () => {}).resume()
+  onTestFinished(() => void socket.destroy())
+  return socket
+}
+
+it('a caller has four mebibytes of messages under way; its beats and all others go on', async () => {
+  const platform = await registry.serve()
+  const [loud, quiet] = [await registry.workspace(outside), await registry.workspace(outside)]
+  const path = `/workspaces/${loud.id}/a2a`
+  const sockets = Array.from({ length: 4 }, (_, n) =>
+    begin(platform.port, path, loud.token, n === 0 ? 'transfer-encoding: chunked' : `content-length: ${mebi}`),
+  )
+  await until(async () => (await held('message')) === 4 * mebi)
+  // Refused by its length, before any of the body is there.
+  const refused = begin(platform.port, path, loud.token, `content-length: ${mebi}`)
+  const [answer] = (await once(refused.setEncoding('utf8'), 'data')) as [string]
+  expect(answer).toMatch(/^HTTP\/1.1 503 .*retry-after: 1\r\n.*"busy".*of this caller/s)
+  expect(await beat(platform.base, loud)).toMatchObject({ status: 200 })
+  expect(await beat(platform.base, quiet)).toMatchObject({ status: 200 })
+  const other = await call(platform.base, 'POST', `/workspaces/${quiet.id}/a2a`, quiet.token, { method: 'm' })
+  expect(other).toMatchObject({ status: 200 })
+  for (const socket of sockets) socket.destroy()
+  await until(async () => (await held('message')) === 0)
+  expect(await call(platform.base, 'POST', path, loud.token, { method: 'm' })).toMatchObject({ status: 200 })
+  await platform.stop()
+})
+
+it('a body that comes slowly holds its share until it is cut', async () => {
+  const limits = { headers: milliseconds(300), request: milliseconds(600), sweep: milliseconds(50) }
+  const impatient = await registry.serve({ serverLimits: limits })
+  const { id, token } = await registry.workspace(outside)
+  begin(impatient.port, `/workspaces/${id}/a2a`, token, `content-length: ${mebi}`)
+  await until(async () => (await held('message')) === mebi)
+  await until(async () => (await held('message')) === 0)
+  await impatient.stop()
+})
+
+it('an answer of an inbox takes its share before it is made, and gives it back', async () => {
+  const { id, token } = await registry.workspace(outside)
+  const path = `/workspaces/${id}/messages/take`
+  const answer = { ...heldLimits.answer, caller: takenBytes - 1 }
+  for (const [limits, expected] of [
+    [heldLimits, { status: 200 }],
+    [
+      { ...heldLimits, answer },
+      { status: 503, body: refusal('busy') },
+    ],
+  ] as const) {
+    const platform = await registry.serve({ serverLimits: { held: limits } })
+    expect(await call(platform.base, 'POST', path, token, {})).toMatchObject(expected)
+    await until(async () => (await held('answer')) === 0)
+    await platform.stop()
+  }
+})
+
+it('200 messages of a mebibyte at once from one agent cost little memory, and another is answered', async () => {
+  const child = fork(join(import.meta.dirname, 'platform-process.ts'))
+  onTestFinished(() => void child.kill())
+  const ready = once(child, 'message')
+  child.send(url)
+  const [port] = (await ready) as [number]
+  const base = `http://127.0.0.1:${String(port)}`
+  const peak = async () => {
+    const said = once(child, 'message')
+    child.send('peak')
+    return ((await said) as [number])[0]
+  }
+  const [loud, quiet] = [await registry.workspace(outside), await registry.workspace(outside)]
+  for (const member of [loud, quiet]) expect((await beat(base, member)).status).toBe(200)
+  const before = await peak()
+  // Each backslash is two in JSON, and four in a statement.
+  const heavy = `{"method":"m","params":{"t":"${'\\\\'.repeat(mebi / 2 - 30)}"}}`
+  const messages = Array.from({ length: 200 }, () =>
+    call(base, 'POST', `/workspaces/${loud.id}/a2a`, loud.token, heavy).then(
+      ({ status }) => status,
+      () => 0,
+    ),
+  )
+  expect((await beat(base, quiet)).status).toBe(200)
+  const statuses = await Promise.all(messages)
+  expect(statuses).toContain(200)
+  expect(statuses).toContain(503)
+  expect(((await peak()) - before) / mebi).toBeLessThan(300)
+})
