@@ -84,10 +84,13 @@ export function a2aRoute(
     requireReady(to)
     const gone = new AbortController()
     const speaking = setInterval(() => void agents.beginMessage(to.id).catch(() => {}), traffic)
-    reply.raw.once('close', () => {
+    const over = () => {
       clearInterval(speaking)
       gone.abort()
-    })
+    }
+    // A caller may have gone while the agent was looked up, and that is told once.
+    if (reply.raw.destroyed) over()
+    else reply.raw.once('close', over)
     const message = { from, to: to.id, method: rpc.method } as const
     try {
       const answer = await forward.send(destinationOf(to, from), rpc.body, gone.signal)

@@ -336,3 +336,32 @@ it('is traffic while it lasts, and stops working for a caller who has left', asy
   })
   await slow.stop()
 })
+
+it('is not sent for a caller that went before the agent was looked up', async () => {
+  const to = await registry.online(agent.url)
+  const before = heard.length
+  await registry.sql('BEGIN')
+  await registry.sql('SELECT id FROM workspaces WHERE id = $1 FOR UPDATE', [to.id])
+  const socket = connect(platform.port, '127.0.0.1')
+  const body = JSON.stringify({ method: 'hang' })
+  socket.write(
+    `POST /workspaces/${to.id}/a2a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${adminToken}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  )
+  await until(
+    async () =>
+      (
+        await registry.sql(
+          "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+      ).length > 0,
+    { what: 'the look-up to wait' },
+  )
+  const closed = new Promise((resolve) => void socket.once('close', resolve))
+  socket.resume().end()
+  await closed
+  await registry.sql('COMMIT')
+  await until(async () => (await activity(to.id)).length > 0)
+  expect(await activity(to.id)).toMatchObject([{ status: 'error' }])
+  expect(heard.length).toBe(before)
+})
