@@ -47,6 +47,10 @@ export class OperatorProcess {
     return new OperatorProcess(child, `http://127.0.0.1:${healthPort}`)
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
   /** The last lines of its output. */
   get tail(): string {
     return this.#output.trim().split('\n').slice(-8).join('\n')
