@@ -88,6 +88,12 @@ test('a released operator has no backend of the tests', () => {
   expect(readConfig([], { ...base, SECRETS_KEY, BACKENDS: 'fake' }, ['fake']).BACKENDS).toEqual(['fake'])
 })
 
+test('health and metrics listen on loopback, but in a pod', () => {
+  expect(readConfig([], base).HEALTH_HOST).toBe('127.0.0.1')
+  expect(readConfig([], { ...base, KUBERNETES_SERVICE_HOST: '10.0.0.1' }).HEALTH_HOST).toBe('0.0.0.0')
+  expect(readConfig([], { ...base, HEALTH_HOST: '192.0.2.1' }).HEALTH_HOST).toBe('192.0.2.1')
+})
+
 test('help names every setting, secrets by their files', () => {
   expect(helpText()).toMatch(/--database-url-file\s+DATABASE_URL\s+PostgreSQL/)
   expect(helpText()).not.toMatch(/--admin-token |FAILPOINT|fake/)

@@ -126,7 +126,10 @@ const settingsWith = (backendNames: readonly string[]) => ({
   LEADER_ELECT: flag.default(true).describe('Take part in leader election'),
   LEASE_NAMESPACE: z.string().default('molecule-system').describe('Namespace of the lease'),
   LEASE_NAME: z.string().default('molecule-operator').describe('Name of the lease, and of the row that fences'),
-  HEALTH_HOST: z.string().default('0.0.0.0').describe('Address of /healthz, /readyz and /metrics'),
+  HEALTH_HOST: z
+    .string()
+    .optional()
+    .describe('Address of /healthz, /readyz and /metrics; 127.0.0.1 when not given, in a pod 0.0.0.0'),
   HEALTH_PORT: port.default(8081).describe('Port of /healthz, /readyz and /metrics'),
   WORKERS: z.coerce.number().int().min(1).max(1024).default(256).describe('Workspaces reconciled at once'),
   MAX_STARTING: z.coerce
@@ -209,7 +212,9 @@ const schemaWith = (backendNames: readonly string[]) =>
         ? undefined
         : hostFault(given.DOCKER_HOST, tls.length > 0)
     if (engine !== undefined) refuse(engine, 'DOCKER_HOST')
-    return { ...given, DEFAULT_BACKEND: defaultBackend }
+    // In a pod the kubelet asks from outside; elsewhere containers on the same machine would reach it.
+    const healthHost = given.HEALTH_HOST ?? (given.KUBERNETES_SERVICE_HOST === undefined ? '127.0.0.1' : '0.0.0.0')
+    return { ...given, DEFAULT_BACKEND: defaultBackend, HEALTH_HOST: healthHost }
   })
 
 export type Config = z.output<ReturnType<typeof schemaWith>>

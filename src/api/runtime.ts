@@ -64,7 +64,7 @@ const runtimeSpec = f.ruled(
       .exactOptional(),
     canaryNamespaces: f
       .setOf(
-        z.string().max(63),
+        f.labelName(),
         16,
         'Namespaces whose canary workspaces prove a new image for every namespace, beside the canaries of its own.',
       )

@@ -13,6 +13,10 @@ export interface ProbesOptions {
   readonly ready?: Readonly<Record<string, () => boolean>>
 }
 
+/** Anything that reaches the port may connect: so few at once, and none for long, that it costs the operator nothing. */
+const mostConnections = 64
+const bounds = { headersTimeout: 5000, requestTimeout: 10_000, connectionsCheckingInterval: 1000 }
+
 /** `/healthz`: the loop turns. `/readyz`: caches synced, API server reachable. `/metrics`. */
 export class Probes {
   readonly #options: ProbesOptions
@@ -21,9 +25,13 @@ export class Probes {
 
   constructor(options: ProbesOptions) {
     this.#options = options
-    this.#server = createServer((request, response) => {
+    this.#server = createServer(bounds, (request, response) => {
+      // No connection is kept: a probe and a scrape are one request each.
+      response.setHeader('connection', 'close')
+      if (request.method !== 'GET' && request.method !== 'HEAD') return say(response, 405, 'only GET and HEAD\n')
       this.#answer(request.url ?? '/', response).catch(() => response.writeHead(500).end())
     })
+    this.#server.maxConnections = mostConnections
   }
 
   /** The port it listens on, once started. */
@@ -35,7 +43,7 @@ export class Probes {
   async start(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#server.once('error', reject)
-    this.#server.listen(this.#options.port, this.#options.host ?? '0.0.0.0', resolve)
+    this.#server.listen(this.#options.port, this.#options.host ?? '127.0.0.1', resolve)
     await promise
     this.#lag.enable()
   }

@@ -164,6 +164,11 @@ export function requireSelf(request: FastifyRequest, id: WorkspaceId): Buffer {
   throw new Refusal(403, 'forbidden', 'the token belongs to another workspace')
 }
 
+/** Throws a 403 unless the caller is this very workspace or an admin. */
+export function requireSelfOrAdmin(request: FastifyRequest, id: WorkspaceId): void {
+  if (callerOf(request).kind !== 'admin') requireSelf(request, id)
+}
+
 export function requireAdmin(request: FastifyRequest): void {
   if (callerOf(request).kind !== 'admin') throw adminsOnly
 }

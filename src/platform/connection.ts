@@ -2,11 +2,12 @@
  * How somebody who runs an external agent gets it connected:
  *   POST /workspaces/{id}/external/rotate       a new token in place of all others, shown this once
  *   GET  /workspaces/{id}/external/connection   the same without a token: nothing is minted
+ * Both are for admins and for the agent itself: with a token that has leaked it can end what the token opens.
  */
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AgentStore } from '../store/agent-store.ts'
 import type { WorkspaceId } from '../store/workspace-store.ts'
-import { requireAdmin } from './auth.ts'
+import { requireSelfOrAdmin } from './auth.ts'
 import { pathId } from './body.ts'
 import { fromStore } from './errors.ts'
 import { Refusal } from './refusal.ts'
@@ -16,6 +17,8 @@ export interface ConnectionOptions {
   readonly agents: Pick<AgentStore, 'rotateToken' | 'address'>
   /** By which agents reach us. */
   readonly platformUrl: string
+  /** The rate of rotations. */
+  readonly onRotate: (request: FastifyRequest) => Promise<void>
 }
 
 const notFound = new Refusal(404, 'workspace_not_found', 'there is no such workspace')
@@ -25,10 +28,10 @@ const notExternal = new Refusal(
   'the operator runs this agent itself and gives it its token at each start: to renew that, restart the workspace',
 )
 
-export function connectionRoutes(app: FastifyInstance, { agents, platformUrl }: ConnectionOptions): void {
-  app.post('/workspaces/:id/external/rotate', async (request, reply) => {
-    requireAdmin(request)
+export function connectionRoutes(app: FastifyInstance, { agents, platformUrl, onRotate }: ConnectionOptions): void {
+  app.post('/workspaces/:id/external/rotate', { onRequest: onRotate }, async (request, reply) => {
     const workspace = pathId(request.params)
+    requireSelfOrAdmin(request, workspace)
     const { text, hash, prefix } = newToken()
     const outcome = await fromStore(agents.rotateToken(workspace, hash, prefix))
     if (outcome === 'absent') throw notFound
@@ -36,8 +39,8 @@ export function connectionRoutes(app: FastifyInstance, { agents, platformUrl }: 
     return await show(reply, workspace, text)
   })
   app.get('/workspaces/:id/external/connection', async (request, reply) => {
-    requireAdmin(request)
     const workspace = pathId(request.params)
+    requireSelfOrAdmin(request, workspace)
     const known = await fromStore(agents.address(workspace))
     if (!known) throw notFound
     if (known.backend !== 'external') throw notExternal

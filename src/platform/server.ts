@@ -2,7 +2,7 @@
  * The HTTP API that agents and admins speak to. Handlers change rows and nothing else: no cluster, no backend, no
  * leader. So every replica serves it, and a heartbeat costs no API write.
  */
-import { fastify, type FastifyInstance } from 'fastify'
+import { fastify, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Server } from 'node:http'
 import { seconds } from '../duration.ts'
 import type { AgentStore, InboxFull } from '../store/agent-store.ts'
@@ -11,7 +11,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { OpenSpan } from '../telemetry/span.ts'
 import { isTracing, openSpan } from '../telemetry/trace.ts'
 import { a2aRoute } from './a2a.ts'
-import { authentication, type RateLimited } from './auth.ts'
+import { authentication, callerOf, type RateLimited } from './auth.ts'
 import { answerBrokenRequest, errorHandler } from './errors.ts'
 import { connectionRoutes } from './connection.ts'
 import { requestCount } from './count.ts'
@@ -71,6 +71,7 @@ export const serverLimits = {
   openRate: { perSecond: 50, burst: 200 },
   cardRate: { perSecond: 1, burst: 10 },
   takeRate: { perSecond: 5, burst: 20 },
+  rotateRate: { perSecond: 0.1, burst: 5 },
   held: heldLimits,
 }
 
@@ -90,6 +91,11 @@ export function createPlatform(options: PlatformOptions): Platform {
   const limited = (limit: RateLimited) => options.metrics.rateLimited.inc({ limit })
   const auth = authentication({ ...limits, agents, adminToken, limited })
   const { authenticate, recognize, recheck, admitOpen, paced } = auth
+  const ownRotation = paced('rotate', limits.rotateRate)
+  // Admins renew what they have to, all of it at once if need be.
+  const onRotate = async (request: FastifyRequest) => {
+    if (callerOf(request).kind === 'workspace') await ownRotation(request)
+  }
   const { holdBody, holdAnswer } = createHeldBytes(options.metrics, limits.held)
 
   // Before its body is read, as everything that has no caller.
@@ -117,7 +123,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic, inboxRefused })
     inboxRoutes(secured, { agents, onTake: paced('take', limits.takeRate), holdAnswer })
     tokenRoute(secured, agents)
-    connectionRoutes(secured, { agents, platformUrl })
+    connectionRoutes(secured, { agents, platformUrl, onRotate })
   })
 
   const closed = Promise.withResolvers<void>()

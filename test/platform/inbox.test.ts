@@ -130,7 +130,31 @@ describe('the credentials of an external agent', () => {
     expect(keys(shown)).toEqual(keys(rotated))
   })
 
-  it('are those of external agents alone, and an admin’s to see', async () => {
+  it('are rotated and shown by the agent itself as well, which is how it ends a token that has leaked', async () => {
+    const { id, token: old } = await registry.workspace(outside)
+    const shown = await call(platform.base, 'GET', `/workspaces/${id}/external/connection`, old)
+    expect(shown).toMatchObject({ status: 200, body: { connection: { workspace_id: id, auth_token: '' } } })
+    const rotated = await post(`/workspaces/${id}/external/rotate`, old)
+    const { connection } = rotated.body as { connection: Record<string, string> }
+    const beat = (token: string) => post('/registry/heartbeat', token, { workspace_id: id })
+    expect((await beat(old)).status).toBe(401)
+    expect((await beat(connection['auth_token'] ?? '')).status).toBe(200)
+  })
+
+  it('are rotated five times at once, and then refused for a while', async () => {
+    const { id, token } = await registry.workspace(outside)
+    const statuses: number[] = []
+    let now = token
+    for (let n = 0; n < 7; n++) {
+      const answer = await post(`/workspaces/${id}/external/rotate`, now)
+      statuses.push(answer.status)
+      now = (answer.body as { connection?: { auth_token: string } }).connection?.auth_token ?? now
+    }
+    expect(statuses.slice(0, 5)).toEqual([200, 200, 200, 200, 200])
+    expect(statuses).toContain(429)
+  })
+
+  it('are those of external agents alone, and for no other agent to see', async () => {
     const inside = await registry.workspace()
     const ask = (id: string, token: string) =>
       Promise.all([
@@ -141,8 +165,8 @@ describe('the credentials of an external agent', () => {
     expect(await ask(inside.id, adminToken)).toMatchObject(all(400, 'not_external'))
     expect(await ask(randomUUID(), adminToken)).toMatchObject(all(404, 'workspace_not_found'))
     expect(await ask('x', adminToken)).toMatchObject(all(404, 'workspace_not_found'))
-    const external = await registry.workspace(outside)
-    expect(await ask(external.id, external.token)).toMatchObject(all(403, 'forbidden'))
+    const [external, other] = [await registry.workspace(outside), await registry.workspace(outside)]
+    expect(await ask(external.id, other.token)).toMatchObject(all(403, 'forbidden'))
     expect(await ask(external.id, 'a token that is none')).toMatchObject(all(401, 'unauthorized'))
     expect((await post('/registry/heartbeat', inside.token, { workspace_id: inside.id })).status).toBe(200)
   })
