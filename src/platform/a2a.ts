@@ -15,6 +15,7 @@ import { fromStore } from './errors.ts'
 import { destinationOf, type Forward } from './forward.ts'
 import { rpcRequest } from './json-rpc.ts'
 import { Refusal } from './refusal.ts'
+import { onceOver } from './reply-end.ts'
 import type { Wakes } from './wakes.ts'
 
 export interface A2aOptions {
@@ -84,13 +85,10 @@ export function a2aRoute(
     requireReady(to)
     const gone = new AbortController()
     const speaking = setInterval(() => void agents.beginMessage(to.id).catch(() => {}), traffic)
-    const over = () => {
+    onceOver(reply, () => {
       clearInterval(speaking)
       gone.abort()
-    }
-    // A caller may have gone while the agent was looked up, and that is told once.
-    if (reply.raw.destroyed) over()
-    else reply.raw.once('close', over)
+    })
     const message = { from, to: to.id, method: rpc.method } as const
     try {
       const answer = await forward.send(destinationOf(to, from), rpc.body, gone.signal)

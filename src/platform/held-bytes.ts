@@ -12,6 +12,7 @@ import { type Bound, Places } from '../places.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type Caller, callerOf } from './auth.ts'
 import { Refusal } from './refusal.ts'
+import { onceOver } from './reply-end.ts'
 
 const mebi = 1024 * 1024
 const none = { pair: Infinity, destination: Infinity }
@@ -43,7 +44,7 @@ export function createHeldBytes(metrics: Pick<Metrics, 'heldBytes' | 'heldRefuse
       throw new Refusal(503, 'busy', `too many bytes ${whose} are under way`, { retryAfter: seconds(1) })
     }
     metrics.heldBytes.inc({ kind }, bytes)
-    reply.raw.once('close', () => {
+    onceOver(reply, () => {
       place()
       metrics.heldBytes.dec({ kind }, bytes)
     })
@@ -61,7 +62,7 @@ export function createHeldBytes(metrics: Pick<Metrics, 'heldBytes' | 'heldRefuse
     holdAnswer: (request: FastifyRequest, reply: FastifyReply, bytes: number, read: Duration = seconds(30)): void => {
       hold('answer', bytes, callerOf(request), reply)
       const late = setTimeout(() => reply.raw.destroy(), read)
-      reply.raw.once('close', () => clearTimeout(late))
+      onceOver(reply, () => clearTimeout(late))
     },
   }
 }

@@ -65,6 +65,36 @@ it('a body that comes slowly holds its share until it is cut', async () => {
   await impatient.stop()
 })
 
+it('a caller that goes while it is looked up holds nothing', async () => {
+  const { agents } = registry.store
+  const lookedUp = Promise.withResolvers<void>()
+  const gone = Promise.withResolvers<void>()
+  const authenticate: typeof agents.authenticate = async (hash) => {
+    lookedUp.resolve()
+    await gone.promise
+    return agents.authenticate(hash)
+  }
+  const handled = Promise.withResolvers<void>()
+  const mayTalk: typeof agents.mayTalk = async (...pair) => {
+    setImmediate(handled.resolve)
+    return agents.mayTalk(...pair)
+  }
+  const platform = await registry.serve({ agents: { ...agents, authenticate, mayTalk } })
+  const { id, token } = await registry.workspace(outside)
+  const socket = begin(platform.port, `/workspaces/${id}/a2a`, token, `content-length: ${mebi}`)
+  await lookedUp.promise
+  socket.end()
+  await once(socket, 'close')
+  gone.resolve()
+  await handled.promise
+  // Another body of the same caller has come and gone after it.
+  expect(await call(platform.base, 'POST', `/workspaces/${id}/a2a`, token, { method: 'm' })).toMatchObject({
+    status: 200,
+  })
+  await until(async () => (await held('message')) === 0)
+  await platform.stop()
+})
+
 it('an answer of an inbox takes its share before it is made, and gives it back', async () => {
   const { id, token } = await registry.workspace(outside)
   const path = `/workspaces/${id}/messages/take`
