@@ -19,6 +19,8 @@ import { createForward, type limits as forwardLimits } from './forward.ts'
 import { createHeldBytes, heldLimits } from './held-bytes.ts'
 import { heartbeatRoute } from './heartbeat.ts'
 import { inboxRoutes } from './inbox.ts'
+import { Places } from '../places.ts'
+import { addressKey } from './rate-limit.ts'
 import { Refusal } from './refusal.ts'
 import { registerRoute } from './register.ts'
 import { LookUps } from '../look-ups.ts'
@@ -62,6 +64,7 @@ export const serverLimits = {
   grace: seconds(5),
   bodyBytes: 64 * 1024,
   headerBytes: 8 * 1024,
+  /** Of all addresses; one alone has a quarter. */
   connections: 8192,
   /** Between two marks of a message that is under way. */
   traffic: seconds(15),
@@ -169,8 +172,7 @@ function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOption
     schemaController: { compilersFactory: { buildValidator: never, buildSerializer: never } },
   })
   const count = requestCount(metrics)
-  const server: Server = app.server
-  server.maxConnections = limits.connections
+  shareConnections(app.server, limits.connections)
   app.decorateRequest('caller', null)
   app.setErrorHandler(errorHandler(log))
   app.setNotFoundHandler(() => {
@@ -182,6 +184,17 @@ function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOption
     count(request.method, path, reply.statusCode, reply.elapsedTime / 1000)
   })
   return app
+}
+
+/** By addresses, as in places.ts: what one of them opens keeps no other out. What finds no place is closed at once. */
+function shareConnections(server: Server, total: number): void {
+  const unbounded = { pair: Infinity, destination: Infinity, caller: Infinity }
+  const places = new Places({ ...unbounded, total, reserved: 0 })
+  server.on('connection', (socket) => {
+    const place = places.take({ namespace: addressKey(socket.remoteAddress ?? '') })
+    if (typeof place === 'string') socket.destroy()
+    else socket.once('close', place)
+  })
 }
 
 const noSuchRoute = new Refusal(404, 'not_found', 'there is no such route')
