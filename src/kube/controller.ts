@@ -60,7 +60,9 @@ export class Controller<T extends KubeObject> {
   readonly #queue: Queue
   readonly #reporter: Reporter<T>
   readonly #log: Logger
-  #outlines: Promise<unknown> = Promise.resolve()
+  /** Keys that are kept in outline and wait to be looked at whole, the longest waiting first. */
+  readonly #outlines = new Set<Key>()
+  #wholeUnderWay = false
 
   constructor(options: ControllerOptions<T>) {
     const { name, metrics, client, informer, quiet } = options
@@ -160,19 +162,36 @@ export class Controller<T extends KubeObject> {
 
   async #pass(key: Key, stopping: AbortSignal, span: Span): Promise<Ending> {
     const object = this.#options.informer.cache.get(key)
-    if (!object) {
-      this.#queue.forget(key)
-      return 'skipped'
-    }
-    const isOutline = limitOf(object) !== undefined && object.metadata.deletionTimestamp !== undefined
-    if (!isOutline) return await this.#passOf(object, stopping, span)
-    // Whole ones do not fit into memory together: they go one after the other.
-    const turn = this.#outlines.then(() => this.#passOfWhole(key, stopping, span))
-    this.#outlines = turn.catch(() => undefined)
-    return await turn
+    if (object && limitOf(object) !== undefined && object.metadata.deletionTimestamp !== undefined)
+      return await this.#passOfOutline(key, stopping, span)
+    if (this.#outlines.delete(key)) this.#wakeOutline()
+    if (object) return await this.#passOf(object, stopping, span)
+    this.#queue.forget(key)
+    return 'skipped'
   }
 
-  /** Its end is owed to an object of any size. */
+  /**
+   * Its end is owed to an object of any size. Whole ones do not fit into memory together, so they go one after the other;
+   * those that wait hold no worker, which the objects of other namespaces need.
+   */
+  async #passOfOutline(key: Key, stopping: AbortSignal, span: Span): Promise<Ending> {
+    this.#outlines.add(key)
+    if (this.#wholeUnderWay) return 'skipped'
+    this.#wholeUnderWay = true
+    this.#outlines.delete(key)
+    try {
+      return await this.#passOfWhole(key, stopping, span)
+    } finally {
+      this.#wholeUnderWay = false
+      this.#wakeOutline()
+    }
+  }
+
+  #wakeOutline(): void {
+    const [next] = this.#outlines
+    if (next !== undefined) this.enqueue(next)
+  }
+
   async #passOfWhole(key: Key, stopping: AbortSignal, span: Span): Promise<Ending> {
     const { client, informer } = this.#options
     try {

@@ -15,7 +15,10 @@ export interface ReportOptions<T extends KubeObject> {
 
 export type Reported =
   | { readonly kind: 'unchanged' | 'gone' }
-  /** `disputed`: the status has parts of another writer, which the next pass takes back. */
+  /**
+   * `disputed`: the status has parts of another writer, which the next pass takes back. What an older CRD drops of a status
+   * is no dispute: a write that changes nothing is not repeated.
+   */
   | { readonly kind: 'written'; readonly disputed: boolean }
   /** Nothing written yet: the news may be out of date within `after`. */
   | { readonly kind: 'deferred'; readonly after: Duration }
@@ -49,7 +52,7 @@ export class Reporter<T extends KubeObject> {
       const wait = this.#quietFor(key, object)
       if (wait > 0) return { kind: 'deferred', after: wait }
     }
-    return await this.#write(key, patch, status)
+    return await this.#write(object, patch, status)
   }
 
   /** Whether another than this reporter changed the status: whoever may patch it could have written anything. */
@@ -70,7 +73,7 @@ export class Reporter<T extends KubeObject> {
       const wait = this.#quietFor(key, object)
       if (wait > 0) return { kind: 'deferred', after: wait }
     }
-    return await this.#write(key, patch, told)
+    return await this.#write(object, patch, told)
   }
 
   /** The one place through which every status goes: no text that is chosen elsewhere makes it one that is refused. */
@@ -95,12 +98,14 @@ export class Reporter<T extends KubeObject> {
   }
 
   /** Not tied to the signal of the pass: a pass that ran out of time still says so. The client has its own deadline. */
-  async #write(key: Key, patch: object, status: object): Promise<Reported> {
+  async #write(object: T, patch: object, status: object): Promise<Reported> {
+    const key = keyOf(object)
     this.#writing.add(key)
     try {
       const answer = await this.#client.mergePatchStatus(this.#type, key, { status: patch })
       this.#onWrite()
-      return { kind: 'written', disputed: !sameStatus(answer.status, status) }
+      const disputed = !sameStatus(answer.status, status) && !sameStatus(answer.status, object.status)
+      return { kind: 'written', disputed }
     } catch (error) {
       if (error instanceof KubeError && error.isNotFound) return { kind: 'gone' }
       throw error

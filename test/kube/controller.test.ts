@@ -4,6 +4,7 @@ import { inject, beforeAll, expect, test, type TestContext } from 'vitest'
 import { finalizer, reconcileRequestedAt, type CommonStatus, type KubeObject } from '../../src/api/meta.ts'
 import { milliseconds, minutes, type Duration } from '../../src/duration.ts'
 import { RetryAfter, Terminal } from '../../src/errors.ts'
+import { Allowance } from '../../src/kube/allowance.ts'
 import type { Manifest, ResourceType } from '../../src/kube/client.ts'
 import { Controller } from '../../src/kube/controller.ts'
 import { Events } from '../../src/kube/events.ts'
@@ -13,9 +14,12 @@ import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { until } from '../support/until.ts'
 
-interface Gear extends KubeObject<{ readonly n: number }, CommonStatus> {
-  readonly spec: { readonly n: number }
-  readonly status?: CommonStatus
+interface GearStatus extends CommonStatus {
+  readonly fixed?: { readonly unknown?: number }
+}
+interface Gear extends KubeObject<{ readonly n: number }, GearStatus> {
+  readonly spec: { readonly n: number; readonly pad?: string }
+  readonly status?: GearStatus
 }
 
 const group = `machine-${randomBytes(3).toString('hex')}.test`
@@ -32,7 +36,8 @@ const fence = { epoch: 1n, check: () => undefined }
 
 beforeAll(async () => {
   const free = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
-  const openAPIV3Schema = { type: 'object', properties: { spec: free, status: free } }
+  const status = { ...free, properties: { fixed: { type: 'object' } } }
+  const openAPIV3Schema = { type: 'object', properties: { spec: free, status } }
   const body = {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -66,7 +71,7 @@ async function connect() {
   return { metrics, kube: await createKube({ credentials: { kubeconfig }, log, metrics, fieldManager: 'test' }) }
 }
 
-const verdict = (outcome: Outcome, ready = outcome.kind === 'settled'): Verdict<CommonStatus> => ({
+const verdict = (outcome: Outcome, ready = outcome.kind === 'settled'): Verdict<GearStatus> => ({
   outcome,
   status: {
     conditions: [{ type: 'Ready', status: ready ? 'True' : 'False', reason: 'R', message: 'm' }],
@@ -76,15 +81,19 @@ const verdict = (outcome: Outcome, ready = outcome.kind === 'settled'): Verdict<
 })
 const settled: Outcome = { kind: 'settled' }
 
-type Reconcile = (gear: Gear, ctx: Context, pass: number) => Promise<Verdict<CommonStatus>>
+type Reconcile = (gear: Gear, ctx: Context, pass: number) => Promise<Verdict<GearStatus>>
 
 /** A controller in a namespace of its own; `passes` are the generations it looked at, in order. */
-async function run({ onTestFinished }: TestContext, reconcile: Reconcile, options: { quiet?: Duration } = {}) {
+async function run(
+  { onTestFinished }: TestContext,
+  reconcile: Reconcile,
+  { allowance, ...options }: { quiet?: Duration; workers?: number; allowance?: Allowance } = {},
+) {
   const { kube, metrics } = await connect()
   const namespace = `gears-${randomBytes(4).toString('hex')}`
   const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }
   await kube.transport.send({ method: 'POST', path: '/api/v1/namespaces', verb: 'setup', body })
-  const informer = kube.informer({ type: gears, namespace })
+  const informer = kube.informer({ type: gears, namespace, ...(allowance && { allowance }) })
   const events = new Events({
     transport: kube.transport,
     fence,
@@ -292,4 +301,50 @@ test('what one change means for a great many comes behind whatever else changes'
   gate.resolve()
   await until(() => passes.length === before + names.length)
   expect(passes[before + 64]?.metadata.name).toBe('g119')
+})
+
+test('a part of the status that the CRD does not have is not written again and again', async (context) => {
+  const { client, passes, manifest } = await run(context, async () => {
+    const { outcome, status } = verdict(settled)
+    return { outcome, status: { ...status, fixed: { unknown: 1 } } }
+  })
+  const passesOf = (name: string) => passes.filter(({ metadata }) => metadata.name === name).length
+  await client.create(gears, manifest('g'))
+  await until(() => passesOf('g') === 2)
+  // What would come of the second pass of one comes before what comes of the first pass of the other.
+  await client.create(gears, manifest('h'))
+  await until(() => passesOf('h') === 2)
+  expect(passesOf('g')).toBe(2)
+})
+
+test('objects beyond the share of their namespace end one after the other, and hold up no worker', async (context) => {
+  const gate = Promise.withResolvers<void>()
+  let [together, most] = [0, 0]
+  const { client, passes, manifest, informer, key } = await run(
+    context,
+    async (gear, ctx) => {
+      if (gear.metadata.deletionTimestamp === undefined) return verdict(settled)
+      most = Math.max(most, ++together)
+      await gate.promise
+      together--
+      await ctx.release()
+      return verdict(settled)
+    },
+    { workers: 2, allowance: new Allowance({ perNamespace: 20_000, total: 1e9, always: 0 }) },
+  )
+  const large = ['a', 'b', 'c'].map((name) => {
+    const { metadata, ...rest } = manifest(name)
+    return { ...rest, metadata: { ...metadata, finalizers: [finalizer] }, spec: { n: 1, pad: 'x'.repeat(30_000) } }
+  })
+  for (const each of large) {
+    const { metadata } = await client.create(gears, each)
+    await client.delete(gears, key(metadata.name), metadata.uid)
+  }
+  await until(() => [...informer.cache.values()].filter((each) => each.metadata.deletionTimestamp).length === 3)
+  await until(() => most === 1)
+  await client.create(gears, manifest('small'))
+  await until(() => passes.some(({ metadata }) => metadata.name === 'small'))
+  gate.resolve()
+  await until(() => informer.cache.size === 1)
+  expect(most).toBe(1)
 })
