@@ -47,6 +47,20 @@ test('rows that were deleted go after their time, a bite at a time, with all tha
   expect(hung).toEqual([])
 })
 
+// Fifty seconds where each row is compared with each; one where what is there is hashed.
+test('what is there is compared in time, however much it is', { timeout: 25_000 }, async () => {
+  const { id: like } = await removed('Delete')
+  await sql(
+    `INSERT INTO workspaces SELECT (jsonb_populate_record(w, jsonb_build_object('id', g.id, 'owner_uid', g.id, 'name', g.id))).*
+     FROM workspaces w, (SELECT gen_random_uuid() AS id FROM generate_series(1, 4999)) g WHERE w.id = $1`,
+    like,
+  )
+  const owners = await sql(`SELECT owner_uid AS "ownerUid" FROM workspaces WHERE status = 'removed'`)
+  const others = Array.from({ length: 100_000 }, () => randomUUID())
+  expect(await purge([...others, ...owners.map(({ ownerUid }) => String(ownerUid))], 10_000)).toBe(0)
+  expect(await purge(others, 10_000)).toBe(5000)
+})
+
 test('what an adoption, an orphan sweep, a deletion under way, a child or a message may ask for stays', async () => {
   const retained = await removed('Retain')
   const untold = await removed(undefined)
