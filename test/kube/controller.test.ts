@@ -332,13 +332,15 @@ test('objects beyond the share of their namespace end one after the other, and h
     },
     { workers: 2, allowance: new Allowance({ perNamespace: 20_000, total: 1e9, always: 0 }) },
   )
-  const large = ['a', 'b', 'c'].map((name) => {
+  for (const name of ['a', 'b', 'c']) {
     const { metadata, ...rest } = manifest(name)
-    return { ...rest, metadata: { ...metadata, finalizers: [finalizer] }, spec: { n: 1, pad: 'x'.repeat(30_000) } }
-  })
-  for (const each of large) {
-    const { metadata } = await client.create(gears, each)
-    await client.delete(gears, key(metadata.name), metadata.uid)
+    const large = {
+      ...rest,
+      metadata: { ...metadata, finalizers: [finalizer] },
+      spec: { n: 1, pad: 'x'.repeat(30_000) },
+    }
+    const made = await client.create(gears, large)
+    await client.delete(gears, key(name), made.metadata.uid)
   }
   await until(() => [...informer.cache.values()].filter((each) => each.metadata.deletionTimestamp).length === 3)
   await until(() => most === 1)
