@@ -19,7 +19,7 @@ const take = z.object({ limit: z.int().min(1).max(100).default(50) })
 const ack = z.object({ ids: z.array(z.guid()).max(1000) })
 
 export interface InboxOptions {
-  readonly agents: Pick<AgentStore, 'takeMessages' | 'acknowledge'>
+  readonly agents: Pick<AgentStore, 'takeMessages' | 'waitingBytes' | 'acknowledge'>
   /** The rate of `take`. */
   readonly onTake: (request: FastifyRequest) => Promise<void>
   /** Throws where there is no room for an answer of so many bytes. */
@@ -31,7 +31,9 @@ export function inboxRoutes(app: FastifyInstance, { agents, onTake, holdAnswer }
     const workspace = pathId(request.params)
     requireSelf(request, workspace)
     const { limit } = parse(take, request.body ?? {})
-    holdAnswer(request, reply, takenBytes)
+    // Nearly every inbox is empty or small: by what could wait there, a few at once would be too many.
+    const waiting = await fromStore(agents.waitingBytes(workspace))
+    if (waiting > 0) holdAnswer(request, reply, Math.min(waiting, takenBytes))
     const messages = await fromStore(agents.takeMessages(workspace, limit, lease))
     // Bodies go out as PostgreSQL wrote them: read and written again, a few megabytes would be many for a while.
     const items = messages.map(({ id, from, method, body, at }) => {

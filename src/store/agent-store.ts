@@ -126,6 +126,8 @@ export interface AgentStore {
    * after that those come back that nobody acknowledged. So each arrives at least once, whatever crashes.
    */
   takeMessages(id: WorkspaceId, limit: number, lease: Duration): Promise<readonly QueuedMessage[]>
+  /** Bytes of all messages that wait for a workspace, those that are handed out among them. */
+  waitingBytes(id: WorkspaceId): Promise<number>
   /** Ends the queueing of these messages of this workspace. Returns how many still were: again is no error. */
   acknowledge(id: WorkspaceId, messages: readonly string[]): Promise<number>
   /**

@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { afterAll, expect, it, onTestFinished } from 'vitest'
 import { milliseconds } from '../../src/duration.ts'
 import { heldLimits } from '../../src/platform/held-bytes.ts'
-import { takenBytes } from '../../src/store/agent-store.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { call, openRegistry, refusal } from './registry.ts'
@@ -98,7 +97,8 @@ it('a caller that goes while it is looked up holds nothing', async () => {
 it('an answer of an inbox takes its share before it is made, and gives it back', async () => {
   const { id, token } = await registry.workspace(outside)
   const path = `/workspaces/${id}/messages/take`
-  const answer = { ...heldLimits.answer, caller: takenBytes - 1 }
+  const body = { jsonrpc: '2.0', id: 1, method: 'm' }
+  const answer = { ...heldLimits.answer, caller: JSON.stringify(body).length - 1 }
   for (const [limits, expected] of [
     [heldLimits, { status: 200 }],
     [
@@ -107,10 +107,19 @@ it('an answer of an inbox takes its share before it is made, and gives it back',
     ],
   ] as const) {
     const platform = await registry.serve({ serverLimits: { held: limits } })
+    expect(await call(platform.base, 'POST', `/workspaces/${id}/a2a`, token, body)).toMatchObject({ status: 200 })
     expect(await call(platform.base, 'POST', path, token, {})).toMatchObject(expected)
     await until(async () => (await held('answer')) === 0)
     await platform.stop()
   }
+})
+
+it('sixty agents of one namespace look into their empty inboxes at once', async () => {
+  const platform = await registry.serve()
+  const agents = await Promise.all(Array.from({ length: 60 }, () => registry.workspace(outside)))
+  const looks = agents.map(({ id, token }) => call(platform.base, 'POST', `/workspaces/${id}/messages/take`, token, {}))
+  expect((await Promise.all(looks)).map(({ status }) => status)).toEqual(agents.map(() => 200))
+  await platform.stop()
 })
 
 it('200 messages of a mebibyte at once from one agent cost little memory, and another is answered', async () => {

@@ -15,6 +15,7 @@ import {
   traceMessage,
   type SealedAddress,
   type TakenRow,
+  waitingBytes,
 } from './messages.ts'
 import type { Database } from './pool.ts'
 import type { Seal } from './seal.ts'
@@ -131,6 +132,10 @@ export function openAgents(
     },
     async takeMessages(id, limit, lease) {
       return (await ask<TakenRow>('take_messages', takeMessages, [id, limit, lease / 1000])).map(messageOf)
+    },
+    async waitingBytes(id) {
+      const [row] = await ask<{ bytes: string }>('waiting_bytes', waitingBytes, [id])
+      return Number(row?.bytes ?? 0)
     },
     async acknowledge(id, messages) {
       const [row] = await ask<{ count: number }>('acknowledge', acknowledge, [id, messages])

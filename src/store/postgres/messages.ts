@@ -217,6 +217,8 @@ export const takeMessages = `
   )
   SELECT t.id, t.source_id, t.method, t.body, t.created_at FROM taken t ORDER BY t.seq`
 
+export const waitingBytes = 'SELECT bytes FROM workspace_inboxes WHERE workspace_id = $1'
+
 export interface TakenRow {
   readonly id: string
   readonly source_id: string | null
