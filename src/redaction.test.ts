@@ -52,6 +52,13 @@ const cases: Record<string, [said: string, secrets: string[], shown: string]> = 
   'a part of a long one': [`saw ${body.slice(5, 25)} here`, [pem], 'saw [redacted] here'],
   'a token': [`tok=${token};`, [], 'tok=[redacted];'],
   'a token with a colour inside': [`tok=${token.slice(0, 20)}\u001B[0m${token.slice(20)}`, [], 'tok=[redacted]'],
+  'a token in base64': [`b=${Buffer.from(token).toString('base64')};`, [], 'b=[redacted]==;'],
+  'a token in base64, with a user before it': [
+    `Basic ${Buffer.from(`agent:${token}\n`).toString('base64')}`,
+    [],
+    'Basic YWdlbnQ6[redacted]o=',
+  ],
+  'a token in hexadecimal': [`x=${Buffer.from(token).toString('hex')};`, [], 'x=[redacted];'],
   'a short value, which stands everywhere': ['exit on error', ['on'], 'exit on error'],
   'nothing of the kind': ['exit 1: no such file\n  at x', [secret, pem], 'exit 1: no such file\n  at x'],
 }

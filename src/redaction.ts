@@ -27,6 +27,8 @@ const mostBytes = 2 ** 21
 
 /** Anything of the shape of a token of ours: its text is not kept, so it cannot be looked for. */
 const tokenShape = /(?<![\w-])[\w-]{43}(?![\w-])/g
+/** As many digits as base64 has of a token; hexadecimal has more. */
+const encodedToken = /[\w+/-]{58}/
 
 /** `redact` gives the text cleaned (text.ts), with secrets blotted out. `secrets`: values as the agent has them. */
 export function redactor(secrets: Iterable<string>): Redact {
@@ -36,7 +38,7 @@ export function redactor(secrets: Iterable<string>): Redact {
     if (clean.length < shortest) return clean
     values ??= valuesOf(secrets)
     if (values === undefined) return blot
-    const hidden = values.all.length === 0 ? clean : blotted(clean, values)
+    const hidden = values.all.length === 0 && !encodedToken.test(clean) ? clean : blotted(clean, values)
     return hidden.replaceAll(tokenShape, blot)
   }
 }
@@ -88,6 +90,8 @@ const squeezed = (bytes: string) => bytes.replaceAll(space, '')
 /** One way to read the text: its bytes, and for each of them the bytes of the text that it was written with. */
 class Reading {
   length = 0
+  /** From digits. In others white space that was left out joins words, and these may be as long as a token. */
+  isDecoded = false
   bytes: Uint8Array
   from: Uint32Array
   to: Uint32Array
@@ -134,13 +138,15 @@ function blotted(clean: string, values: Values): string {
   const text = Buffer.from(clean)
   const literal = new Reading(text.length)
   for (let i = 0; i < text.length; i++) literal.add(text[i] ?? 0, i, i + 1)
-  const read = together([...readingsOf(literal)])
+  const readings = [...readingsOf(literal)]
+  const read = together(readings)
   const hidden = new Uint8Array(text.length)
   const hide = (first: number, last: number) => hidden.fill(1, read.from[first], read.to[last])
   const bytes = Buffer.from(read.bytes.buffer)
   hideRuns(bytes, values.all, hide)
   hideShort(bytes, values.short, hide)
   hideEnds(bytes, values.all, hide)
+  for (const decoded of readings) if (decoded.isDecoded) hideTokens(decoded, hidden)
   return withBlots(text, hidden)
 }
 
@@ -256,6 +262,7 @@ interface Notation {
 function decoded(reading: Reading, { digit, bits, least }: Notation, start: number): Reading {
   const { bytes, length } = reading
   const read = new Reading(length)
+  read.isDecoded = true
   for (let i = 0; i < length;) {
     let end = i
     while (end < length && digit(bytes[end] ?? 0) >= 0) end++
@@ -340,6 +347,11 @@ function hideShort(bytes: Buffer, short: ReadonlySet<string>, hide: Hide): void 
     for (let length = shortest; length < run; length++)
       if (short.has(text.slice(at, at + length))) hide(at, at + length - 1)
   }
+}
+
+function hideTokens({ bytes, length, from, to }: Reading, hidden: Uint8Array): void {
+  const text = Buffer.from(bytes.buffer, 0, length).toString('latin1')
+  for (const { index, 0: token } of text.matchAll(tokenShape)) hidden.fill(1, from[index], to[index + token.length - 1])
 }
 
 /** Each reading has its ends, and wherever something was cut before, this mark stands. */
