@@ -21,7 +21,7 @@ await client.connect()
 await openNamespace(ns, cluster)
 await until(() => cluster.apply([runtime('parts')]))
 const env = { SECRETS_KEY: randomBytes(32).toString('base64') }
-let operator = await startOperator({ databaseUrl, backends: [backend], env })
+let operator = await startOperator({ databaseUrl, backends: [backend, new ExternalBackend()], env })
 afterAll(async () => {
   await operator.stop()
   await client.end()
@@ -79,7 +79,7 @@ test('all parts have their rows; one that leaves the spec goes; no restart follo
 })
 
 test('a new token in the Secret reaches the row, without a touch of the Workspace', async () => {
-  await apply('rotated', { channels: [telegram] })
+  await apply('rotated', { channels: [telegram], backend: 'external' })
   const { metadata } = await settles('rotated', 'True Recorded')
   const [before] = await rows('workspace_channels', metadata.uid)
   await cluster.apply([secret({ bot_token: `9${token}` })])
