@@ -20,6 +20,7 @@ export class Intruder {
   readonly told: string[] = []
   /** Every answer of the platform. */
   readonly answers: string[] = []
+  readonly #glimpses = new Set<string>()
   readonly #world: World
   readonly #of: Neighbour
 
@@ -37,6 +38,16 @@ export class Intruder {
 
   async play(steps: readonly Step[]): Promise<void> {
     for (const step of steps) await this.#take(step)
+  }
+
+  /** Reads the Runtime and its own Workspaces again and again: what shows for a moment has been shown. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const [workspaces] = collections(this.namespace)
+    while (!signal.aborted) {
+      const seen = [await this.#world.ask('GET', `${molecule}/runtimes/${this.#of.runtime}`)]
+      this.#glimpses.add(JSON.stringify([seen, await this.#world.list(workspaces)]))
+      await wait(1_000)
+    }
   }
 
   /** Waits, for a while, until the operator has looked at everything as it is now. */
@@ -102,6 +113,7 @@ export class Intruder {
       ...objects.flat().map((object) => [`object ${object.metadata.name}`, JSON.stringify(object)] as const),
       ...events.map((event) => ['event', JSON.stringify(event)] as const),
       ['the Runtime', JSON.stringify(shared)],
+      ...[...this.#glimpses].map((seen) => ['glimpse', seen] as const),
       ...this.answers.map((answer) => ['answer', answer] as const),
       ...this.launches().map((text) => ['instance', text] as const),
     ]
@@ -130,6 +142,7 @@ export class Intruder {
       for (const [path] of await this.#everything()) await this.#world.unlock(path)
     })
     this.answers.length = 0
+    this.#glimpses.clear()
   }
 
   async #everything(): Promise<(readonly [path: string, object: KubeObject])[]> {

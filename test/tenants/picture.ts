@@ -5,9 +5,10 @@
 import type { Neighbour } from './neighbour.ts'
 import type { World } from './world.ts'
 
-/** Of a beat, or of the order in which a whole database was written. */
+/** Of a beat, of when the scheduler comes by, or of the order in which a whole database was written. */
 const restless = new Set([
   'last_heartbeat_at',
+  'next_run_at',
   'uptime_seconds',
   'signalled_at',
   'updated_at',

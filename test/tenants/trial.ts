@@ -68,7 +68,13 @@ export class Trial {
   async play(steps: readonly Step[], walk: number): Promise<string[]> {
     const change = changeOf(walk)
     this.#lived.push(change)
+    const over = new AbortController()
+    const watched = this.#intruder.watch(over.signal)
+    // Told below, after what else went wrong.
+    watched.catch(() => undefined)
     const [lived, tried] = await Promise.allSettled([this.#neighbour.live(change), this.#intruder.play(steps)])
+    over.abort()
+    await watched
     if (tried.status === 'rejected') throw tried.reason
     if (lived.status === 'rejected') return [`held up: ${reasonOf(lived.reason)}`]
     await this.#intruder.settle()

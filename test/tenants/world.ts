@@ -69,6 +69,8 @@ export class World {
         BACKENDS: 'docker,external',
         DEFAULT_BACKEND: 'docker',
         SECRETS_KEY: randomBytes(32).toString('base64'),
+        // Nothing beats for the row of the system before.
+        LIVENESS_SILENCE: '24h',
       },
     })
     const world = new World(ask, rows, backend, operator.platformUrl, launches)
