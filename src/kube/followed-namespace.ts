@@ -69,6 +69,8 @@ export class FollowedNamespace<T extends KubeObject> {
   /** Names to be read, in order, and those that are being read. */
   readonly #queue = new Set<string>()
   readonly #reading = new Set<string>()
+  /** Names that could not be read and are read again after a pause: a look in between begins no further reading. */
+  readonly #failed = new Set<string>()
   readonly #stop = new AbortController()
   #signal: AbortSignal | undefined
   #state: FollowState = 'syncing'
@@ -122,7 +124,7 @@ export class FollowedNamespace<T extends KubeObject> {
       case 'forbidden':
         return { state: 'forbidden' }
       case undefined:
-        if (!this.#reading.has(name)) this.#read(name)
+        if (!this.#reading.has(name) && !this.#failed.has(name)) this.#read(name)
         return { state: 'syncing' }
     }
   }
@@ -264,11 +266,11 @@ export class FollowedNamespace<T extends KubeObject> {
       this.#hold(name, object)
       this.#tell(read)
     } catch (error) {
-      if (!signal.aborted) this.#failed(named, error, signal)
+      if (!signal.aborted) this.#fail(named, error, signal)
     }
   }
 
-  #failed(named: Name, error: unknown, signal: AbortSignal): void {
+  #fail(named: Name, error: unknown, signal: AbortSignal): void {
     const { name } = named
     if (error instanceof KubeError && error.isNotFound) return this.#remove(name, named.version)
     if (error instanceof KubeError && error.isTooLarge) {
@@ -286,7 +288,10 @@ export class FollowedNamespace<T extends KubeObject> {
   }
 
   async #readAfter(pause: Duration, name: string, signal: AbortSignal): Promise<void> {
+    if (this.#failed.has(name)) return
+    this.#failed.add(name)
     await sleep(pause, signal)
+    this.#failed.delete(name)
     if (this.#names.has(name)) this.#read(name)
   }
 

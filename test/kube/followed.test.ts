@@ -216,3 +216,17 @@ test.concurrent(
     expect(server.lists).toHaveLength(1)
   },
 )
+
+test.concurrent('what cannot be read is tried again after a pause, however often it is looked at', async (context) => {
+  const { server, look, refer, reads } = await begin(context)
+  server.put('a')
+  refer('a')
+  server.fault = ({ url }, response) => {
+    if (!url.pathname.endsWith('/a')) return false
+    response.writeHead(400).end('{}')
+    return true
+  }
+  await until(() => look('a').state === 'syncing' && reads().length >= 3)
+  const [first = 0, , third = 0] = server.seen.filter(({ url }) => url.pathname.endsWith('/a')).map(({ at }) => at)
+  expect(third - first).toBeGreaterThan(1900)
+})
