@@ -19,9 +19,9 @@ function lively(spec: InstanceSpec, ended: AbortSignal): void {
   ended.addEventListener('abort', () => clearInterval(beating))
 }
 
-const elsewhere = new FakeBackend({ name: 'process', onRunning: lively })
+const elsewhere = new FakeBackend({ name: 'docker', onRunning: lively })
 const scene = await openScene({
-  env: { LIVENESS_SILENCE: '2s', BACKENDS: 'external,fake' },
+  env: { LIVENESS_SILENCE: '2s', BACKENDS: 'external,fake,docker' },
   more: [elsewhere],
   agent: (spec, ended) => {
     const { name } = spec.ref
@@ -59,7 +59,7 @@ describe('a backend that says nothing, or no', () => {
   })
 
   test('incident-03: an instance is paused and removed on the backend on which it lives', async () => {
-    await make('there', { backend: 'process' })
+    await make('there', { backend: 'docker' })
     const { uid } = (await settles('there', 'Ready', 'True Settled')).metadata
     expect([elsewhere.has(uid), backend.has(uid)]).toEqual([true, false])
     await edit('there', { spec: { power: 'Paused' } })
