@@ -16,6 +16,8 @@ export interface FloodOrder {
   readonly namespace: string
   readonly agents: readonly Agent[]
   readonly seconds: number
+  /** Kinds whose name matches are sent. */
+  readonly only: string
 }
 
 export type FloodReport = Readonly<Record<string, string>>
@@ -36,10 +38,9 @@ async function flood(order: FloodOrder): Promise<void> {
   const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
   await post(`${order.platform}/registry/register`, token, { id, agent_card: {}, url, delivery_mode: 'push' })
   const until = performance.now() + order.seconds * 1000
-  const kinds = kindsOf(order, ask, until)
-  const reports = await Promise.all(
-    Object.entries(kinds).map(async ([name, one]) => [name, await sent(one, until)] as const),
-  )
+  const all = Object.entries(kindsOf(order, ask, until))
+  const kinds = all.filter(([name]) => new RegExp(order.only).test(name))
+  const reports = await Promise.all(kinds.map(async ([name, one]) => [name, await sent(one, until)] as const))
   close()
   silent.closeAllConnections()
   silent.close()
