@@ -5,6 +5,7 @@ import type { Fence } from '../../fence.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { createBatcher, type Batcher } from './batcher.ts'
 import type { Database } from './pool.ts'
+import { quoted } from './quoted.ts'
 
 type Value = string | number | bigint | boolean | Date | Buffer | undefined
 
@@ -64,8 +65,7 @@ function literal(value: Value): string {
     case 'boolean':
       return value ? 't' : 'f'
     case 'string':
-      // Two plain replacements: a fourth of what one pattern costs, which a megabyte of backslashes would make felt.
-      return `"${value.replaceAll('\\', String.raw`\\`).replaceAll('"', String.raw`\"`)}"`
+      return quoted(value)
     default:
       return value instanceof Date ? `"${value.toISOString()}"` : String.raw`"\\x${value.toString('hex')}"`
   }
