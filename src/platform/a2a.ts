@@ -27,6 +27,8 @@ export interface A2aOptions {
   readonly traffic: Duration
   /** A message found no room in an inbox, and by whose limit. */
   readonly inboxRefused: (by: InboxFull) => void
+  /** Throws where a message that did not say its length is more than may be sent a second. */
+  readonly paceChunked: (request: FastifyRequest, body: string) => void
 }
 
 /** When a workspace of this phase may answer: soon while it moves by itself, later where somebody must act. */
@@ -50,11 +52,12 @@ const notFound = new Refusal(404, 'workspace_not_found', 'there is no such works
 
 export function a2aRoute(
   app: FastifyInstance,
-  { agents, forward, wakes, log, traffic, inboxRefused }: A2aOptions,
+  { agents, forward, wakes, log, traffic, inboxRefused, paceChunked }: A2aOptions,
 ): void {
   const bodyLimit = 1024 * 1024
   app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: mayTalk }, async (request, reply) => {
     const rpc = textOf(request)
+    paceChunked(request, rpc.body)
     const to = await fromStore(agents.beginMessage(pathId(request.params)))
     if (!to || to.status === 'removed') throw notFound
     const from = senderOf(request)

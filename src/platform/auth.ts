@@ -49,7 +49,7 @@ export interface AuthOptions {
 }
 
 /** Whose rate held a request back. */
-export type RateLimited = 'caller' | 'card' | 'take' | 'rotate' | 'unknownToken' | 'open'
+export type RateLimited = 'bytes' | 'caller' | 'card' | 'take' | 'rotate' | 'unknownToken' | 'open'
 
 /** Makes the hooks that find the caller. */
 export function authentication(options: AuthOptions) {

@@ -12,6 +12,7 @@ import { type Bound, Places } from '../places.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type Caller, callerOf } from './auth.ts'
 import { Refusal } from './refusal.ts'
+import { rateLimit } from './rate-limit.ts'
 import { onceOver } from './reply-end.ts'
 
 const mebi = 1024 * 1024
@@ -25,9 +26,20 @@ export const heldLimits = {
 }
 export type Held = keyof typeof heldLimits
 
+/** Bytes of messages a second: what each leaves behind in memory goes only when V8 collects it. */
+export const byteRates = {
+  caller: { perSecond: mebi / 2, burst: 4 * mebi },
+  namespace: { perSecond: 2 * mebi, burst: 8 * mebi },
+}
+
 const busyWith: Readonly<Partial<Record<Bound, string>>> = { caller: 'of this caller', namespace: 'of this namespace' }
 
-export function createHeldBytes(metrics: Pick<Metrics, 'heldBytes' | 'heldRefused'>, limits = heldLimits) {
+export function createHeldBytes(
+  metrics: Pick<Metrics, 'heldBytes' | 'heldRefused' | 'rateLimited'>,
+  limits = heldLimits,
+  rates = byteRates,
+) {
+  const [ofCaller, ofNamespace] = [rateLimit(rates.caller), rateLimit(rates.namespace)]
   const places = {
     request: new Places(limits.request),
     message: new Places(limits.message),
@@ -50,13 +62,34 @@ export function createHeldBytes(metrics: Pick<Metrics, 'heldBytes' | 'heldRefuse
     })
   }
 
+  /** After the place: a request that finds none takes nothing of the rate. */
+  function pace(bytes: number, caller: Caller): void {
+    if (caller.kind === 'admin') return
+    const refuse = (whose: string, retryAfter: Duration): never => {
+      metrics.rateLimited.inc({ limit: 'bytes' })
+      throw new Refusal(429, 'too_many_bytes', `too many bytes of messages a second ${whose}`, { retryAfter })
+    }
+    const own = ofCaller.take(caller.id, undefined, bytes)
+    if (own > 0) refuse('of this caller', own)
+    const shared = ofNamespace.take(caller.namespace, undefined, bytes)
+    if (shared > 0) refuse('of this namespace', shared)
+  }
+
   return {
     /** A hook, after those that find the caller: the body by its length; one that does not say it, by the limit of its route. */
     holdBody: async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
       const { 'content-length': length, 'transfer-encoding': chunked } = request.headers
       const { bodyLimit } = request.routeOptions
       const bytes = chunked === undefined ? Math.min(Number(length ?? 0), bodyLimit) : bodyLimit
-      if (bytes > 0) hold(bodyLimit >= mebi ? 'message' : 'request', bytes, callerOf(request), reply)
+      if (bytes === 0) return
+      const [kind, caller] = [bodyLimit >= mebi ? ('message' as const) : ('request' as const), callerOf(request)]
+      hold(kind, bytes, caller, reply)
+      // What is sent in chunks is paced once its length is known.
+      if (kind === 'message' && chunked === undefined) pace(bytes, caller)
+    },
+    /** Paces a message that did not say its length, by that of its body. */
+    paceChunked: (request: FastifyRequest, body: string): void => {
+      if (request.headers['transfer-encoding'] !== undefined) pace(Buffer.byteLength(body), callerOf(request))
     },
     /** Before an answer of up to so many bytes is made. Whoever has not read it in time loses the connection. */
     holdAnswer: (request: FastifyRequest, reply: FastifyReply, bytes: number, read: Duration = seconds(30)): void => {

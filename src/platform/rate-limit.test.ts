@@ -40,3 +40,9 @@ it('counts an address of IPv6 by its network', () => {
   expect(addressKey('::ffff:10.1.2.3')).toBe('10.1.2.3')
   expect(addressKey('10.1.2.3')).toBe('10.1.2.3')
 })
+
+it('what costs more takes more, and nothing where there is no room for it', () => {
+  const limit = rateLimit({ perSecond: 100, burst: 400 })
+  expect([300, 200, 100, 1].map((cost) => limit.take('a', 1000, cost))).toEqual([0, 1000, 0, 10])
+  expect(limit.take('a', 3000, 200)).toBe(0)
+})

@@ -5,8 +5,8 @@
 import { type Duration, milliseconds } from '../duration.ts'
 
 export interface RateLimit {
-  /** Takes one request. Zero: go on; else how long until one is free again. */
-  take(key: string, now?: number): Duration
+  /** Takes `cost`, one unless given. Zero: go on; else nothing is taken, and that is how long until there is room. */
+  take(key: string, now?: number, cost?: number): Duration
 }
 
 /** `perSecond` in the long run, `burst` at once. */
@@ -20,17 +20,16 @@ const mostKeys = 1 << 15
 
 export function rateLimit({ perSecond, burst }: Rate, most = mostKeys): RateLimit {
   const interval = 1000 / perSecond
-  const tolerance = interval * (burst - 1)
   // When the bucket would be empty again, in ms of the monotonic clock: the whole state of it (GCRA).
   const emptyAt = new Map<string, number>()
 
   return {
-    take(key, now = performance.now()) {
+    take(key, now = performance.now(), cost = 1) {
       const at = Math.max(emptyAt.get(key) ?? 0, now)
-      const wait = Math.max(0, at - now - tolerance)
+      const wait = Math.max(0, at - now - interval * (burst - cost))
       emptyAt.delete(key)
       if (emptyAt.size >= most) for (const unseen of emptyAt.keys().take(1)) emptyAt.delete(unseen)
-      emptyAt.set(key, wait === 0 ? at + interval : at)
+      emptyAt.set(key, wait === 0 ? at + interval * cost : at)
       return milliseconds(wait)
     },
   }

@@ -16,7 +16,7 @@ import { answerBrokenRequest, errorHandler } from './errors.ts'
 import { connectionRoutes } from './connection.ts'
 import { requestCount } from './count.ts'
 import { createForward, type limits as forwardLimits } from './forward.ts'
-import { createHeldBytes, heldLimits } from './held-bytes.ts'
+import { byteRates, createHeldBytes, heldLimits } from './held-bytes.ts'
 import { heartbeatRoute } from './heartbeat.ts'
 import { inboxRoutes } from './inbox.ts'
 import { Places } from '../places.ts'
@@ -76,6 +76,7 @@ export const serverLimits = {
   takeRate: { perSecond: 5, burst: 20 },
   rotateRate: { perSecond: 0.1, burst: 5 },
   held: heldLimits,
+  byteRates,
 }
 
 export function createPlatform(options: PlatformOptions): Platform {
@@ -99,7 +100,7 @@ export function createPlatform(options: PlatformOptions): Platform {
   const onRotate = async (request: FastifyRequest) => {
     if (callerOf(request).kind === 'workspace') await ownRotation(request)
   }
-  const { holdBody, holdAnswer } = createHeldBytes(options.metrics, limits.held)
+  const { holdBody, holdAnswer, paceChunked } = createHeldBytes(options.metrics, limits.held, limits.byteRates)
 
   // Before its body is read, as everything that has no caller.
   app.addHook('onRequest', async (request) => {
@@ -123,7 +124,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     })
     stateRoute(secured, agents)
     const inboxRefused = (by: InboxFull) => options.metrics.inboxRefused.inc({ limit: by })
-    a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic, inboxRefused })
+    a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic, inboxRefused, paceChunked })
     inboxRoutes(secured, { agents, onTake: paced('take', limits.takeRate), holdAnswer })
     tokenRoute(secured, agents)
     connectionRoutes(secured, { agents, platformUrl, onRotate })

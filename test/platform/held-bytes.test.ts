@@ -122,6 +122,51 @@ it('sixty agents of one namespace look into their empty inboxes at once', async 
   await platform.stop()
 })
 
+it('an agent, and a namespace, sends so many bytes of messages a second, and is then told to wait', async () => {
+  const platform = await registry.serve()
+  const crowd = 'bytes-of-a-crowd'
+  const text = 'x'.repeat(mebi - 200)
+  const send = ({ id, token }: { id: string; token: string }) =>
+    call(platform.base, 'POST', `/workspaces/${id}/a2a`, token, { method: 'm', params: { text } })
+  const small = ({ id, token }: { id: string; token: string }) =>
+    call(platform.base, 'POST', `/workspaces/${id}/a2a`, token, { method: 'm' })
+  const agents = await Promise.all(
+    Array.from({ length: 4 }, () => registry.workspace({ ...outside, namespace: crowd })),
+  )
+  const refusals: unknown[] = []
+  for (const agent of agents)
+    for (let n = 0; n < 6; n++) {
+      const answer = await send(agent)
+      if (answer.status !== 200) refusals.push([answer.status, answer.body])
+    }
+  const whose = (word: string) => [
+    429,
+    refusal('too_many_bytes', `too many bytes of messages a second of this ${word}`),
+  ]
+  expect(refusals).toContainEqual(whose('caller'))
+  expect(refusals).toContainEqual(whose('namespace'))
+  const quiet = await registry.workspace(outside)
+  expect((await send(quiet)).status).toBe(200)
+  expect((await small(quiet)).status).toBe(200)
+  await platform.stop()
+})
+
+it('small messages in chunks are paced by their length', async () => {
+  const platform = await registry.serve()
+  const { id, token } = await registry.workspace(outside)
+  for (let n = 0; n < 12; n++) {
+    const response = await fetch(`${platform.base}/workspaces/${id}/a2a`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: new Blob(['{"method":"m"}']).stream(),
+      duplex: 'half',
+    })
+    expect(response.status).toBe(200)
+    await response.body?.cancel()
+  }
+  await platform.stop()
+})
+
 it('200 messages of a mebibyte at once from one agent cost little memory, and another is answered', async () => {
   const child = fork(join(import.meta.dirname, 'platform-process.ts'))
   onTestFinished(() => void child.kill())
