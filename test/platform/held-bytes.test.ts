@@ -123,7 +123,9 @@ it('sixty agents of one namespace look into their empty inboxes at once', async 
 })
 
 it('an agent, and a namespace, sends so many bytes of messages a second, and is then told to wait', async () => {
-  const platform = await registry.serve()
+  // Nothing comes back while the test runs, however slow the machine.
+  const byteRates = { caller: { perSecond: 1, burst: 4 * mebi }, namespace: { perSecond: 1, burst: 8 * mebi } }
+  const platform = await registry.serve({ serverLimits: { byteRates } })
   const crowd = 'bytes-of-a-crowd'
   const text = 'x'.repeat(mebi - 200)
   const send = ({ id, token }: { id: string; token: string }) =>
@@ -193,6 +195,7 @@ it('200 messages of a mebibyte at once from one agent cost little memory, and an
   expect((await beat(base, quiet)).status).toBe(200)
   const statuses = await Promise.all(messages)
   expect(statuses).toContain(200)
-  expect(statuses).toContain(503)
+  // Too many under way, or too many a second: which of the two says so first is a matter of timing.
+  expect(statuses.some((status) => status === 503 || status === 429)).toBe(true)
   expect(((await peak()) - before) / mebi).toBeLessThan(300)
 })
