@@ -1,4 +1,7 @@
-/** Composition: everything concrete is built and wired here, once. */
+/**
+ * Composition: everything concrete is built and wired here, once. Longer than other files, since each part is one call that
+ * names what it is given: split, the order in which parts depend on each other would be spread over files.
+ */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
