@@ -5,13 +5,17 @@ import { oneLine } from './text.ts'
  * Only the user can mend this: bad input, a refused reference, an image that does not exist.
  * The machine shows `reason` and `message` in `Stalled` and does not retry until the object changes.
  * `message` is one line that says what, where and for which input; it never carries a secret.
+ * `retryAfter` is for what lives where no watch tells of its change (a registry, a foreign container): it is looked at
+ * again then, and stays `Stalled` until a look finds something else.
  */
 export class Terminal extends Error {
   override readonly name = 'Terminal'
   readonly reason: string
-  constructor(reason: string, message: string, options?: ErrorOptions) {
+  readonly retryAfter: Duration | undefined
+  constructor(reason: string, message: string, options: ErrorOptions & { readonly retryAfter?: Duration } = {}) {
     super(message, options)
     this.reason = reason
+    this.retryAfter = options.retryAfter
   }
 }
 

@@ -231,6 +231,7 @@ export class Controller<T extends KubeObject> {
     const deferred = reported?.kind === 'deferred' ? reported.after : Number.POSITIVE_INFINITY
     if (reported?.kind === 'written' && reported.disputed) this.#queue.addAfter(key, takeBack)
     if (outcome.kind === 'again') this.#queue.addAfter(key, Math.min(outcome.after, deferred) as Duration)
+    if (outcome.kind === 'blocked' && outcome.retryAfter !== undefined) this.#queue.addAfter(key, outcome.retryAfter)
     return outcome.kind
   }
 
@@ -256,6 +257,7 @@ export class Controller<T extends KubeObject> {
       const trouble: Trouble = { kind: 'blocked', reason: error.reason, message: reasonOf(error) }
       const reported = await this.#tell(key, object, trouble, pass)
       if (reported) pass.warn(reported, trouble)
+      if (error.retryAfter !== undefined) this.#queue.addAfter(key, error.retryAfter)
       return 'blocked'
     }
     const failures = this.#queue.addBackoff(key)
@@ -320,9 +322,9 @@ class Pass<T extends KubeObject> {
     }
   }
 
-  /** One Warning a change of mind, not one a pass. */
+  /** One Warning a change of mind, not one a pass, nor one for each write while the verdict is the same. */
   warn(reported: Reported, { reason, message }: { readonly reason: string; readonly message: string }): void {
-    if (reported.kind === 'written') this.context.event('Warning', reason, message)
+    if (reported.kind === 'written' && reported.news) this.context.event('Warning', reason, message)
   }
 
   end(): void {

@@ -9,8 +9,12 @@ export type Outcome =
   | { readonly kind: 'settled' }
   /** An expected wait: no error and no error metric. `waitingFor` ends in logs, "agent to register". */
   | { readonly kind: 'again'; readonly after: Duration; readonly waitingFor: string }
-  /** Only a change of the object or of what it refers to can help: no requeue. */
-  | { readonly kind: 'blocked'; readonly reason: string; readonly message: string }
+  /**
+   * Only a person can help, by a change of the object or of what it refers to: no requeue. What lives where no watch tells
+   * of its change (a repository, a registry, a foreign container) is looked at again after `retryAfter`, and is no less
+   * `Stalled` for that.
+   */
+  | { readonly kind: 'blocked'; readonly reason: string; readonly message: string; readonly retryAfter?: Duration }
 
 /** A condition as a reconciler states it: the machine adds observedGeneration and the time of the last change. */
 export type ConditionDraft = Pick<Condition, 'type' | 'reason' | 'message'> & { readonly status: ConditionStatus }

@@ -3,7 +3,7 @@ import { milliseconds, seconds, type Duration } from '../duration.ts'
 import type { Change, Client, ResourceType } from './client.ts'
 import { KubeError } from './kube-error.ts'
 import type { StatusOf, Verdict } from './reconciler.ts'
-import { isReady, patchBetween, sameStatus, statusOf, troubledStatusOf, type Trouble } from './status.ts'
+import { isReady, patchBetween, sameStatus, stalledAlike, statusOf, troubledStatusOf, type Trouble } from './status.ts'
 
 export interface ReportOptions<T extends KubeObject> {
   readonly client: Client
@@ -17,9 +17,9 @@ export type Reported =
   | { readonly kind: 'unchanged' | 'gone' }
   /**
    * `disputed`: the status has parts of another writer, which the next pass takes back. What an older CRD drops of a status
-   * is no dispute: a write that changes nothing is not repeated.
+   * is no dispute: a write that changes nothing is not repeated. `news`: what stalls the object is not what stalled it before.
    */
-  | { readonly kind: 'written'; readonly disputed: boolean }
+  | { readonly kind: 'written'; readonly disputed: boolean; readonly news: boolean }
   /** Nothing written yet: the news may be out of date within `after`. */
   | { readonly kind: 'deferred'; readonly after: Duration }
 
@@ -105,7 +105,7 @@ export class Reporter<T extends KubeObject> {
       const answer = await this.#client.mergePatchStatus(this.#type, key, { status: patch })
       this.#onWrite()
       const disputed = !sameStatus(answer.status, status) && !sameStatus(answer.status, object.status)
-      return { kind: 'written', disputed }
+      return { kind: 'written', disputed, news: !stalledAlike(object.status, status) }
     } catch (error) {
       if (error instanceof KubeError && error.isNotFound) return { kind: 'gone' }
       throw error

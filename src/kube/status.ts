@@ -92,6 +92,18 @@ export const isReady = (status: unknown): boolean =>
   isObject(status) &&
   ((status as CommonStatus).conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True')
 
+/** Whether the same thing stalls the same generation in both. */
+export function stalledAlike(before: unknown, after: unknown): boolean {
+  const [a, b] = [stallOf(before), stallOf(after)]
+  return a.generation === b.generation && a.reason === b.reason && a.message === b.message
+}
+
+function stallOf(status: unknown) {
+  const { conditions = [], observedGeneration: generation } = (isObject(status) ? status : {}) as CommonStatus
+  const stalled = conditions.find(({ type }) => type === 'Stalled')
+  return { generation, reason: stalled?.reason, message: stalled?.message }
+}
+
 /** kstatus: `Reconciling` and `Stalled` exist only while true, and a stalled object is not ready. */
 function withProgress(conditions: readonly ConditionDraft[], outcome: Outcome): readonly ConditionDraft[] {
   switch (outcome.kind) {

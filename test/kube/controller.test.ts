@@ -222,6 +222,37 @@ test('Terminal: Stalled with the reason, one event, no retry until the object ch
   expect(conditionsOf(await get('g'))).toEqual({ Ready: 'True' })
 })
 
+const registry = { reason: 'ImageMissing', message: 'the registry has no such image', retryAfter: milliseconds(20) }
+
+test.for([
+  ['an outcome', () => ({ kind: 'blocked' as const, ...registry })],
+  [
+    'a Terminal',
+    () => {
+      throw new Terminal(registry.reason, registry.message, { retryAfter: registry.retryAfter })
+    },
+  ],
+] as const)(
+  'blocked by something outside the cluster, by %s: looked at again, Stalled all the while, said once',
+  async ([, blocked], context) => {
+    let mended = false
+    const { client, manifest, get, passes, sent } = await run(context, async () =>
+      verdict(mended ? settled : blocked(), mended),
+    )
+    await client.create(gears, manifest('g'))
+    await until(async () => conditionsOf(await get('g'))['Stalled'] === 'True')
+    const stalled = await get('g')
+    const seen = passes.length
+    await until(() => passes.length > seen + 10)
+    expect(await sent('patch_status', 'event')).toBe(2)
+    expect((await get('g'))?.metadata.resourceVersion).toBe(stalled?.metadata.resourceVersion)
+    mended = true
+    await until(async () => conditionsOf(await get('g'))['Ready'] === 'True')
+    expect(conditionsOf(await get('g'))).toEqual({ Ready: 'True' })
+    expect(await sent('patch_status', 'event')).toBe(3)
+  },
+)
+
 test('an error is tried again with backoff, and said once it lasts; RetryAfter is neither', async (context) => {
   let broken = true
   const { client, manifest, get, passes } = await run(context, async ({ metadata }, _ctx, pass) => {
