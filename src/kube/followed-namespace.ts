@@ -5,6 +5,7 @@ import type { Logger } from '../telemetry/log.ts'
 import { sizeOf, type Allowance } from './allowance.ts'
 import type { ResourceType } from './client.ts'
 import type { InformerState, InformerTools } from './informer.ts'
+import { KnownNames, type Name } from './known-names.ts'
 import { KubeError } from './kube-error.ts'
 import { deepFreeze } from './object-cache.ts'
 import { collectionPath, compareVersions, objectPath, strip, type RawObject } from './raw.ts'
@@ -38,13 +39,6 @@ export interface FollowedNamespaceOptions<T extends KubeObject> {
   readonly onState: (state: FollowState) => void
 }
 
-/** All that is kept of an object that nothing refers to. */
-interface Name {
-  readonly name: string
-  readonly version: string
-  readonly mark: string | undefined
-}
-
 type Content<T> =
   | { readonly state: 'held'; readonly object: T; readonly version: string; readonly bytes: number }
   | { readonly state: 'refused'; readonly limit: string; readonly bytes: number }
@@ -64,7 +58,7 @@ export class FollowedNamespace<T extends KubeObject> {
   readonly #options: FollowedNamespaceOptions<T>
   readonly #tools: InformerTools
   readonly #log: Logger
-  readonly #names = new Map<string, Name>()
+  readonly #names = new KnownNames()
   readonly #contents = new Map<string, Content<T>>()
   /** Names to be read, in order, and those that are being read. */
   readonly #queue = new Set<string>()
@@ -146,7 +140,7 @@ export class FollowedNamespace<T extends KubeObject> {
     const known = this.#names.get(name)
     if (!this.#listed || (known && compareVersions(known.version, resourceVersion) >= 0)) return
     const named = this.#nameOf(object)
-    this.#names.set(name, named)
+    this.#names.set(named)
     if (this.#options.referred(name, named.mark)) this.#hold(name, object)
     this.#tell(named)
   }
@@ -170,6 +164,7 @@ export class FollowedNamespace<T extends KubeObject> {
       transport,
       path: collectionPath(type, namespace),
       convert: (raw: RawObject) => this.#nameOf(raw),
+      known: this.#names,
       metadataOnly: true,
       mostObjects: this.#most,
       onRestart: (cause: string) => metrics.watchRestarts.inc({ kind: type.kind, cause }),
@@ -189,9 +184,13 @@ export class FollowedNamespace<T extends KubeObject> {
     if (event.type !== 'trouble') this.#heardAt = performance.now()
     switch (event.type) {
       case 'synced':
-        this.#replace(event.objects, event.resourceVersion)
+        if (event.anew) this.#reset(event.objects, event.resourceVersion)
+        else this.#replace(event.objects, event.resourceVersion)
         this.#listed = true
         this.#move('synced')
+        return
+      case 'wentBack':
+        this.#log.warn({ seen: event.seen, found: event.found }, 'the API server went back: all is read anew')
         return
       case 'changed':
         if (event.object) this.#put(event.object)
@@ -213,10 +212,30 @@ export class FollowedNamespace<T extends KubeObject> {
     for (const { name } of this.#names.values()) if (!listed.has(name)) this.#remove(name, version)
   }
 
+  /** All names of a server that went back. What is held is found until it has been read again. */
+  #reset(names: readonly Name[], version: string): void {
+    const before = [...this.#names.values()]
+    this.#names.reset(names, version)
+    for (const gone of before.filter(({ name }) => !this.#names.has(name))) {
+      this.#drop(gone.name)
+      this.#tell(gone)
+    }
+    for (const named of names) {
+      const content = this.#contents.get(named.name)
+      if (content?.state === 'held' && this.#options.referred(named.name, named.mark)) {
+        this.#contents.set(named.name, { ...content, version: '0' })
+        this.#read(named.name)
+        continue
+      }
+      this.#drop(named.name)
+      this.#tell(named)
+    }
+  }
+
   #put(named: Name): void {
     const known = this.#names.get(named.name)
     if (known && compareVersions(known.version, named.version) >= 0) return
-    this.#names.set(named.name, named)
+    this.#names.set(named)
     if (!this.#contents.has(named.name)) {
       if (this.#listed) this.#tell(named)
     } else if (this.#options.referred(named.name, named.mark)) this.#read(named.name)
@@ -262,7 +281,7 @@ export class FollowedNamespace<T extends KubeObject> {
       const object = type.parse(strip(raw as RawObject, type))
       const read = this.#nameOf(object)
       const known = this.#names.get(name)
-      if (known && compareVersions(known.version, read.version) < 0) this.#names.set(name, read)
+      if (known && compareVersions(known.version, read.version) < 0) this.#names.set(read)
       this.#hold(name, object)
       this.#tell(read)
     } catch (error) {

@@ -1,4 +1,5 @@
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
+import type { Duration } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -21,6 +22,8 @@ export interface InformerOptions<T extends KubeObject> {
   readonly indexes?: IndexFunctions<T>
   /** Counts what is kept. Of an object beyond it only the outline is (reduced.ts), until there is room. */
   readonly allowance?: Allowance
+  /** The longest silence of a watch; that of watch.ts unless given. */
+  readonly idle?: Duration
 }
 
 export interface InformerTools {
@@ -37,10 +40,13 @@ export class Informer<T extends KubeObject> {
   readonly #log: Logger
   readonly #cache: ObjectCache<T>
   readonly #allowance: Allowance | undefined
+  readonly #idle: Duration | undefined
   /** Bytes counted of each object, where there is an allowance. */
   readonly #sizes = new Map<Key, number>()
   /** Objects of which only the outline is kept, with what the whole would take. */
   readonly #reduced = new Map<Key, number>()
+  /** Keys of a list that takes the place of all that was here: its objects are counted as they are read. */
+  #relisted: ReadonlySet<Key> = new Set()
   #rereading = false
   readonly #changed = new Set<(change: Change<T>) => void>()
   readonly #moved = new Set<(state: InformerState) => void>()
@@ -57,9 +63,10 @@ export class Informer<T extends KubeObject> {
     this.#tools = tools
     this.#log = tools.log.child({ kind: options.type.kind, ...(options.namespace && { namespace: options.namespace }) })
     this.#allowance = options.allowance
+    this.#idle = options.idle
     this.#allowance?.onFreed(() => void this.#reread())
     this.#cache = new ObjectCache<T>(options.indexes ?? {}, (change) => {
-      if (change.after === undefined) this.#uncount(change.key)
+      if (change.after === undefined && !this.#relisted.has(change.key)) this.#uncount(change.key)
       for (const listener of this.#changed) listener(change)
     })
   }
@@ -111,7 +118,9 @@ export class Informer<T extends KubeObject> {
     const options = {
       transport,
       path,
-      convert: (raw: RawObject) => this.#convert(raw),
+      convert: (raw: RawObject, anew: boolean) => this.#convert(raw, anew),
+      known: this.#cache,
+      ...(this.#idle !== undefined && { idle: this.#idle }),
       onRestart: (cause: string) => metrics.watchRestarts.inc({ kind: this.type.kind, cause }),
     }
     for await (const event of watch<T>(options, signal)) this.#handle(event)
@@ -121,11 +130,17 @@ export class Informer<T extends KubeObject> {
     this.#heardAt = event.type === 'trouble' ? this.#heardAt : performance.now()
     switch (event.type) {
       case 'synced':
-        this.#cache.replace(event.objects, event.resourceVersion)
+        if (event.anew) this.#reset(event.objects, event.resourceVersion)
+        else this.#cache.replace(event.objects, event.resourceVersion)
         for (const object of event.objects) this.#recount(keyOf(object))
         this.#move('synced')
         this.#firstSync.resolve()
         this.#log.info({ objects: this.#cache.size }, 'cache synced')
+        return
+      case 'wentBack':
+        // Until the list is there, nothing may be concluded from what is not in the cache.
+        this.#move('syncing')
+        this.#log.warn({ seen: event.seen, found: event.found }, 'the API server went back: the cache is filled anew')
         return
       case 'changed':
         if (event.object) this.#cache.put(event.object)
@@ -144,8 +159,14 @@ export class Informer<T extends KubeObject> {
     }
   }
 
-  #convert(raw: RawObject): T | undefined {
-    const known = this.#cache.known(raw)
+  #reset(objects: readonly T[], version: string): void {
+    this.#relisted = new Set(objects.map(keyOf))
+    this.#cache.reset(objects, version)
+    this.#relisted = new Set()
+  }
+
+  #convert(raw: RawObject, anew: boolean): T | undefined {
+    const known = anew ? undefined : this.#cache.known(raw)
     if (known) return known
     try {
       return this.#counted(this.type.parse(strip(raw, this.type)))

@@ -86,6 +86,37 @@ test('our own last finalizer taken off is the deletion', () => {
   expect(told).toEqual(['ns/a ->5', 'ns/a 5>-'])
 })
 
+test('a list of a server that went back counts whatever its versions, and tells of every object', () => {
+  const { cache, told } = cacheOf()
+  cache.put(thing('a', 50, { owner: 'x' }))
+  cache.put(thing('b', 51, { uid: 'buried' }))
+  cache.delete(thing('b', 60, { uid: 'buried' }))
+  cache.put(thing('c', 52))
+  told.length = 0
+  cache.reset([thing('a', 12, { owner: 'y' }), thing('b', 13, { uid: 'buried' })], '20')
+  expect(told).toEqual(['ns/a 50>-', 'ns/c 52>-', 'ns/a ->12', 'ns/b ->13'])
+  expect(cache.newest).toBe('20')
+  expect(cache.byIndex('owner', 'y')).toHaveLength(1)
+  cache.put(thing('a', 21))
+  expect(cache.get('ns/a')?.metadata.resourceVersion).toBe('21')
+})
+
+test.each([
+  ['older than it was by then', thing('a', 40), '90', true],
+  ['older than it was only since', thing('a', 40), '45', false],
+  ['as it was', thing('a', 50), '90', false],
+  ['gone by then', thing('b', 51), '90', true],
+  ['gone only since', thing('b', 51), '55', false],
+  ['never seen', thing('c', 3), '90', false],
+  ['of versions that are no numbers', thing('a', 'x'), 'y', false],
+])('whether a list contradicts what is known: %s', (_, raw, version, expected) => {
+  const { cache } = cacheOf()
+  cache.put(thing('a', 50))
+  cache.put(thing('b', 51))
+  cache.delete(thing('b', 60))
+  expect(cache.contradicts(raw, version)).toBe(expected)
+})
+
 test('indexes follow changes; an unknown one is a mistake in the program', () => {
   const { cache } = cacheOf()
   cache.put(thing('a', 1, { owner: 'x' }))

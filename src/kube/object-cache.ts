@@ -1,6 +1,6 @@
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
 import type { Cache, Change } from './client.ts'
-import { compareVersions, type RawObject } from './raw.ts'
+import { compareVersions, newerVersion, reached, wentBack, type RawObject } from './raw.ts'
 
 /** From an object to the values it is found by. */
 export type IndexFunctions<T> = Readonly<Record<string, (object: T) => readonly string[]>>
@@ -10,14 +10,18 @@ const mostTombstones = 1024
 
 /**
  * The objects of one kind as last seen, by key. Versions only grow: neither a late watch event nor a relist from an older
- * server can undo what this process wrote itself. Every change is told once, to all listeners, before the call returns.
+ * server can undo what this process wrote itself. They go back with the store of the API server alone, when it is restored
+ * from a backup: `contradicts` finds that out, and `reset` follows. Every change is told once, to all listeners, before the
+ * call returns.
  */
 export class ObjectCache<T extends KubeObject> implements Cache<T> {
   hasSynced = false
   readonly #objects = new Map<Key, T>()
   readonly #functions: IndexFunctions<T>
   readonly #indexes = new Map<string, Map<string, Map<Key, T>>>()
-  readonly #gone = new Set<string>()
+  /** By uid, the version in which a deleted object was last seen. */
+  readonly #gone = new Map<string, string>()
+  #newest: string | undefined
   readonly #tell: (change: Change<T>) => void
 
   constructor(functions: IndexFunctions<T>, tell: (change: Change<T>) => void) {
@@ -28,6 +32,11 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
 
   get size(): number {
     return this.#objects.size
+  }
+
+  /** The newest version of any object that was here; undefined before the first. */
+  get newest(): string | undefined {
+    return this.#newest
   }
 
   get(key: Key): T | undefined {
@@ -53,6 +62,31 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     return compareVersions(present.metadata.resourceVersion, raw.metadata.resourceVersion) >= 0 ? present : undefined
   }
 
+  /**
+   * Whether an object in a list as of `version` is older than it was known to be by then, or known to be gone: in a history
+   * that only grows there is no such list.
+   */
+  contradicts(raw: RawObject, version: string): boolean {
+    const { uid, resourceVersion } = raw.metadata
+    const gone = this.#gone.get(uid)
+    if (gone !== undefined) return reached(version, gone)
+    const known = this.#objects.get(keyOf(raw))?.metadata.resourceVersion
+    return known !== undefined && wentBack(known, resourceVersion) && reached(version, known)
+  }
+
+  /**
+   * The whole collection of a server that went back, whatever the versions: nothing that was known counts, deletions
+   * included. Told as the end of every object and the beginning of each listed one, so that each is looked at as if it were
+   * new: one of the same version and generation may have another content.
+   */
+  reset(objects: readonly T[], version: string): void {
+    this.#gone.clear()
+    for (const [key, object] of this.#objects) this.#remove(key, object)
+    for (const object of objects) this.put(object)
+    this.#newest = version
+    this.hasSynced = true
+  }
+
   /** The whole collection as of `version`: what is not in it is gone, unless we wrote it since. */
   replace(objects: readonly T[], version: string): void {
     const listed = new Set<Key>()
@@ -74,6 +108,7 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     const present = this.#objects.get(key)
     if (present && compareVersions(present.metadata.resourceVersion, resourceVersion) >= (again ? 1 : 0)) return
     if (this.#gone.has(uid)) return
+    this.#newest = newerVersion(this.#newest, resourceVersion)
     // Deleted and made again while nobody looked: two things happened, and both are told.
     if (present && present.metadata.uid !== uid) this.#remove(key, present)
     const before = this.#objects.get(key)
@@ -91,7 +126,7 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
 
   delete(raw: RawObject): void {
     const key = keyOf(raw)
-    this.#bury(raw.metadata.uid)
+    this.#bury(raw)
     const present = this.#objects.get(key)
     if (!present) return
     const older = compareVersions(present.metadata.resourceVersion, raw.metadata.resourceVersion) <= 0
@@ -110,10 +145,11 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     throw new RangeError(`no index "${name}": there is ${[...this.#indexes.keys()].join(', ') || 'none'}`)
   }
 
-  #bury(uid: string): void {
-    this.#gone.add(uid)
+  #bury({ metadata: { uid, resourceVersion } }: RawObject): void {
+    this.#newest = newerVersion(this.#newest, resourceVersion)
+    this.#gone.set(uid, resourceVersion)
     if (this.#gone.size <= mostTombstones) return
-    const [oldest] = this.#gone
+    const [oldest] = this.#gone.keys()
     if (oldest !== undefined) this.#gone.delete(oldest)
   }
 

@@ -63,11 +63,28 @@ export function splitKey(key: Key): [namespace: string | undefined, name: string
 }
 
 /**
- * Orders two versions of one kind, as Kubernetes promises since 1.35: decimal numbers of any length. By length first, so
- * that nothing is lost in a float.
+ * Orders two versions of one kind: decimal numbers of any length, by length first, so that nothing is lost in a float.
+ * Kubernetes promises that order since 1.35. Before, its documents call a version opaque, but every release that stores
+ * its objects in etcd (or in kine) gives the revision of the store, which is such a number.
  */
 export function compareVersions(a: string, b: string): number {
   if (a === b) return 0
   if (a.length !== b.length) return a.length - b.length
   return a < b ? -1 : 1
 }
+
+const areNumbers = (...versions: readonly string[]) => versions.every((version) => /^\d+$/.test(version))
+
+/**
+ * Whether a server that was at `seen` shows itself at `found`, asked later: its store was put back from a backup. Versions
+ * that are no numbers tell nothing.
+ */
+export const wentBack = (seen: string, found: string): boolean =>
+  areNumbers(seen, found) && compareVersions(found, seen) < 0
+
+/** Whether a server that shows itself at `found` is at `version` or beyond. Versions that are no numbers tell nothing. */
+export const reached = (found: string, version: string): boolean =>
+  areNumbers(found, version) && compareVersions(found, version) >= 0
+
+export const newerVersion = (a: string | undefined, b: string): string =>
+  a === undefined || compareVersions(a, b) < 0 ? b : a

@@ -2,13 +2,23 @@ import { setImmediate } from 'node:timers/promises'
 import { minutes, milliseconds, seconds, type Duration } from '../duration.ts'
 import { errorOfStatus, KubeError } from './kube-error.ts'
 import { LineSplitter } from './lines.ts'
-import type { RawList, RawObject } from './raw.ts'
+import { newerVersion, wentBack, type RawList, type RawObject } from './raw.ts'
 import { exponential, sleep } from './timing.ts'
 import type { Transport } from './transport.ts'
 
 /** What a watch tells, level by level: a whole state after every gap, then the changes since. */
 export type WatchEvent<T> =
-  | { readonly type: 'synced'; readonly objects: readonly T[]; readonly resourceVersion: string }
+  | {
+      readonly type: 'synced'
+      readonly objects: readonly T[]
+      readonly resourceVersion: string
+      readonly anew: boolean
+    }
+  /**
+   * The store of the server was put back from a backup, or exchanged: what is known says nothing any more. Next comes
+   * `synced` with `anew`, whose objects count whatever their versions.
+   */
+  | { readonly type: 'wentBack'; readonly seen: string; readonly found: string }
   /** `object` is undefined when it could not be read: it counts as absent. */
   | { readonly type: 'changed'; readonly raw: RawObject; readonly object: T | undefined }
   | { readonly type: 'deleted'; readonly raw: RawObject }
@@ -20,8 +30,18 @@ export interface WatchOptions<T> {
   readonly transport: Transport
   /** Path of the collection. */
   readonly path: string
-  /** Called once for each object as it arrives, so that a page's raw JSON is dropped before the next is read. */
-  readonly convert: (raw: RawObject) => T | undefined
+  /**
+   * Called once for each object as it arrives, so that a page's raw JSON is dropped before the next is read. `anew`: what is
+   * known of the object says nothing.
+   */
+  readonly convert: (raw: RawObject, anew: boolean) => T | undefined
+  /** What is known of the collection beside the events: by it, a server that went back is found out. */
+  readonly known?: {
+    /** The newest version of any object, writes included. */
+    readonly newest: string | undefined
+    /** Whether an object in a list as of `version` cannot be so. */
+    contradicts(raw: RawObject, version: string): boolean
+  }
   /** The longest silence: bookmarks come once a minute, so a little more. */
   readonly idle?: Duration
   readonly pageSize?: number
@@ -33,7 +53,7 @@ export interface WatchOptions<T> {
   readonly onRestart?: (cause: RestartCause) => void
 }
 
-export type RestartCause = 'closed' | 'expired' | 'throttled' | 'denied' | 'failed'
+export type RestartCause = 'closed' | 'expired' | 'throttled' | 'denied' | 'failed' | 'wentBack'
 
 const shortest = milliseconds(500)
 const longest = seconds(5)
@@ -42,23 +62,39 @@ const patient = seconds(10)
 /** A stream that lived this long was no failure, whatever ended it. */
 const healthy = seconds(5)
 
+/** Thrown while listing: the server is not the one, or not in the state, that was seen before. */
+class WentBack extends Error {
+  readonly event: Extract<WatchEvent<never>, { type: 'wentBack' }>
+  constructor(seen: string, found: string) {
+    super('the API server went back')
+    this.event = { type: 'wentBack', seen, found }
+  }
+}
+
 /**
  * Follows a collection for ever: list, watch from there, resume from the last version seen; a new list only when that
- * version is too old (410). Never throws; ends only when the signal aborts.
+ * version is too old (410), or when the server went back. Never throws; ends only when the signal aborts.
+ *
+ * A server whose etcd was restored takes a watch from a version that it has not reached, and says nothing until it has:
+ * changes up to there are lost without an error. So each resumption first asks where the server is, by a list of one
+ * object, which is read at the newest version there is. A store that was restored and has grown beyond what was seen in the
+ * seconds until then is not found out by that; the lists that follow a 410 are held against each object.
  */
 export async function* watch<T>(options: WatchOptions<T>, signal: AbortSignal): AsyncGenerator<WatchEvent<T>> {
   let version: string | undefined
   let failures = 0
+  let anew = false
   while (!signal.aborted) {
     const began = performance.now()
     const seen = { events: 0 }
     let error: KubeError | undefined
     try {
       if (version === undefined) {
-        const listed: { objects: T[]; resourceVersion: string } = await list(options, signal)
+        const listed: { objects: T[]; resourceVersion: string } = await list(options, signal, anew)
         version = listed.resourceVersion
-        yield { type: 'synced', ...listed }
-      }
+        yield { type: 'synced', ...listed, anew }
+        anew = false
+      } else await confirm(options, version, signal)
       for await (const event of follow(options, version, signal)) {
         if (event.type === 'ended') break
         seen.events++
@@ -67,6 +103,13 @@ export async function* watch<T>(options: WatchOptions<T>, signal: AbortSignal): 
       }
     } catch (caught) {
       if (signal.aborted) return
+      if (caught instanceof WentBack) {
+        version = undefined
+        anew = true
+        options.onRestart?.('wentBack')
+        yield caught.event
+        continue
+      }
       error = asKubeError(caught)
       if (error.isGone) version = undefined
       yield { type: 'trouble', error }
@@ -87,11 +130,25 @@ function pause(error: KubeError | undefined, failures: number, lived: number): D
   return milliseconds(exponential(failures - 1, shortest, longest) * (1 + Math.random() / 4))
 }
 
+/** Throws `WentBack` when the server is behind what was seen of it. */
+async function confirm<T>({ transport, path, known }: WatchOptions<T>, version: string, signal: AbortSignal) {
+  const seen = newerVersion(known?.newest, version)
+  const accept = partial('PartialObjectMetadataList')
+  const call = { method: 'GET', path: `${path}?limit=1`, verb: 'list', signal, accept } as const
+  const found = ((await transport.send(call)) as Partial<RawList>).metadata?.resourceVersion
+  if (typeof found !== 'string') throw new KubeError(0, 'BadAnswer', `list ${path}: the answer is not a list`)
+  if (wentBack(seen, found)) throw new WentBack(seen, found)
+}
+
+/** Throws `WentBack` for a list that cannot follow what is known, unless it is read `anew`. */
 async function list<T>(
   options: WatchOptions<T>,
   signal: AbortSignal,
+  anew: boolean,
 ): Promise<{ objects: T[]; resourceVersion: string }> {
   const { transport, metadataOnly, mostObjects = Number.POSITIVE_INFINITY } = options
+  const known = anew ? undefined : options.known
+  const newest = known?.newest
   const accept = metadataOnly === true ? { accept: partial('PartialObjectMetadataList') } : {}
   const objects: T[] = []
   let limit = options.pageSize ?? 500
@@ -112,17 +169,21 @@ async function list<T>(
     const items = answer.items ?? []
     if (!Array.isArray(items) || typeof answer.metadata?.resourceVersion !== 'string')
       throw new KubeError(0, 'BadAnswer', `list ${options.path}: the answer is not a list`)
+    const { resourceVersion } = answer.metadata
+    if (newest !== undefined && wentBack(newest, resourceVersion)) throw new WentBack(newest, resourceVersion)
     const count = objects.length + items.length + (answer.metadata.remainingItemCount ?? 0)
     if (count > mostObjects)
       throw new KubeError(0, 'TooManyObjects', `list ${options.path}: ${count} objects, of ${mostObjects} at most`, {
         retryAfter: minutes(1),
       })
     for (const raw of items) {
-      const object = options.convert(raw)
+      if (known?.contradicts(raw, resourceVersion) === true)
+        throw new WentBack(known.newest ?? resourceVersion, resourceVersion)
+      const object = options.convert(raw, anew)
       if (object !== undefined) objects.push(object)
     }
     token = answer.metadata.continue ?? ''
-    if (token === '') return { objects, resourceVersion: answer.metadata.resourceVersion }
+    if (token === '') return { objects, resourceVersion }
     // Leases must be renewed and probes answered while 10,000 objects are read.
     await setImmediate()
   }
@@ -166,7 +227,7 @@ function read<T>(options: WatchOptions<T>, text: string): Step<T> {
   switch (type) {
     case 'ADDED':
     case 'MODIFIED':
-      return { type: 'event', version, tell: { type: 'changed', raw, object: options.convert(raw) } }
+      return { type: 'event', version, tell: { type: 'changed', raw, object: options.convert(raw, false) } }
     case 'DELETED':
       return { type: 'event', version, tell: { type: 'deleted', raw } }
     case 'BOOKMARK':

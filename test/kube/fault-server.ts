@@ -69,8 +69,12 @@ export class FaultServer {
     return `http://127.0.0.1:${String((this.#server.address() as AddressInfo).port)}`
   }
 
+  /** Without those of one object's metadata, which only ask for the version. */
   get lists(): readonly Seen[] {
-    return this.seen.filter(({ method, url }) => method === 'GET' && !url.searchParams.has('watch'))
+    return this.seen.filter(({ method, url, accept }) => {
+      const asksForVersion = url.searchParams.get('limit') === '1' && accept.includes('as=PartialObject')
+      return method === 'GET' && !url.searchParams.has('watch') && !asksForVersion
+    })
   }
 
   get watches(): readonly Seen[] {
@@ -107,6 +111,23 @@ export class FaultServer {
     change()
     for (const response of open) this.#watches.add(response)
     this.#log.length = 0
+  }
+
+  /** As if that many changes of other kinds had come and gone: only the version of the store tells. */
+  pass(changes: number): void {
+    this.#version += changes
+  }
+
+  /** What the store holds, to be put back later: the watches then end, and nobody is told what was lost. */
+  backup(): () => void {
+    const [objects, version] = [[...this.#objects], this.#version]
+    return () => {
+      this.#objects.clear()
+      for (const [name, object] of objects) this.#objects.set(name, object)
+      this.#version = version
+      this.#log.length = 0
+      this.endWatches('destroy')
+    }
   }
 
   /** Writes to every open watch as it is. */

@@ -81,6 +81,16 @@ test.concurrent(
       expect(limitOf(outline)).toBe('2 MiB for a namespace')
     }
     await until(() => server.openWatches === 1)
+    // Outlines are taken back with the store like all else, and are still known for what they are.
+    const putBack = server.backup()
+    server.put('a', 7)
+    await until(() => cache.get('here/a')?.spec.n === 7)
+    putBack()
+    await until(() => cache.get('here/a')?.spec.n === 5)
+    expect(outlines()).toHaveLength(2)
+    expect(allowance.used('here')).toBeGreaterThan(2e6)
+    expect(allowance.used('here')).toBeLessThan(2.5e6)
+    await until(() => server.openWatches === 1)
     const [whole = ''] = [...cache.values()].flatMap((each) =>
       limitOf(each) === undefined ? [each.metadata.name] : [],
     )

@@ -2,14 +2,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { ServerResponse } from 'node:http'
 import { expect, test, type TestContext } from 'vitest'
-import { milliseconds } from '../../src/duration.ts'
+import { milliseconds, type Duration } from '../../src/duration.ts'
 import type { Change } from '../../src/kube/client.ts'
 import { Informer } from '../../src/kube/informer.ts'
 import { collectionPath } from '../../src/kube/raw.ts'
 import { watch } from '../../src/kube/watch.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
-import { FaultServer, status, things, type Thing } from './fault-server.ts'
+import { FaultServer, status, thing, things, type Thing } from './fault-server.ts'
 import { until } from '../support/until.ts'
 
 const log = createLogger('silent')
@@ -27,13 +27,16 @@ function departures({ onTestFinished }: TestContext, server: FaultServer): { at:
   return left
 }
 
-async function begin(context: TestContext, prepare: (server: FaultServer) => void = () => undefined) {
+async function begin(context: TestContext, prepare: (server: FaultServer) => void = () => undefined, idle?: Duration) {
   const { onTestFinished } = context
   const server = await new FaultServer().start()
   prepare(server)
   const left = departures(context, server)
   const transport = server.transport()
-  const informer = new Informer<Thing>({ type: things }, { transport, log, metrics: createMetrics() })
+  const informer = new Informer<Thing>(
+    { type: things, ...(idle !== undefined && { idle }) },
+    { transport, log, metrics: createMetrics() },
+  )
   const changes: Change<Thing>[] = []
   informer.onChange((change) => changes.push(change))
   const stop = new AbortController()
@@ -72,6 +75,7 @@ test.concurrent('a destroyed socket: watched again soon, from the last version, 
 test.concurrent('a bookmark moves the version from which the watch is resumed', async (context) => {
   const { server } = await begin(context, (server) => server.put('a'))
   await isWatching(server)
+  server.pass(5555 - 1001)
   server.write(`${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion: '5555' } } })}\n`)
   server.endWatches('end')
   await isWatching(server, 2)
@@ -195,6 +199,74 @@ test.concurrent('deleted and made again while nobody looked: a deletion and an a
     ['first', undefined],
     [undefined, 'second'],
   ])
+})
+
+test.concurrent(
+  'a store put back from a backup is followed: what was lost goes, what was deleted is there',
+  async (context) => {
+    const { server, informer, cache, changes } = await begin(context, (server) =>
+      ['ada', 'ben', 'cid'].forEach((name) => server.put(name)),
+    )
+    await isWatching(server)
+    const putBack = server.backup()
+    for (let n = 2; n < 7; n++) server.put('ada', n)
+    server.delete('ben')
+    server.put('dot')
+    await until(() => names(cache).join() === 'ada,cid,dot' && cache.get('here/ada')?.spec.n === 6)
+    // An answer to a write of our own, and a list that is still to come, are caught up with, too.
+    informer.remember(thing('cid', 'uid-cid', '1009', 9))
+    changes.length = 0
+    putBack()
+    server.put('ada', 7)
+    await until(() => names(cache).join() === 'ada,ben,cid' && informer.state === 'synced')
+    expect(['ada', 'ben', 'cid'].map((name) => cache.get(`here/${name}`)?.spec.n)).toEqual([7, 1, 1])
+    // Each is told as gone and, where it exists, as new: what has the same version may have another content.
+    expect(changes.filter(({ after }) => after === undefined).map(({ key }) => key)).toEqual(
+      expect.arrayContaining(['here/ada', 'here/cid', 'here/dot']),
+    )
+    // And it goes on from there.
+    server.delete('ben')
+    server.put('cid', 8)
+    await until(() => names(cache).join() === 'ada,cid' && cache.get('here/cid')?.spec.n === 8)
+  },
+)
+
+test.concurrent('a store put back under an open but silent stream is found out by the idle limit', async (context) => {
+  const { server, cache } = await begin(context, (server) => server.put('ada'), milliseconds(1500))
+  await isWatching(server)
+  const putBack = server.backup()
+  server.put('ada', 2)
+  await until(() => cache.get('here/ada')?.spec.n === 2)
+  server.quietly(putBack)
+  await until(() => cache.get('here/ada')?.spec.n === 1)
+})
+
+test.concurrent(
+  'a store put back that has grown past what was seen: its list is held against each object',
+  async (context) => {
+    const { server, cache } = await begin(context, (server) => ['ada', 'ben'].forEach((name) => server.put(name)))
+    await isWatching(server)
+    const putBack = server.backup()
+    server.put('ada', 2)
+    server.delete('ben')
+    await until(() => names(cache).join() === 'ada' && cache.get('here/ada')?.spec.n === 2)
+    server.fault = ({ url }, response) =>
+      url.searchParams.has('watch') && server.watches.length === 2 && status(response, 410, 'Expired')
+    putBack()
+    server.pass(100)
+    await until(() => names(cache).join() === 'ada,ben' && cache.get('here/ada')?.spec.n === 1)
+  },
+)
+
+test.concurrent('versions that are no numbers are never held against a server', async (context) => {
+  const { server, cache } = await begin(context, (server) => server.put('a'))
+  await isWatching(server)
+  server.write(`${JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion: 'opaque' } } })}\n`)
+  server.endWatches('end')
+  await isWatching(server, 2)
+  expect(server.watches.at(-1)?.url.searchParams.get('resourceVersion')).toBe('opaque')
+  expect(server.lists).toHaveLength(1)
+  expect(cache.size).toBe(1)
 })
 
 const bodies: Record<string, (response: ServerResponse) => unknown> = {
