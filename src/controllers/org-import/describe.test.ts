@@ -25,18 +25,6 @@ const org = (observedGeneration: number) =>
   }) as unknown as OrgImport
 const reading = sourceObstacle('Progressing', 'the repository is being read', true)
 
-it('leaves what was said as it is while the source is read again', () => {
-  const { status, outcome } = describeObstacle({ org: org(2) }, reading)
-  expect(status).toMatchObject({
-    summary: '7 of 7 existed',
-    counts: { desired: 7 },
-    env: { missingRecommended: ['A'] },
-  })
-  expect(status.conditions).toEqual([{ type: 'Ready', status: 'True', reason: 'Settled', message: 'm' }])
-  expect(status.transition).toEqual({ to: 'Ready', reason: 'Settled', actor: 'operator' })
-  expect(outcome).toMatchObject({ kind: 'again', waitingFor: 'the repository is being read' })
-})
-
 it('says so when the spec is another', () => {
   const { status } = describeObstacle({ org: org(1) }, reading)
   expect(status.conditions).toContainEqual(

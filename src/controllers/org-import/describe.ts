@@ -35,8 +35,6 @@ export interface Facts extends Required<Learned> {
 /** Where the pass stopped. What an earlier one applied stays as it is. */
 export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking): Verdict<OrgImportStatus> {
   const { condition: type, reason, message, waits } = obstacle
-  const { metadata, status: before } = learned.org
-  if (reason === 'Progressing' && before?.observedGeneration === metadata.generation) return asBefore(before, message)
   const missing = 'missing' in obstacle ? obstacle.missing.slice(0, 256).map((each) => cut(each, 1024)) : []
   const outcome: Outcome = waits
     ? { kind: 'again', after: seconds(30), waitingFor: message }
@@ -54,20 +52,6 @@ export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking)
     transition: { to: waits ? 'Waiting' : 'Blocked', reason, actor: 'user' },
   }
   return { status, outcome }
-}
-
-/** Something is only being read, after a start mostly: what people see stays what it was, for it is as true as before. */
-function asBefore(before: OrgImportStatus, message: string): Verdict<OrgImportStatus> {
-  const { conditions = [], history = [], observedGeneration: _, lastHandledReconcileAt: __, ...rest } = before
-  const { to, reason, actor } = history.at(-1) ?? { to: 'Waiting', reason: 'Progressing', actor: 'operator' }
-  const status: Draft = {
-    ...rest,
-    conditions: conditions
-      .filter(({ type }) => type !== 'Reconciling' && type !== 'Stalled')
-      .map(({ type, status, reason, message }) => ({ type, status, reason, message })),
-    transition: { to, reason, actor },
-  }
-  return { status, outcome: { kind: 'again', after: seconds(30), waitingFor: message } }
 }
 
 /** Planned and not applied: a person asked for that, or has to be asked. `configMap` holds the whole of a long plan. */

@@ -6,6 +6,7 @@ import { workspaceType } from '../../api/workspace.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context, Verdict } from '../../kube/reconciler.ts'
 import { dataTypes } from '../references.ts'
+import { untilRead } from '../unread.ts'
 import { each } from './apply.ts'
 import { digestAnnotation, idAnnotation, importLabel, nodeAnnotation, othersAnnotation } from './marks.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
@@ -40,7 +41,7 @@ export async function finish(
     if (left > 0) return describeDeleting(org, `${left} workspace${left === 1 ? '' : 's'} to be gone`)
   }
   const own = ownMaps(org, configMap)
-  if (own.lack === 'syncing') return describeDeleting(org, 'its ConfigMaps to be read')
+  if (own.lack === 'syncing') throw untilRead('its ConfigMaps to be read')
   // A namespace that was closed meanwhile must not hold the import back: a garbage collector has the owner to go by.
   const maps = ownedMaps(org, own.get)
   await each(maps, async (map) => {

@@ -6,6 +6,7 @@ import { failpoint } from '../../failpoint.ts'
 import { KubeError } from '../../kube/kube-error.ts'
 import type { Context, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import { dataTypes } from '../references.ts'
+import { hasVerdict, untilRead } from '../unread.ts'
 import { announce, announceObstacle } from './announce.ts'
 import { applyChildren, applyFiles, applyInstalls, isWrite, prune } from './apply.ts'
 import { unknownRuntime } from './catalog.ts'
@@ -65,8 +66,8 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     failpoint('claimed')
     const prepared = this.#prepare(org)
     if (isObstacle(prepared)) {
-      announceObstacle(org, prepared, ctx)
-      return this.#stopped(org, describeObstacle(prepared.learned, prepared))
+      if (!isUnread(org, prepared)) announceObstacle(org, prepared, ctx)
+      return this.#stoppedBy(prepared, prepared.learned)
     }
     const gate = gateOf(org, prepared.plan)
     if (gate.kind !== 'open') return this.#stopped(org, await this.#show(prepared, gate, ctx))
@@ -179,7 +180,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     const taken = this.#claims.take(org.metadata, places)
     if (taken !== undefined) {
       const message = `OrgImport "${taken.by}" is making a tree in the same place`
-      return this.#stopped(org, describeObstacle(prepared.learned, notApplied('Conflict', message, true)))
+      return this.#stoppedBy(notApplied('Conflict', message, true), prepared.learned)
     }
     try {
       return await this.#write(prepared, ctx)
@@ -192,7 +193,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     const { client, metrics, turns } = this.#with
     const { org } = learned
     const refused = await this.#placeFiles(org, packed, ctx)
-    if (refused !== undefined) return this.#stopped(org, describeObstacle(learned, refused))
+    if (refused !== undefined) return this.#stoppedBy(refused, learned)
     const approved = isApproved(org, plan)
     // Who is there by the next pass is left as it is: what a new one needs has to be there first.
     const createOnly = org.spec.update === 'CreateOnly'
@@ -257,11 +258,20 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     )
   }
 
+  #stoppedBy(obstacle: Obstacle, learned: Learned): Verdict<OrgImportStatus> {
+    const verdict = this.#stopped(learned.org, describeObstacle(learned, obstacle))
+    if (isUnread(learned.org, obstacle)) throw untilRead(obstacle.message)
+    return verdict
+  }
+
   #stopped(org: OrgImport, verdict: Verdict<OrgImportStatus>): Verdict<OrgImportStatus> {
     this.#with.turns.leave(keyOf(org))
     return verdict
   }
 }
+
+/** Something is only being read, after a start mostly, and what people see is as true as before. */
+const isUnread = (org: OrgImport, { reason }: Obstacle): boolean => reason === 'Progressing' && hasVerdict(org)
 
 const noMaps: OwnMaps = { get: () => undefined, lack: undefined }
 

@@ -10,6 +10,7 @@ import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
 import { oneLine } from '../../text.ts'
+import { conditionAsBefore, hasVerdict } from '../unread.ts'
 import { isolationCondition } from './isolation.ts'
 import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } from './judge.ts'
 import { hashOf, type Sight } from './plan.ts'
@@ -43,9 +44,7 @@ export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<Wor
     ...imageConditions(facts),
     ...isolationCondition(facts),
     ...waitingConditions(facts),
-    ...(facts.parts === undefined
-      ? []
-      : [condition('PartsRecorded', facts.parts.holds, facts.parts.reason, facts.parts.message)]),
+    ...partsCondition(facts),
     ...timelyConditions(facts, now),
     ...unsupportedCondition(workspace),
   ]
@@ -133,6 +132,12 @@ export function describeDeleting(workspace: Workspace, waitingFor: string, outco
     transition: { to: 'removed', reason: 'Deleting', actor: 'user' },
   }
   return { status, outcome }
+}
+
+function partsCondition({ workspace, parts }: Facts): ConditionDraft[] {
+  if (parts === undefined) return []
+  if (parts.reason === 'Waiting' && hasVerdict(workspace)) return conditionAsBefore(workspace, 'PartsRecorded')
+  return [condition('PartsRecorded', parts.holds, parts.reason, parts.message)]
 }
 
 /** What is not known now stays what it was. */

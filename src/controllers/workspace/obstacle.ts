@@ -6,6 +6,8 @@ export interface Obstacle {
   readonly reason: WorkspaceReason
   readonly message: string
   readonly waits: boolean
+  /** Some of what it was judged by is still being listed, so all of it may turn out otherwise. */
+  readonly unread?: boolean
 }
 
 export const isObstacle = (result: object): result is Obstacle => 'waits' in result

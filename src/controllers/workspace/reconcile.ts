@@ -10,6 +10,7 @@ import type { Context, Outcome, Reconciler, Verdict } from '../../kube/reconcile
 import type { Haste } from '../../store/haste.ts'
 import type { Recorded } from '../../store/workspace-store.ts'
 import { isPaused, type Fleet } from '../fleet.ts'
+import { hasVerdict, untilRead } from '../unread.ts'
 import { Deeds } from './deeds.ts'
 import { discreet } from './discreet-backend.ts'
 import { describe, describeObstacle, describeSuspended } from './describe.ts'
@@ -72,6 +73,8 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     if (isObstacle(asked)) {
       // A pause holds whatever else of the spec cannot be followed.
       const halted = power.power.state === 'Paused' ? await this.#deeds.halt(workspace, ctx) : undefined
+      const told = halted === undefined || workspace.status?.phase === halted.status
+      if (asked.unread === true && told && hasVerdict(workspace)) throw untilRead(asked.message)
       fleet.noteBlocked(workspace, halted && { phase: halted.status })
       return describeObstacle(workspace, asked, outcomeOf(asked), halted && { row: halted, power })
     }

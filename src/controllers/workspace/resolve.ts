@@ -343,6 +343,7 @@ function lacking(lacks: readonly Lack[]): Obstacle {
       .map(({ message }) => message)
       .join('; '),
     waits: worst?.reason === 'Waiting',
+    unread: lacks.some(({ reason }) => reason === 'Waiting'),
   }
 }
 
