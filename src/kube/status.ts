@@ -6,6 +6,7 @@ import {
   type Transition,
 } from '../api/meta.ts'
 import { oneLine } from '../text.ts'
+import { why } from '../why.ts'
 import type { ConditionDraft, Outcome, StatusDraft } from './reconciler.ts'
 
 type Json = Record<string, unknown>
@@ -20,11 +21,12 @@ export function statusOf<S extends CommonStatus>(
   now: Date,
   reconcileId?: string,
 ): Json {
-  const { conditions, transition, ...rest } = draft
+  const { conditions, transition, summary, ...rest } = draft
   const previous = previousOf(object)
   const line = historyLine(previous.history ?? [], transition, now, reconcileId)
   return {
     ...rest,
+    summary: summary && why(summary),
     observedGeneration: object.metadata.generation,
     conditions: settle(object, withProgress(conditions, outcome), now),
     history: line,
@@ -40,14 +42,14 @@ export function troubledStatusOf(object: KubeObject, trouble: Trouble, now: Date
     case 'blocked': {
       const conditions = settle(object, withProgress(kept, { ...trouble, kind: 'blocked' }), now)
       const observedGeneration = object.metadata.generation
-      return { ...previous, observedGeneration, conditions, summary: `Stalled: ${trouble.message}` }
+      return { ...previous, observedGeneration, conditions, summary: why('Stalled', trouble.message) }
     }
     case 'waiting':
     case 'retrying': {
       const { reason, message } = trouble
       const drafts: ConditionDraft[] = [...kept, { type: 'Reconciling', status: 'True', reason, message }]
       // observedGeneration stays: this generation has not been seen through.
-      return { ...previous, conditions: settle(object, drafts, now), summary: message }
+      return { ...previous, conditions: settle(object, drafts, now), summary: why(message) }
     }
   }
 }

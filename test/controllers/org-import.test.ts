@@ -307,7 +307,8 @@ describe('what is missing is picked up when it comes', () => {
     const ns = await freshNamespace()
     await cluster.apply([template(ns, 'team', team), orgImport(ns, 'team', fromConfigMap('team'))])
     const org = await settles(ns, 'team', 'SourceReady', 'False SourceForbidden')
-    expect(org.status?.summary).toContain('RoleBinding molecule-references for ClusterRole molecule-references')
+    const said = org.status?.conditions?.find(({ type }) => type === 'Ready')?.message
+    expect(said).toContain('RoleBinding molecule-references for ClusterRole molecule-references')
     await openNamespace(ns, cluster)
     await settles(ns, 'team', 'Ready', 'True Settled')
   })

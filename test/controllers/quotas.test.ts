@@ -130,7 +130,7 @@ test('Workspaces larger than the share of their namespace are not acted on until
   await settles(ns, 'a', 'Ready', 'True Settled')
   await put(workspace(ns, 'b', { env }), workspace(other, 'b'))
   const refused = await settles(ns, 'b', 'Stalled', 'True QuotaExceeded')
-  expect(refused.status?.summary).toContain(
+  expect(messageOf(refused.status, 'Ready')).toContain(
     `the objects of namespace ${ns} take more than the limit of 1 MiB for a namespace, and this Workspace is beyond it`,
   )
   expect(backend.creates.get(refused.metadata.uid)).toBeUndefined()

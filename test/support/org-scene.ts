@@ -24,7 +24,7 @@ export interface OrgScene {
   readonly closed: () => Promise<string>
   /** Applies an OrgImport. */
   readonly org: (ns: string, name: string, spec: object) => Promise<void>
-  /** Waits until `summary / condition` contains `verdict`, for the generation that the import has. */
+  /** Waits until `summary / condition / message` contains `verdict`, for the generation that the import has. */
   readonly settles: (ns: string, name: string, type: string, verdict: string) => Promise<OrgImport>
   /** Of orgs.ts. */
   readonly onePass: (ns: string, name: string) => Promise<void>
@@ -69,7 +69,8 @@ export async function orgScene(
       async () => {
         const found = await readOrg(cluster, ns, name)
         expect(found.status?.observedGeneration).toBe(found.metadata.generation)
-        expect(`${found.status?.summary} / ${conditionOf(found.status, type)}`).toContain(verdict)
+        const said = found.status?.conditions?.find((each) => each.type === type)?.message
+        expect(`${found.status?.summary} / ${conditionOf(found.status, type)} / ${said}`).toContain(verdict)
         return found
       },
       { what: `${name} to be ${type}=${verdict}`, within: 90_000, every: 100 },
