@@ -126,6 +126,8 @@ export type WorkspaceReason =
   | 'BackingOff'
   | 'Registered'
   | 'AwaitingRegistration'
+  /** It beats, but has not registered, or was refused. */
+  | 'NotRegistered'
   | 'HeartbeatLost'
   | 'AgentDegraded'
   | 'ImageCurrent'

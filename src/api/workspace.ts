@@ -196,13 +196,6 @@ const instance = z.object({
   restarts: f.count('How often it was replaced or came back.').exactOptional(),
 })
 
-const agent = z.object({
-  lastHeartbeat: f.time('The last heartbeat at the time of the last change of meaning.').exactOptional(),
-  activeTasks: f.count('Tasks at work.').exactOptional(),
-  errorRate: z.number().min(0).max(1).meta({ description: 'Share of failures in the last minute.' }).exactOptional(),
-  currentTask: f.bounded(1024).meta({ description: 'What it says it is doing.' }).exactOptional(),
-})
-
 const image = z.object({
   ref: f.bounded(512).meta({ description: 'The image reference.' }).exactOptional(),
   digest: f.bounded(128).meta({ description: 'The digest that runs.' }).exactOptional(),
@@ -248,7 +241,6 @@ const workspaceStatus = z.object({
   instance: instance.meta({ description: 'The instance, as last observed.' }).exactOptional(),
   image: image.meta({ description: 'The image of the instance.' }).exactOptional(),
   template: template.meta({ description: 'The template of the instance.' }).exactOptional(),
-  agent: agent.meta({ description: 'What the agent says of itself.' }).exactOptional(),
   limits: limits.meta({ description: 'Hard limits of the instance, as its tier gives them.' }).exactOptional(),
   lastFailure: lastFailure
     .meta({ description: 'The last time the instance failed, and its last words.' })
@@ -298,13 +290,6 @@ export const workspaceKind: KindDefinition = {
     { name: 'Parent', type: 'string', jsonPath: '.spec.parentRef.name', description: 'The workspace above it.' },
     { name: 'Instance', type: 'string', jsonPath: '.status.instance.id', description: 'Its instance.', priority: 1 },
     { name: 'Image', type: 'string', jsonPath: '.status.image.ref', description: 'Its image.', priority: 1 },
-    {
-      name: 'Heartbeat',
-      type: 'date',
-      jsonPath: '.status.agent.lastHeartbeat',
-      description: 'Time since the agent was last heard of.',
-      priority: 1,
-    },
     ...whyColumns,
   ],
   unsupported,

@@ -3,8 +3,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { seconds } from '../duration.ts'
 import type { AgentAddress, AgentStore } from '../store/agent-store.ts'
-import { requireSelf } from './auth.ts'
-import { id, jsonObject, parse } from './body.ts'
+import { callerOf, requireSelf, type Caller } from './auth.ts'
+import { id, jsonObject, line, parse } from './body.ts'
 import { fromStore, lookUpsBusy } from './errors.ts'
 import { Refusal } from './refusal.ts'
 import { type AddressRule, checkedUrl, LookUpsBusy, type Resolve, UrlRefused } from '../outbound.ts'
@@ -16,17 +16,35 @@ const registration = z.object({
   delivery_mode: z.enum(['push', 'poll']).nullish(),
 })
 
+/** An agent chose some of the words of its refusal. */
+const shown = line(512)
+
 /** A token of a workspace whose row is gone: the agent has nothing left to do. */
 export const workspaceGone = new Refusal(410, 'workspace_removed', 'the workspace was removed; shut down')
 
 export interface RegisterOptions {
-  readonly agents: Pick<AgentStore, 'register' | 'address'>
+  readonly agents: Pick<AgentStore, 'register' | 'refuseRegistration' | 'address'>
   readonly rule: AddressRule
   readonly resolve: Resolve
 }
 
 export function registerRoute(app: FastifyInstance, { agents, rule, resolve }: RegisterOptions): void {
   const handler = async (request: FastifyRequest) => {
+    try {
+      return await registered(request)
+    } catch (error) {
+      // Whoever looks at the Workspace sees no answer of ours: why its agent is not there has to stand in the row.
+      if (error instanceof Refusal && error.status === 400) await note(callerOf(request), error)
+      throw error
+    }
+  }
+  app.post('/registry/register', { handler })
+
+  async function note(caller: Caller, { message }: Refusal): Promise<void> {
+    if (caller.kind === 'workspace') await fromStore(agents.refuseRegistration(caller.id, shown.parse(message)))
+  }
+
+  async function registered(request: FastifyRequest) {
     const body = parse(registration, request.body)
     requireSelf(request, body.id)
     const known = await fromStore(agents.address(body.id))
@@ -39,8 +57,6 @@ export function registerRoute(app: FastifyInstance, { agents, rule, resolve }: R
     if (!stored) throw workspaceGone
     return { status: 'registered', delivery_mode: mode }
   }
-  app.post('/registry/register', { handler })
-
   /** Only an external agent is believed about its URL; of the others the operator knows it from the backend. */
   async function urlToKeep(known: AgentAddress, mode: 'push' | 'poll', given: string): Promise<string> {
     if (known.backend !== 'external' || mode === 'poll') return ''

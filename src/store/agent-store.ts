@@ -101,6 +101,8 @@ export interface AgentStore {
    * paused, hibernating or hibernated. Undefined when there is no live row. Batched.
    */
   register(registration: Registration): Promise<{ status: Phase } | undefined>
+  /** Keeps why a registration was refused, for people, of an agent that is not online. Batched. */
+  refuseRegistration(id: WorkspaceId, refusal: string): Promise<void>
   /**
    * One beat: row facts, and the transitions of lifecycle §2.2. Undefined when there is no live row, or the token is not
    * one of its live ones. Batched.

@@ -132,6 +132,8 @@ export interface WorkspaceRow {
   readonly legacy: boolean
   /** Calls to the agent carry a secret that it asks for; false of what was adopted, or launched before there was one. */
   readonly hasInboundSecret: boolean
+  /** What the last registration of this incarnation was refused for; undefined: it was not, or the agent has registered since. */
+  readonly registrationRefusal: string | undefined
 }
 
 /** What became of one intent. Everything but `recorded` wrote nothing. */

@@ -140,7 +140,7 @@ test('the words of a beat', async () => {
   ]) {
     expect((await beat(1, text)).status).toBe(200)
     const { status } = await settles('talker', 'Connected', 'True AgentDegraded')
-    expect(status?.agent?.currentTask).toContain('task')
+    expect(messageOf(status, 'Connected')).toContain('the agent beats, but fails')
     await nothingLeaks('talker')
     await beat(0, '')
     await settles('talker', 'Connected', 'True Registered')

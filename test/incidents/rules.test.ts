@@ -124,7 +124,7 @@ test('incident-40: a pinned image runs by its digest, and a Runtime that must be
 })
 
 test('incident-48, incident-35: an external agent keeps its token through a restart that is no use to it', async () => {
-  await make('guest', { backend: 'external' })
+  await make('guest', { backend: 'external', delivery: 'poll' })
   const { uid } = (await settles('guest', 'Connected', 'False AwaitingRegistration')).metadata
   const asAdmin = { method: 'POST', headers: { authorization: `Bearer ${adminToken}` } }
   const minted = await fetch(`${scene.operator().platformUrl}/admin/workspaces/${uid}/tokens`, asAdmin)

@@ -78,13 +78,28 @@ describe('register', () => {
     expect(answer.body).toEqual({
       error: { code: expect.stringMatching(/^(invalid_body|too_deep)$/), message: expect.any(String) },
     })
-    expect(await registry.row(id)).toMatchObject({ status: 'provisioning' })
+    const { message } = (answer.body as { error: { message: string } }).error
+    expect(await registry.row(id)).toMatchObject({ status: 'provisioning', registration_refusal: message })
+  })
+
+  it('keeps what a push agent without an address is refused for, which its beats do not make online', async () => {
+    const { id, token } = await registry.workspace({ backend: 'external', initialPhase: 'awaiting_agent' })
+    await registry.setStatus(id, 'awaiting_agent')
+    const answer = await post('/registry/register', token, { id, agent_card: {}, url: 'http://127.0.0.1:9/' })
+    expect(answer).toMatchObject({ status: 400, body: { error: { code: 'url_refused' } } })
+    expect((await post('/registry/heartbeat', token, { workspace_id: id })).status).toBe(200)
+    expect(await registry.row(id)).toMatchObject({
+      status: 'awaiting_agent',
+      registration_refusal: expect.stringContaining('url cannot be used') as string,
+    })
+    await post('/registry/register', token, { id, agent_card: {}, delivery_mode: 'poll' })
+    expect(await registry.row(id)).toMatchObject({ status: 'online', registration_refusal: null })
   })
 })
 
 describe('heartbeat', () => {
   it('becomes a row, brought into range', async () => {
-    const { id, token } = await registry.workspace()
+    const { id, token } = await registry.workspace({ url: 'http://127.0.0.1:9' })
     const answer = await post('/registry/heartbeat', token, {
       workspace_id: id.toUpperCase(),
       error_rate: 0.04,
@@ -111,7 +126,7 @@ describe('heartbeat', () => {
   })
 
   it('needs no more than the id', async () => {
-    const { id, token } = await registry.workspace()
+    const { id, token } = await registry.workspace({ url: 'http://127.0.0.1:9' })
     expect((await post('/registry/heartbeat', token, { workspace_id: id })).status).toBe(200)
     expect(await registry.row(id)).toMatchObject({ status: 'online', active_tasks: 0, last_error_rate: 0 })
   })

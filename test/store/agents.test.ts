@@ -69,6 +69,66 @@ test('heartbeat: where it leads to, by what it says', async () => {
   }
 })
 
+test('a beat alone makes online only what messages reach', async () => {
+  const beaten = async (more: Partial<WorkspaceIntent>, prepare: (id: WorkspaceIntent['id']) => Promise<unknown>) => {
+    const { id } = await recorded({ deliveryMode: 'push', ...more })
+    await prepare(id)
+    return (await agents.heartbeat(beatOf(id)))?.status
+  }
+  const nothing = async () => undefined
+  const at = (url: string) => (id: string) => sql('UPDATE workspaces SET url = $2 WHERE id = $1', id, url)
+  const gone = (phase: Phase) => async (id: WorkspaceIntent['id']) => {
+    await register(id)
+    await put(id, phase)
+  }
+  const external = { backend: 'external', initialPhase: 'awaiting_agent' } as const
+  expect(await beaten({}, nothing)).toBe('provisioning')
+  expect(await beaten({ ...external }, nothing)).toBe('awaiting_agent')
+  expect(await beaten({}, at('http://127.0.0.1:9'))).toBe('online')
+  expect(await beaten({ ...external }, at('https://agent.example'))).toBe('online')
+  expect(await beaten({ ...external, deliveryMode: 'poll' }, nothing)).toBe('online')
+  // It has registered, and its backend knows where it is.
+  expect(await beaten({}, gone('offline'))).toBe('online')
+  expect(await beaten({ ...external }, gone('awaiting_agent'))).toBe('awaiting_agent')
+})
+
+test('the first beat of what has not registered is told of, the next ones are not', async () => {
+  const { id } = await recorded({ deliveryMode: 'push' })
+  const signalled = async () =>
+    (await sql('SELECT signalled_at FROM workspaces WHERE id = $1', id))[0]?.['signalled_at']
+  expect(await signalled()).toBeNull()
+  await agents.heartbeat(beatOf(id))
+  const first = await signalled()
+  expect(first).toBeInstanceOf(Date)
+  await agents.heartbeat(beatOf(id))
+  expect(await signalled()).toEqual(first)
+})
+
+test('a refused registration is kept and told of, until the agent registers or is launched anew', async () => {
+  const asked = await recorded()
+  const { id } = asked
+  const refusal = async () => (await rowAgain(asked)).registrationRefusal
+  const signalled = async () =>
+    (await sql('SELECT signalled_at FROM workspaces WHERE id = $1', id))[0]?.['signalled_at']
+  await agents.refuseRegistration(id, 'url cannot be used')
+  expect(await refusal()).toBe('url cannot be used')
+  const told = await signalled()
+  expect(told).toBeInstanceOf(Date)
+  // An agent that is refused for another thing each time must not cost a status each time.
+  await agents.refuseRegistration(id, 'agent_card: no')
+  expect([await refusal(), await signalled()]).toEqual(['url cannot be used', told])
+  await sql(`UPDATE workspaces SET signalled_at = now() - interval '11 seconds' WHERE id = $1`, id)
+  await agents.refuseRegistration(id, 'agent_card: no')
+  expect(await refusal()).toBe('agent_card: no')
+  await workspaces.launch(launchOf(asked), fence)
+  expect(await refusal()).toBeUndefined()
+  await agents.refuseRegistration(id, 'no')
+  await register(id)
+  expect(await refusal()).toBeUndefined()
+  await agents.refuseRegistration(id, 'what serves is not told of')
+  expect(await refusal()).toBeUndefined()
+})
+
 test('a beat’s facts become columns, whether or not its status is another; a spend of zero says nothing', async () => {
   const asked = await recorded()
   expect(await agents.heartbeat(beatOf(asked.id))).toEqual({ status: 'online' })

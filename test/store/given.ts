@@ -96,7 +96,8 @@ export function intent(more: Partial<WorkspaceIntent> = {}): WorkspaceIntent {
     specHash: 'hash-1',
     workspaceDir: undefined,
     workspaceAccess: 'none',
-    deliveryMode: 'push',
+    // A beat alone makes online only what messages reach.
+    deliveryMode: 'poll',
     maxConcurrentTasks: 1,
     updateTier: 'production',
     canvas: undefined,

@@ -188,7 +188,7 @@ test('a poison row among 200 is refused alone', async () => {
 })
 
 test('an agent’s word on its delivery stands until the spec changes', async () => {
-  const asked = intent({ backend: 'external' })
+  const asked = intent({ backend: 'external', deliveryMode: 'push' })
   await record(asked)
   await store.agents.register({ id: asked.id, url: '', agentCard: {}, deliveryMode: 'poll' })
   expect(await record(asked)).toMatchObject({ changed: false })

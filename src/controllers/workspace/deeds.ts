@@ -17,6 +17,7 @@ import {
 } from '../../store/workspace-store.ts'
 import { provlog } from '../../telemetry/provlog.ts'
 import { oneLine, tail } from '../../text.ts'
+import { failureText } from '../../why.ts'
 import { discreet, type PassBackend } from './discreet-backend.ts'
 import type { Facts } from './judge.ts'
 import { hashOf, type Step } from './plan.ts'
@@ -28,8 +29,6 @@ import { mintInboundSecret, mintToken } from './token.ts'
 
 /** Of the last output; twice as much is read, so that no secret is cut where what is shown begins. */
 const mostShown = 8192
-/** Of the same on one line. */
-const mostWords = 600
 
 const live: readonly Phase[] = phases.filter((phase) => phase !== 'removed')
 
@@ -167,9 +166,10 @@ export class Deeds {
     const { desired, row, seen, sight } = facts
     const log = await this.#backend(facts).logs(desired.instance.ref, 2 * mostShown, ctx.signal)
     const logTail = tail(log.replaceAll(/^\n+|\n+$/g, ''), mostShown)
-    const words = tail(oneLine(logTail, ' | '), mostWords)
-    const what = seen.state === 'exited' ? seen.detail : 'it is running, but silent'
-    const error = words === '' ? what : `${what}; last output: ${words}`
+    const { registrationRefusal: refusal } = row
+    const refused = refusal && `its registration was refused: ${oneLine(desired.redact(refusal))}`
+    const what = seen.state === 'exited' ? seen.detail : (refused ?? 'it is running, but silent')
+    const error = failureText(what, logTail)
     const reason = sight === 'mute' ? 'HeartbeatLost' : sight === 'crashed' ? 'InstanceExited' : 'BootDeadlineExceeded'
     const failure: Failure = {
       reason,

@@ -10,6 +10,7 @@ import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
 import { oneLine } from '../../text.ts'
+import { why } from '../../why.ts'
 import { conditionAsBefore, hasVerdict } from '../unread.ts'
 import { isolationCondition } from './isolation.ts'
 import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } from './judge.ts'
@@ -59,22 +60,31 @@ export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<Wor
     ...(desired.image !== undefined && { image: imageOf(facts, desired.image) }),
     ...(row.template !== undefined && row.template !== '' && { template: { identity: row.template } }),
     ...(row.backend !== 'external' && { limits: limitsShown(desired.instance.limits) }),
-    ...agentOf(workspace, row),
     ...failureOf(row),
     ...partsOf(facts),
     ...(facts.children.total > 0 && { children: facts.children }),
-    summary: outcome.kind === 'blocked' ? `Stalled: ${outcome.message}` : ready.message,
+    summary: summaryOf(facts, outcome, ready),
     conditions,
     transition: { to: row.status, reason: ready.reason, actor: actorOf(row, facts.sight) },
   }
   return { status, outcome }
 }
 
+/** What serves from an older spec says what its replacement waits for: to be online is no answer to why nothing happens. */
+function summaryOf({ wish, turn }: Facts, outcome: Outcome, ready: ReturnType<typeof judgeReady>): string {
+  if (outcome.kind === 'blocked') return why('Stalled', outcome.message)
+  if (ready.holds && wish === 'keeping' && turn.kind === 'wait') return why('Online, to be replaced', turn.message)
+  return ready.summary ?? why(ready.message)
+}
+
 /** The row holds what an agent said in its beats, which came in where its secrets are not known. */
 function discreetly(facts: Facts): Facts {
   const { row, desired } = facts
   const line = (text = '') => oneLine(desired.redact(text)) || undefined
-  return { ...facts, row: { ...row, lastError: line(row.lastError), currentTask: line(row.currentTask) } }
+  return {
+    ...facts,
+    row: { ...row, lastError: line(row.lastError), registrationRefusal: line(row.registrationRefusal) },
+  }
 }
 
 /** A pass that could not begin: nothing was made, and what exists stays as it was last seen, unless it was halted. */
@@ -93,7 +103,7 @@ export function describeObstacle(
       effectivePower: effectivePowerOf({ ...halted, wish: 'stopped' }),
       instance: instanceOf(halted.row, { state: 'absent' }),
     }),
-    summary: outcome.kind === 'blocked' ? `Stalled: ${message}` : capitalise(message),
+    summary: outcome.kind === 'blocked' ? why('Stalled', message) : why(capitalise(message)),
     conditions: [
       condition('Ready', false, reason, message),
       ...(type === 'Ready' ? [] : [condition(type, false, reason, message)]),
@@ -303,24 +313,6 @@ function instanceOf(row: WorkspaceRow, seen: Observation): NonNullable<Workspace
 function imageOf(facts: Facts, ref: string): NonNullable<WorkspaceStatus['image']> {
   const { imageDigest } = facts.row
   return { ref, ...(imageDigest !== undefined && { digest: imageDigest }), current: imageCurrent(facts) ?? false }
-}
-
-/**
- * What the agent says of itself, as of the last change of phase: beats come every thirty seconds, and a beat that changes
- * nothing else is not worth a write.
- */
-function agentOf(workspace: Workspace, row: WorkspaceRow): Pick<WorkspaceStatus, 'agent'> {
-  const known = workspace.status
-  if (known?.agent !== undefined && known.phase === row.status) return { agent: known.agent }
-  if (row.lastHeartbeatAt === undefined) return {}
-  return {
-    agent: {
-      lastHeartbeat: rfc3339(row.lastHeartbeatAt),
-      activeTasks: row.activeTasks,
-      errorRate: row.errorRate,
-      ...(row.currentTask !== undefined && row.currentTask !== '' && { currentTask: row.currentTask }),
-    },
-  }
 }
 
 function actorOf(row: WorkspaceRow, sight: Sight): string {

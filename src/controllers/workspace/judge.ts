@@ -4,6 +4,7 @@ import type { Workspace } from '../../api/workspace.ts'
 import type { Observation } from '../../backends/backend.ts'
 import { formatDuration, type Duration } from '../../duration.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
+import { why } from '../../why.ts'
 import type { Sight, Wish } from './plan.ts'
 import type { PowerVerdict } from './power.ts'
 import type { Desired } from './resolve.ts'
@@ -100,7 +101,7 @@ export function judgeLaunched({
   }
 }
 
-export function judgeConnected({ row, wish, sight }: Facts): Judgement & { holds: boolean } {
+export function judgeConnected({ row, desired, wish, sight }: Facts): Judgement & { holds: boolean } {
   if (wish === 'stopped') return { holds: false, reason: 'Paused', message: 'paused: no agent is expected' }
   if (wish === 'asleep') return { holds: false, reason: 'Hibernated', message: 'asleep: no agent is expected' }
   const kept = sight === 'outdated' && wish === 'keeping' && row.registeredAt !== undefined
@@ -128,14 +129,29 @@ export function judgeConnected({ row, wish, sight }: Facts): Judgement & { holds
     case 'removed':
       break
   }
-  return { holds: false, reason: 'AwaitingRegistration', message: 'the agent has not registered yet' }
+  return unregistered({ row, desired })
 }
+
+function unregistered({ row, desired }: Pick<Facts, 'row' | 'desired'>) {
+  const { registrationRefusal: refusal, registeredAt, lastHeartbeatAt: beat, launchedAt, backend } = row
+  const { env } = desired.instance
+  const notRegistered = (message: string) => ({ holds: false, reason: 'NotRegistered', message }) as const
+  if (refusal !== undefined) return notRegistered(`the registration of the agent was refused: ${refusal}`)
+  const beats = registeredAt === undefined && beat !== undefined && (launchedAt === undefined || beat >= launchedAt)
+  if (beats) return notRegistered('the agent has been heard of, but has not registered: no message reaches it')
+  const given =
+    backend === 'external' ? '' : `; the operator's address that it was given is ${env['PLATFORM_URL'] ?? ''}`
+  return { holds: false, reason: 'AwaitingRegistration', message: `the agent has not registered yet${given}` } as const
+}
+
+/** `summary`: for one line, where the message is more than that. */
+type ReadyJudgement = Judgement & { readonly holds: boolean; readonly summary?: string }
 
 export function judgeReady(
   { wish, sight, row, hold, power }: Facts,
   launched: Judgement & { holds: boolean | 'Unknown' },
   connected: Judgement & { holds: boolean },
-): Judgement & { holds: boolean } {
+): ReadyJudgement {
   if (wish === 'stopped')
     return sight === 'absent'
       ? { holds: true, reason: 'Paused', message: pausedWhy(power) }
@@ -145,11 +161,13 @@ export function judgeReady(
       ? { holds: true, reason: 'Hibernated', message: 'Hibernated: idle, wakes on a message or a schedule' }
       : { holds: false, reason: 'Stopping', message: 'Falling asleep: the instance is being stopped' }
   if (launched.holds !== true) {
-    const retry =
-      hold > 0 && launched.reason !== 'Starting'
-        ? `; tried again after a wait (attempt ${row.launchAttempts} failed)`
-        : ''
-    return { holds: false, reason: launched.reason, message: `${capitalise(launched.message)}${retry}` }
+    const { reason } = launched
+    const message = capitalise(launched.message)
+    if (hold <= 0 || reason === 'Starting') return { holds: false, reason, message }
+    const { launchAttempts: attempts } = row
+    const again = `tried again after a wait${attempts === 0 ? '' : ` (attempt ${attempts} failed)`}`
+    const summary = why(capitalise(again), launched.message)
+    return { holds: false, reason, message: `${message}; ${again}`, summary }
   }
   if (connected.reason === 'AgentDegraded')
     return { holds: false, reason: 'AgentDegraded', message: capitalise(connected.message) }

@@ -88,6 +88,7 @@ export const recordAdopting = recording({
       ${anew('status', 'a.status')}, ${anew('status_since', 'now()')}, ${anew('delivery_mode', 'a.delivery_mode')},
       ${anew('launched_hash', 'NULL')}, ${anew('launched_at', 'NULL')}, ${anew('registered_at', 'NULL')},
       ${anew('launch_attempts', '0')}, ${anew('restarts', '0')}, ${anew('wake_requested_at', 'NULL')},
+      registration_refusal = NULL,
       leader_epoch = a.epoch, updated_at = now()
     FROM adoptees a WHERE w.id = a.id
     RETURNING ${rawColumns('w')}, w.name, a.was, a.owner_before

@@ -3,7 +3,7 @@ import type { Duration } from '../../duration.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { AgentStore, TokenOwner } from '../agent-store.ts'
 import { phases, type Phase } from '../workspace-store.ts'
-import { heartbeat, register, updateCard } from './beats.ts'
+import { heartbeat, refuseRegistration, register, updateCard } from './beats.ts'
 import { surfaced } from './faults.ts'
 import {
   acknowledge,
@@ -82,6 +82,7 @@ export function openAgents(
 ): AgentStore & { close(): Promise<void> } {
   const tokens = batched(database, metrics, authenticate)
   const registrations = batched(database, metrics, register)
+  const refused = batched(database, metrics, refuseRegistration)
   const beats = batched(database, metrics, heartbeat)
   const cards = batched(database, metrics, updateCard)
   const addresses = batched(database, metrics, address)
@@ -109,6 +110,7 @@ export function openAgents(
       return rows.map(({ hash, id, namespace }) => ({ hash, id, namespace }))
     },
     register: (registration) => registrations.add(registration),
+    refuseRegistration: (id, refusal) => refused.add({ id, refusal }),
     heartbeat: (beat) => beats.add(beat),
     updateCard: (id, agentCard) => cards.add({ id, agentCard }),
     logMessage: (message) => traces.add({ activityId: message.id ?? randomUUID(), turn: turn++, message }),
@@ -164,7 +166,7 @@ export function openAgents(
     },
     async close() {
       await Promise.all(
-        [tokens, registrations, beats, cards, addresses, begun, traces].map((batcher) => batcher.close()),
+        [tokens, registrations, refused, beats, cards, addresses, begun, traces].map((batcher) => batcher.close()),
       )
     },
   }

@@ -3,8 +3,12 @@
  * lifecycle, made where the row is locked:
  *
  *   register    provisioning, offline, awaiting_agent, failed, degraded ──► online
- *   heartbeat   provisioning, offline, awaiting_agent ──► online
+ *   heartbeat   provisioning, offline, awaiting_agent ──(reachable)──► online
  *               online ──(wedged, or error rate ≥ 0.5)──► degraded ──(healthy and error rate < 0.1)──► online
+ *
+ * A beat says that an agent runs, not where: it makes one online only where its address is known, its messages are fetched,
+ * or it has registered in this incarnation with a backend that knows its address. What never registered stays what it was,
+ * and its first beat signals, so that people are told.
  *
  * An agent that owns its status is judged by what it says alone, never by its error rate. Only a change of meaning
  * (another status, the first word of an incarnation) signals; a mere beat is but facts in unindexed columns.
@@ -26,7 +30,8 @@ const phaseOf = (row: PhaseRow | undefined): { status: Phase } | undefined =>
  */
 const judged = (become: string, waking = 'false', admitted = 'true'): string => `,
   judged AS MATERIALIZED (
-    SELECT i.*, w.status AS was, w.registered_at IS NULL AS first, ${become} AS become, ${waking} AS waking
+    SELECT i.*, w.status AS was, w.registered_at IS NULL AS first,
+      (w.last_heartbeat_at IS NULL OR w.last_heartbeat_at < COALESCE(w.launched_at, w.created_at)) AS first_beat, ${become} AS become, ${waking} AS waking
     FROM workspaces w JOIN input i ON i.id = w.id
     WHERE w.status <> 'removed' AND ${admitted}
     ORDER BY w.id FOR NO KEY UPDATE OF w
@@ -34,7 +39,8 @@ const judged = (become: string, waking = 'false', admitted = 'true'): string => 
 
 /** A change of meaning, of a judged row under that name. */
 const meaningful = (row: string): string =>
-  `(${row}.become <> ${row}.was OR (${row}.first AND ${row}.become IN ('online', 'degraded')) OR ${row}.waking)`
+  `(${row}.become <> ${row}.was OR (${row}.first AND ${row}.become IN ('online', 'degraded'))
+    OR (${row}.first AND ${row}.first_beat AND ${row}.become IN ('provisioning', 'awaiting_agent')) OR ${row}.waking)`
 
 /** What both have in common once the row says where it is now. `j` is the judged row, `w` the one being written. */
 const arrived = `
@@ -73,15 +79,18 @@ export const register: Statement<Registration, PhaseRow, { status: Phase } | und
   )},
   written AS (
     UPDATE workspaces w SET ${arrived},
-      launch_attempts = 0, last_task_at = now(),
+      launch_attempts = 0, last_task_at = now(), registration_refusal = NULL,
       url = CASE WHEN w.backend = 'external' AND j.url <> '' THEN j.url ELSE w.url END,
       agent_card = COALESCE(j.agent_card, w.agent_card),
       delivery_mode = COALESCE(j.delivery_mode, w.delivery_mode)
     FROM judged j WHERE w.id = j.id
-    RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first, j.waking
+    RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first, j.first_beat, j.waking
   )${spoken(`jsonb_build_object('from', s.was)`)}`,
   result: phaseOf,
 }
+
+const reachable = `(w.url <> '' OR w.delivery_mode = 'poll'
+        OR (w.registered_at IS NOT NULL AND w.backend <> 'external'))`
 
 export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undefined> = {
   name: 'heartbeat',
@@ -104,7 +113,7 @@ export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undef
   ],
   sql: `${judged(
     `CASE
-      WHEN w.status IN ('provisioning', 'offline', 'awaiting_agent') THEN 'online'::workspace_status
+      WHEN w.status IN ('provisioning', 'offline', 'awaiting_agent') AND ${reachable} THEN 'online'::workspace_status
       WHEN w.status = 'online' AND (i.wedged OR (i.error_rate >= 0.5 AND NOT i.owns_status)) THEN 'degraded'
       WHEN w.status = 'degraded' AND NOT i.wedged AND (i.error_rate < 0.1 OR i.owns_status) THEN 'online'
       ELSE w.status END`,
@@ -125,11 +134,41 @@ export const heartbeat: Statement<Heartbeat, PhaseRow, { status: Phase } | undef
       active_tasks = j.active_tasks, owns_schedules = j.owns_schedules, uptime_seconds = j.uptime_seconds, current_task = NULLIF(j.current_task, ''),
       monthly_spend = CASE j.monthly_spend WHEN 0 THEN w.monthly_spend ELSE j.monthly_spend END
     FROM judged j WHERE w.id = j.id
-    RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first, j.waking, j.wedged, j.error_rate
+    RETURNING w.id, w.namespace, w.resource_name, j.was, j.become, j.first, j.first_beat, j.waking, j.wedged, j.error_rate
   )${spoken(`CASE s.become
       WHEN 'degraded' THEN jsonb_build_object('from', s.was, 'wedged', s.wedged, 'error_rate', s.error_rate)
       ELSE jsonb_build_object('recovered_from', s.was) END`)}`,
   result: phaseOf,
+}
+
+export interface RefusedRegistration {
+  readonly id: WorkspaceId
+  /** One line, without a secret. */
+  readonly refusal: string
+}
+
+/** Of an agent that serves nothing is kept. One that is refused for another thing each time is told of every ten seconds. */
+export const refuseRegistration: Statement<RefusedRegistration, Answer, void> = {
+  name: 'refuse_registration',
+  key: ({ id }) => id,
+  columns: [
+    ['id', 'uuid', (r) => r.id],
+    ['refusal', 'text', (r) => r.refusal],
+  ],
+  sql: `,
+  met AS MATERIALIZED (
+    SELECT i.* FROM workspaces w JOIN input i ON i.id = w.id
+    WHERE w.status IN ('provisioning', 'offline', 'awaiting_agent', 'failed')
+      AND w.registration_refusal IS DISTINCT FROM i.refusal
+      AND (w.registration_refusal IS NULL OR w.signalled_at IS NULL OR w.signalled_at < now() - interval '10 seconds')
+    ORDER BY w.id FOR NO KEY UPDATE OF w
+  ),
+  signalled AS MATERIALIZED (
+    UPDATE workspaces w SET registration_refusal = m.refusal, signalled_at = now() FROM met m WHERE w.id = m.id
+    RETURNING w.namespace, w.resource_name
+  )${notified}
+  SELECT i.ord::int AS ord, ${notifiedCount} FROM input i`,
+  result: () => undefined,
 }
 
 interface Card {

@@ -32,6 +32,7 @@ const names = [
   'parent_id',
   'legacy',
   'inbound_secret',
+  'registration_refusal',
 ] as const
 const times: ReadonlySet<string> = new Set([
   'status_since',
@@ -87,6 +88,7 @@ export interface SentRow extends Answer {
   parent_id: string | null
   legacy: boolean
   has_inbound_secret: boolean
+  registration_refusal: string | null
 }
 
 /** A failure as `last_failure` holds it. */
@@ -149,5 +151,6 @@ export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
     legacy: sent.legacy,
     parentId: (sent.parent_id as WorkspaceId | null) ?? undefined,
     hasInboundSecret: sent.has_inbound_secret,
+    registrationRefusal: sent.registration_refusal ?? undefined,
   }
 }

@@ -39,7 +39,7 @@ export const launch: Statement<SealedLaunch, SentRow, WorkspaceRow> = {
       launch_attempts = CASE WHEN w.launched_hash = l.spec_hash THEN w.launch_attempts + 1 ELSE 1 END,
       restarts = CASE WHEN w.launched_at IS NULL THEN w.restarts ELSE w.restarts + 1 END,
       url = CASE WHEN l.outside THEN w.url ELSE '' END, registered_at = NULL, active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
-      wake_requested_at = NULL, inbound_secret = CASE WHEN NOT l.outside THEN l.sealed_secret END,
+      wake_requested_at = NULL, registration_refusal = NULL, inbound_secret = CASE WHEN NOT l.outside THEN l.sealed_secret END,
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
     RETURNING w.*, l.was, l.launched_before, l.reconcile_id
