@@ -99,8 +99,11 @@ const runtimeStatus = z.object({
   ...commonStatus,
   resolvedDigest: f.bounded(71).meta({ description: 'The digest that new instances get.' }).exactOptional(),
   workspaces: counts(
-    { current: 'Workspaces that run this image.', stale: 'Workspaces that still run an older one.' },
-    'The workspaces of this runtime.',
+    {
+      current: 'Instances that run this image; of a backend without images, those of this runtime.',
+      stale: 'Instances that still run an older one.',
+    },
+    'What runs of the workspaces of this runtime.',
   ).exactOptional(),
 })
 
@@ -127,13 +130,13 @@ export const runtimeKind: KindDefinition = {
       name: 'Current',
       type: 'integer',
       jsonPath: '.status.workspaces.current',
-      description: 'Workspaces that run it.',
+      description: 'Instances that run its image.',
     },
     {
       name: 'Stale',
       type: 'integer',
       jsonPath: '.status.workspaces.stale',
-      description: 'Workspaces that still run an older image.',
+      description: 'Instances that still run an older image.',
     },
     {
       name: 'Digest',

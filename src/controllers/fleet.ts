@@ -41,7 +41,8 @@ export class Fleet {
   noteBlocked(workspace: Workspace, halted?: { readonly phase: WorkspaceStatus['phase'] }): void {
     const { uid, generation } = workspace.metadata
     const known = this.of(workspace) ?? nothingKnown
-    this.#set(workspace, { ...known, uid, generation, ready: false, ...halted, ...(halted && { power: 'Paused' }) })
+    const rest = halted && ({ power: 'Paused', startedAt: undefined } as const)
+    this.#set(workspace, { ...known, uid, generation, ready: false, ...halted, ...rest })
   }
 
   /** The object is gone from the cache. */

@@ -85,6 +85,8 @@ export interface Failure {
   readonly at: Date
   /** Its last output, at most 8 KiB, secrets taken out. */
   readonly logTail: string
+  /** Only a change outside of the operator can help: the same launch fails again. */
+  readonly refused?: boolean
 }
 
 /** The row as the planner and the report need it: what was recorded, and what agents said since. */

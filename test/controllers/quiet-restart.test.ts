@@ -84,6 +84,7 @@ const others = [
       },
     ],
   }),
+  workspace(ns, 'bereft', { envFrom: [{ secretRef: { name: 'passing' } }] }),
   workspace(ns, 'paused', { power: 'Paused', envFrom: [{ secretRef: { name: 'keys' } }] }),
   workspace(ns, 'lacking', {
     envFrom: [{ secretRef: { name: 'nowhere' } }, { configMapRef: { name: 'nowhere' } }],
@@ -95,6 +96,7 @@ const whereIs = (name: string) => (name === 'channel-alone' ? apart : ns)
 const settled: Readonly<Record<string, string>> = {
   settings: 'True Settled',
   'channel-alone': 'True Settled',
+  bereft: 'True Settled',
   paused: 'True Paused',
   lacking: 'False SecretMissing',
 }
@@ -103,6 +105,7 @@ beforeAll(async () => {
   await cluster.apply([
     runtime('quiet-agent', { default: true }),
     secret(ns, 'keys', { MODEL_KEY: 'x', BOT_TOKEN: '123456:abcdef' }),
+    secret(ns, 'passing', { A: 'b' }),
     secret(apart, 'keys', { BOT_TOKEN: '123456:abcdef' }),
     { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings', namespace: ns }, data: { REGION: 'north' } },
     template(ns, 'fleet', files),
@@ -121,6 +124,14 @@ beforeAll(async () => {
       return true
     },
     { what: 'the fleet to settle', within: 120_000, every: 250 },
+  )
+  // Its instance runs on, and is one of those that the Runtime counts.
+  await cluster.kubectl(['delete', 'secret', 'passing', '-n', ns])
+  await until(
+    async () => conditionOf((await readWorkspace(cluster, ns, 'bereft')).status, 'Ready') === 'False SecretMissing',
+    {
+      what: 'what lost its Secret to say so',
+    },
   )
   await atRest()
 })
@@ -144,8 +155,8 @@ async function lookedAtAll(by: TestOperator): Promise<void> {
   await until(
     async () => {
       const ended = await passes(by)
-      expect(ended.get('workspace settled')).toBeGreaterThanOrEqual(size + Object.keys(settled).length - 1)
-      expect(ended.get('workspace blocked')).toBeGreaterThanOrEqual(1)
+      expect(ended.get('workspace settled')).toBeGreaterThanOrEqual(size + Object.keys(settled).length - 2)
+      expect(ended.get('workspace blocked')).toBeGreaterThanOrEqual(2)
       for (const controller of ['org-import', 'runtime', 'plugin-install'])
         expect(ended.get(`${controller} settled`)).toBeGreaterThanOrEqual(1)
       return true

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { adminToken } from '../support/operator.ts'
 import { orgImport } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
-import { messageOf, runtime } from '../support/workspaces.ts'
+import { conditionOf, messageOf, runtime } from '../support/workspaces.ts'
 import { openScene, restartAt } from './scene.ts'
 
 const scene = await openScene({ env: { DEPLOYMENT_MODE: 'saas' } })
@@ -148,6 +148,21 @@ test('incident-50: no runtime gets the model of another', async () => {
     expect(messageOf(refused.status, 'Ready')).toContain('it has gpt-5-codex')
     expect(backend.creates.has(refused.metadata.uid)).toBe(false)
     await edit('coder', { spec: { model: 'gpt-5-codex' } })
+    const { uid } = (await settles('coder', 'Ready', 'True Settled')).metadata
+
+    // An agent that serves is left alone by what becomes of the catalog: it is ready, and says that it does not come back.
+    await scene.cluster.apply([runtime('incident-codex', { models: [{ id: 'gpt-6-codex' }] })])
+    const kept = await settles('coder', 'RuntimeResolved', 'False ModelUnknown')
+    expect(conditionOf(kept.status, 'Ready')).toBe('True Settled')
+    expect(conditionOf(kept.status, 'Stalled')).toBeUndefined()
+    expect(kept.status?.summary).toBe(
+      'Online, not launched again: runtime "incident-codex" no longer has model "gpt-5-codex"',
+    )
+    expect(backend.creates.get(uid)).toBe(1)
+    backend.kill(uid, 1)
+    await settles('coder', 'Stalled', 'True ModelUnknown')
+    expect([backend.creates.get(uid), backend.has(uid)]).toEqual([1, false])
+    await scene.cluster.apply([runtime('incident-codex', { models: [{ id: 'gpt-6-codex' }, { id: 'gpt-5-codex' }] })])
     await settles('coder', 'Ready', 'True Settled')
   } finally {
     await scene.cluster.kubectl(['delete', 'runtime', 'incident-codex', '--wait=false'])

@@ -20,6 +20,12 @@ test.each([
   [409, 'remove ws-1-configs: volume is in use - [ab]', 'conflict'],
   [400, 'No command specified', 'refused'],
   [400, 'OCI runtime create failed: exec: "x": executable file not found in $PATH', 'refused'],
+  [400, 'NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler', 'refused'],
+  [400, 'network ws is ambiguous (2 matches found on name)', 'ambiguous'],
+  [501, 'not implemented', 'refused'],
+  [500, 'OCI runtime create failed: unable to apply cgroup: operation not permitted', 'refused'],
+  [500, 'unknown or invalid runtime name: runsc', 'refused'],
+  [500, 'could not find an available, non-overlapping IPv4 address pool', 'unknown'],
   [500, 'No such container: ws-1', 'unknown'],
   [503, 'overloaded', 'unknown'],
   [500, 'mkdir /var/lib/docker/overlay2/ab: no space left on device', 'disk-full'],
@@ -42,7 +48,9 @@ test('what is no answer of the engine proves nothing', () => {
 })
 
 test('a launch that the engine could not do for reasons of its own may be tried again', () => {
-  expect(() => throwLaunchFailure(answer(500, 'hiccup'), 'a', 'r')).toThrow('the Docker engine did not start')
+  expect(() => throwLaunchFailure(answer(500, 'hiccup'), 'a', 'r')).toThrow(
+    'the Docker engine did not start the instance: hiccup; its own log says more',
+  )
   expect(() => throwLaunchFailure(answer(500, 'hiccup'), 'a', 'r')).not.toThrow(Terminal)
   expect(() => throwLaunchFailure(answer(500, 'no space left on device'), 'a', 'r')).toThrow(RetryAfter)
   expect(() => throwLaunchFailure(answer(409, 'container is marked for removal'), 'a', 'r')).toThrow(RetryAfter)

@@ -37,10 +37,12 @@ const table: readonly (readonly [code: number, words: RegExp, failure: Failure])
     /already in use by container|volume is in use|network with name .* already exists|has active endpoints/i,
     'conflict',
   ],
-  [400, /executable file not found|no command specified|oci runtime create failed|invalid/i, 'refused'],
+  // The request itself is wrong, or nothing that this engine can do.
+  [400, /./, 'refused'],
+  [501, /./, 'refused'],
   [
     500,
-    /executable file not found|exec format error|no such file or directory: unknown|permission denied: unknown/i,
+    /executable file not found|exec format error|no such file or directory: unknown|permission denied: unknown|operation not (?:permitted|supported)|kernel does not support|not supported (?:by|on) this|unknown or invalid runtime|invalid argument/i,
     'refused',
   ],
 ]
@@ -82,7 +84,7 @@ export function throwLaunchFailure(error: unknown, image: string, runtime: strin
   if (failure === 'removing') throw new RetryAfter(seconds(1), 'the container is on its way out', { cause: error })
   if (failure === 'refused')
     throw new Terminal('StartRefused', `image "${image}" of runtime "${runtime}" cannot start: ${engineMessage(error)}`)
-  throw new Error('the Docker engine did not start the instance', { cause: error })
+  throw new Error(`the Docker engine did not start the instance: ${engineMessage(error)}; its own log says more`)
 }
 
 /** What only the user can mend about a pull, first match wins. Everything else may pass: the network, the registry. */

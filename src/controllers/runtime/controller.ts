@@ -11,21 +11,25 @@ import type { RuntimeCollaborators, Usage } from './reconcile.ts'
 /** Index that the Workspace informer must be made with: the Runtime asked for, empty for the default one. */
 export const usageIndex = (ws: Workspace): string[] => [ws.spec.runtime ?? '']
 
-/** The Runtime that a Workspace uses, and whether it runs an older image; of a status only until its first pass. */
+/**
+ * The Runtime that a Workspace uses, and what of it runs; of a status only where no pass of this leader came so far as to
+ * look, which a status of before may know.
+ */
 interface Use {
   readonly runtime: string | undefined
-  readonly stale: boolean
+  /** An instance runs: of the image that is wanted, as far as its backend runs images, or of an older one. */
+  readonly runs: 'current' | 'stale' | undefined
 }
 
 const useOf = ({ status }: Workspace, result: PassResult | undefined): Use =>
-  result === undefined
-    ? {
-        runtime: status?.runtime,
-        stale: (status?.conditions ?? []).some(
-          ({ type, status: holds }) => type === 'ImageCurrent' && holds === 'False',
-        ),
-      }
-    : { runtime: result.runtime, stale: result.image?.current === false && result.startedAt !== undefined }
+  result?.runtime === undefined
+    ? { runtime: status?.runtime, runs: runsOf(status?.instance?.startedAt, status?.image) }
+    : { runtime: result.runtime, runs: runsOf(result.startedAt, result.image) }
+
+function runsOf(startedAt: unknown, image: PassResult['image']): Use['runs'] {
+  if (startedAt === undefined) return undefined
+  return image?.current === false ? 'stale' : 'current'
+}
 
 export function runtimeViews(
   runtimes: Informer<Runtime>,
@@ -41,9 +45,9 @@ export function runtimeViews(
       const users = candidates
         .map((workspace) => useOf(workspace, fleet.of(workspace)))
         .filter(({ runtime }) => runtime === metadata.name)
-      const stale = users.filter((use) => use.stale).length
+      const count = (runs: Use['runs']) => users.filter((use) => use.runs === runs).length
       const unknown = (spec.default ? candidates : asking).some((workspace) => fleet.of(workspace) === undefined)
-      return { current: users.length - stale, stale, unknown }
+      return { users: users.length, current: count('current'), stale: count('stale'), unknown }
     },
   }
 }
@@ -58,8 +62,10 @@ export function watchAroundRuntimes(controller: Controller<Runtime>, runtimes: I
   fleet.onChange((workspace, before, after) => {
     const [was, is] = [useOf(workspace, before), after && useOf(workspace, after)]
     const looked = before === undefined
-    if (!looked && was.runtime === is?.runtime && was.stale === is?.stale) return
+    if (!looked && was.runtime === is?.runtime && was.runs === is?.runs) return
+    // An agent that ends again and again must not cost a status a second.
+    const pause = seconds(looked || was.runtime !== is?.runtime ? 1 : 5)
     for (const name of new Set([was.runtime, is?.runtime, workspace.spec.runtime]))
-      if (name !== undefined) controller.enqueueAfter(name, seconds(1))
+      if (name !== undefined) controller.enqueueAfter(name, pause)
   })
 }

@@ -4,17 +4,19 @@ import type { Runtime, RuntimeStatus } from '../../api/runtime.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
 
-/** How many Workspaces use a Runtime. They are counted and not named: a Runtime is read in every namespace. */
+/** What uses a Runtime. It is counted and not named: a Runtime is read in every namespace. */
 export interface Usage {
+  /** Workspaces, whether or not anything of them runs. */
+  readonly users: number
+  /** Instances that run its image. */
   readonly current: number
-  /** Those that run an older image. */
+  /** Those that run an older one. */
   readonly stale: number
   /** Some that ask for it have not been looked at by this leader. */
   readonly unknown: boolean
 }
 
 const countsOf = ({ current, stale }: Usage) => ({ current, stale })
-const usersOf = ({ current, stale }: Usage) => current + stale
 
 export interface RuntimeCollaborators {
   readonly usage: (runtime: Runtime) => Usage
@@ -31,7 +33,7 @@ export class RuntimeReconciler implements Reconciler<Runtime> {
 
   async reconcile(runtime: Runtime, ctx: Context): Promise<Verdict<RuntimeStatus>> {
     const usage = this.#with.usage(runtime)
-    const users = usersOf(usage)
+    const { users } = usage
     if (runtime.metadata.deletionTimestamp !== undefined) {
       // Like a volume in use: taking the image away from under its workspaces would stall every one of them.
       if (users > 0 || usage.unknown) return inUse(usage)
@@ -47,17 +49,20 @@ export class RuntimeReconciler implements Reconciler<Runtime> {
   }
 }
 
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
 /** A condition of this kind, and no other. */
 type Draft = ConditionDraft & { readonly type: RuntimeCondition; readonly reason: RuntimeReason }
 
 function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], outcome: Outcome): Verdict<RuntimeStatus> {
   const { spec } = runtime
   const digest = spec.digest ?? /@(sha256:[0-9a-f]{64})$/.exec(spec.image)?.[1]
-  const users = usersOf(usage)
-  const stale = usage.stale === 0 ? '' : `, ${usage.stale} of them with an older image`
+  const { users, current, stale } = usage
+  const older = stale === 0 ? '' : `, ${stale} of them an older image`
+  const used = `used by ${plural(users, 'workspace')}, of which ${current + stale} run${older}`
   const summary = spec.suspend
     ? 'Suspended: spec.suspend is true'
-    : `Resolved to ${digest === undefined ? spec.image : digest.slice(0, 19)}; used by ${users}${stale}`
+    : `Resolved to ${digest === undefined ? spec.image : digest.slice(0, 19)}; ${users === 0 ? 'used by none' : used}`
   const conditions: Draft[] = [
     spec.suspend
       ? { type: 'Ready', status: 'Unknown', reason: 'Suspended', message: summary }
@@ -74,7 +79,7 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
       message: digest ?? `${spec.image}, not pinned by a digest`,
     },
   ]
-  if (users > 0) conditions.push(imageCondition(usage))
+  if (current + stale > 0) conditions.push(imageCondition(usage))
   return {
     status: {
       ...(digest !== undefined && { resolvedDigest: digest }),
@@ -93,18 +98,18 @@ function imageCondition({ current, stale }: Usage): Draft {
       type: 'ImageCurrent',
       status: 'True',
       reason: 'ImageCurrent',
-      message: `no workspace of ${current} runs another image`,
+      message: `${plural(current, 'instance')} run this image, and none another`,
     }
-  const message = `${stale} of ${current + stale} workspaces run another image: see ImageCurrent of each`
+  const message = `${stale} of ${plural(current + stale, 'instance')} run another image: see ImageCurrent of each Workspace`
   return { type: 'ImageCurrent', status: 'False', reason: 'ImageStale', message }
 }
 
 function inUse(usage: Usage): Verdict<RuntimeStatus> {
-  const users = usersOf(usage)
+  const { users } = usage
   const message =
     users === 0
       ? 'Deleting: waits for a look at the workspaces that ask for it'
-      : `Deleting: waits for ${users} workspace${users === 1 ? '' : 's'} that still use${users === 1 ? 's' : ''} it`
+      : `Deleting: waits for ${plural(users, 'workspace')} that still use${users === 1 ? 's' : ''} it`
   return {
     status: {
       workspaces: countsOf(usage),

@@ -3,7 +3,7 @@ import { keyOf } from '../../api/meta.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { Backend, Observation } from '../../backends/backend.ts'
 import { milliseconds, minutes } from '../../duration.ts'
-import { RetryAfter, Terminal } from '../../errors.ts'
+import { Fenced, reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context } from '../../kube/reconciler.ts'
 import {
@@ -116,25 +116,40 @@ export class Deeds {
     failpoint('launching')
     ctx.fence.check()
     this.#announce(facts, ctx)
+    const wanted = { ...desired.instance, token: token.text, inboundSecret }
+    let seen: Observation
     try {
-      const wanted = { ...desired.instance, token: token.text, inboundSecret }
-      const seen = await this.#backend(facts).ensure(wanted, ctx.signal, () => ctx.fence.check())
-      failpoint('ensured')
-      this.#with.began(seen)
-      return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
+      seen = await this.#backend(facts).ensure(wanted, ctx.signal, () => ctx.fence.check())
     } catch (error) {
-      const read = this.#with.read({ ...facts, row: launched }, ctx)
-      if (error instanceof RetryAfter) return { ...read, delay: delayOf(error) }
-      if (!(error instanceof Terminal)) throw error
-      const { reason, message } = error
-      const failure = { reason, exitCode: undefined, at: ctx.now(), logTail: '' }
-      const failed = await this.#change(
-        facts,
-        { to: 'failed', event: 'WORKSPACE_PROVISION_FAILED', reason, error: message, failure },
-        ctx,
-      )
-      return { ...this.#with.read({ ...facts, row: failed }, ctx), refusal: { reason, message } }
+      return await this.#notLaunched({ ...facts, row: launched }, error, ctx)
     }
+    failpoint('ensured')
+    this.#with.began(seen)
+    return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
+  }
+
+  /**
+   * What the backend said is recorded, whatever it was: the row counts the launches in a row that failed, over passes and
+   * restarts of the operator, and people read why the first one did.
+   */
+  async #notLaunched(facts: Facts, error: unknown, ctx: Context): Promise<Facts> {
+    if (error instanceof RetryAfter) return { ...this.#with.read(facts, ctx), delay: delayOf(error) }
+    if (error instanceof Fenced || ctx.signal.aborted) throw error
+    const refused = error instanceof Terminal
+    const reason = refused ? error.reason : 'LaunchFailed'
+    const message = reasonOf(error)
+    const failure: Failure = { reason, exitCode: undefined, at: ctx.now(), logTail: '', ...(refused && { refused }) }
+    const failed = await this.#change(
+      facts,
+      { to: 'failed', event: 'WORKSPACE_PROVISION_FAILED', reason, error: message, failure },
+      ctx,
+    )
+    // A refusal becomes an event with the condition Stalled.
+    if (!refused) {
+      ctx.log.error({ err: error, attempt: failed.launchAttempts }, 'launch failed')
+      ctx.event('Warning', reason, message)
+    }
+    return this.#with.read({ ...facts, row: failed }, ctx)
   }
 
   /** What an image that is on its way is waited for; one that cannot be had at all is told of by the launch. */

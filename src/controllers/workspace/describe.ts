@@ -18,6 +18,7 @@ import { hashOf, type Sight } from './plan.ts'
 import { notice, type PowerVerdict } from './power.ts'
 import type { Obstacle } from './obstacle.ts'
 import { changedParts } from './spec-hash.ts'
+import type { TurnReason } from './turn.ts'
 
 type Draft = StatusDraft<WorkspaceStatus>
 
@@ -37,7 +38,7 @@ export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<Wor
   const ready = judgeReady(facts, launched, connected)
   const conditions: ConditionDraft[] = [
     condition('Ready', ready.holds, ready.reason, ready.message),
-    condition('RuntimeResolved', true, 'RuntimeFound', `runtime "${intent.runtime}", model "${intent.model}"`),
+    ...runtimeCondition(facts),
     ...parentCondition(facts),
     condition('Recorded', true, 'Recorded', `row ${row.id}`),
     condition('Launched', launched.holds, launched.reason, launched.message),
@@ -56,7 +57,7 @@ export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<Wor
     model: intent.model,
     tier: intent.tier,
     effectivePower: effectivePowerOf(facts),
-    instance: instanceOf(row, seen),
+    instance: instanceOf(row, seen, workspace.status?.instance),
     ...(desired.image !== undefined && { image: imageOf(facts, desired.image) }),
     ...(row.template !== undefined && row.template !== '' && { template: { identity: row.template } }),
     ...(row.backend !== 'external' && { limits: limitsShown(desired.instance.limits) }),
@@ -71,9 +72,13 @@ export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<Wor
 }
 
 /** What serves from an older spec says what its replacement waits for: to be online is no answer to why nothing happens. */
-function summaryOf({ wish, turn }: Facts, outcome: Outcome, ready: ReturnType<typeof judgeReady>): string {
+function summaryOf({ wish, turn, desired }: Facts, outcome: Outcome, ready: ReturnType<typeof judgeReady>): string {
   if (outcome.kind === 'blocked') return why('Stalled', outcome.message)
-  if (ready.holds && wish === 'keeping' && turn.kind === 'wait') return why('Online, to be replaced', turn.message)
+  const { intent, unlaunchable } = desired
+  const serves = ready.holds && (wish === 'running' || wish === 'holding' || wish === 'keeping')
+  if (serves && unlaunchable !== undefined)
+    return why('Online, not launched again', `runtime "${intent.runtime}" no longer has model "${intent.model}"`)
+  if (serves && turn.kind === 'wait') return why('Online, to be replaced', turn.message)
   return ready.summary ?? why(ready.message)
 }
 
@@ -157,6 +162,20 @@ function partsOf({ workspace, parts }: Facts): Pick<WorkspaceStatus, 'parts'> {
   return known === undefined ? {} : { parts: known }
 }
 
+function runtimeCondition({ desired: { intent, unlaunchable } }: Facts): ConditionDraft[] {
+  if (unlaunchable === undefined)
+    return [condition('RuntimeResolved', true, 'RuntimeFound', `runtime "${intent.runtime}", model "${intent.model}"`)]
+  const { condition: type, reason, message } = unlaunchable
+  return [
+    condition(
+      type,
+      false,
+      reason,
+      `${message}; the agent that runs with it goes on, and is not launched with it again`,
+    ),
+  ]
+}
+
 function parentCondition({ workspace, desired }: Facts): ConditionDraft[] {
   const name = workspace.spec.parentRef?.name
   if (name === undefined) return []
@@ -187,10 +206,13 @@ function imageConditions(facts: Facts): ConditionDraft[] {
   }
 }
 
+/** What only a change of the spec or the Runtime ends: nothing is on its way. */
+const mayStay: ReadonlySet<string> = new Set<TurnReason>(['WaitsForRestart', 'ModelUnknown'])
+
 /** An agent that serves from yesterday's spec is ready, and yet not what was asked for: kstatus calls that reconciling. */
 function waitingConditions({ turn, wish, row }: Facts): ConditionDraft[] {
   const conditions: ConditionDraft[] = []
-  if (wish === 'keeping' && turn.kind === 'wait' && turn.reason !== 'WaitsForRestart')
+  if (wish === 'keeping' && turn.kind === 'wait' && !mayStay.has(turn.reason))
     conditions.push({
       type: 'Reconciling',
       status: 'True',
@@ -296,9 +318,15 @@ function unsupportedCondition({ spec }: Workspace): ConditionDraft[] {
   return [condition('Unsupported', true, 'NotActedOnYet', message)]
 }
 
-function instanceOf(row: WorkspaceRow, seen: Observation): NonNullable<WorkspaceStatus['instance']> {
+function instanceOf(
+  row: WorkspaceRow,
+  seen: Observation,
+  before?: WorkspaceStatus['instance'],
+): NonNullable<WorkspaceStatus['instance']> {
   const { backend } = row
   const restarts = row.restarts > 0 ? { restarts: row.restarts } : {}
+  // A backend that does not answer says nothing of what runs there.
+  if (seen.state === 'unknown' && before?.backend === backend) return { ...before, ...restarts }
   if (seen.state !== 'running') return { backend, ...restarts }
   return {
     backend,
@@ -312,13 +340,14 @@ function instanceOf(row: WorkspaceRow, seen: Observation): NonNullable<Workspace
 
 function imageOf(facts: Facts, ref: string): NonNullable<WorkspaceStatus['image']> {
   const { imageDigest } = facts.row
-  return { ref, ...(imageDigest !== undefined && { digest: imageDigest }), current: imageCurrent(facts) ?? false }
+  const before = facts.seen.state === 'unknown' && facts.workspace.status?.image?.current === true
+  return { ref, ...(imageDigest !== undefined && { digest: imageDigest }), current: imageCurrent(facts) ?? before }
 }
 
 function actorOf(row: WorkspaceRow, sight: Sight): string {
-  if (row.status === 'online' || row.status === 'degraded' || row.status === 'offline') return 'agent'
   if (row.status === 'paused') return 'user'
-  return sight === 'crashed' || sight === 'ended' ? 'backend' : 'operator'
+  if (sight === 'crashed' || sight === 'ended') return 'backend'
+  return row.status === 'online' || row.status === 'degraded' || row.status === 'offline' ? 'agent' : 'operator'
 }
 
 /** What earlier passes found, for a pass that looked at nothing. */

@@ -5,7 +5,7 @@ import type { Observation } from '../../backends/backend.ts'
 import { formatDuration, type Duration } from '../../duration.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
 import { why } from '../../why.ts'
-import type { Sight, Wish } from './plan.ts'
+import { holdSpanOf, type Sight, type Wish } from './plan.ts'
 import type { PowerVerdict } from './power.ts'
 import type { Desired } from './resolve.ts'
 import type { Turn } from './turn.ts'
@@ -23,8 +23,8 @@ export interface Facts {
   readonly hold: Duration
   /** What the replacement of an outdated instance waits for. */
   readonly turn: Turn
-  /** What only the user can mend, found while acting. */
-  readonly refusal?: { readonly reason: string; readonly message: string }
+  /** What only a person can mend, of the last launch; undefined: nothing. */
+  readonly refusal: { readonly reason: string; readonly message: string } | undefined
   /** What the launch has to wait for, as the backend said: an image that is being pulled. */
   readonly delay?: { readonly after: Duration; readonly why: string; readonly reason?: WorkspaceReason }
   /** What else it is made of; undefined: nothing. */
@@ -89,15 +89,16 @@ export function judgeLaunched({
     case 'stopping':
       return { holds: false, reason: 'Stopping', message: 'the instance is stopping' }
     case 'created':
+      // Made, and its start failed.
+      return row.status === 'failed' && hold > 0 ? backingOff(row) : starting(row)
     case 'starting':
-      return { holds: false, reason: 'Starting', message: `the instance is starting on ${row.backend}` }
+      return starting(row)
     case 'absent':
       if (wish === 'stopped') return { holds: false, reason: 'Paused', message: 'paused: there is no instance' }
       if (wish === 'asleep') return { holds: false, reason: 'Hibernated', message: 'asleep: there is no instance' }
       if (power.awaitsParent)
         return { holds: false, reason: 'Waiting', message: 'starts as soon as its parent is resumed' }
-      if (hold > 0 && row.lastError !== undefined) return { holds: false, reason: 'BackingOff', message: failure }
-      return { holds: false, reason: 'Starting', message: `the instance is starting on ${row.backend}` }
+      return hold > 0 && row.lastError !== undefined ? backingOff(row) : starting(row)
   }
 }
 
@@ -165,7 +166,7 @@ export function judgeReady(
     const message = capitalise(launched.message)
     if (hold <= 0 || reason === 'Starting') return { holds: false, reason, message }
     const { launchAttempts: attempts } = row
-    const again = `tried again after a wait${attempts === 0 ? '' : ` (attempt ${attempts} failed)`}`
+    const again = `tried again after ${formatDuration(holdSpanOf(row))}${attempts === 0 ? '' : ` (attempt ${attempts} failed)`}`
     const summary = why(capitalise(again), launched.message)
     return { holds: false, reason, message: `${message}; ${again}`, summary }
   }
@@ -174,6 +175,17 @@ export function judgeReady(
   if (!connected.holds) return { holds: false, reason: connected.reason, message: capitalise(connected.message) }
   return { holds: true, reason: 'Settled', message: 'Online: the agent is registered and beats' }
 }
+
+const starting = ({ backend }: WorkspaceRow) =>
+  ({ holds: false, reason: 'Starting', message: `the instance is starting on ${backend}` }) as const
+
+/** The next launch is not due yet. */
+const backingOff = ({ lastError = 'it ended', lastFailure }: WorkspaceRow) =>
+  ({
+    holds: false,
+    reason: lastFailure?.reason === 'LaunchFailed' ? 'LaunchFailed' : 'BackingOff',
+    message: lastError,
+  }) as const
 
 const replacing = {
   holds: false,

@@ -10,10 +10,13 @@ import { untilSecondLook, type Step } from './plan.ts'
 export const settled: Outcome = { kind: 'settled' }
 export const again = (after: Duration, waitingFor: string): Outcome => ({ kind: 'again', after, waitingFor })
 
+/** What refused a launch (an engine, a registry, another's container) tells nobody when it no longer would. */
+const soonest = seconds(30)
+
 export function outcomeAfter(step: Step, facts: Facts, age: Duration, now: Date): Outcome {
   const { delay, refusal, hold, row } = facts
   if (delay !== undefined) return again(milliseconds(Math.max(hold, delay.after)), delay.why)
-  if (refusal !== undefined) return { kind: 'blocked', ...refusal }
+  if (refusal !== undefined) return { kind: 'blocked', ...refusal, retryAfter: milliseconds(Math.max(hold, soonest)) }
   return noLaterThan(bySight(step, facts, age, now), [
     facts.power.lookAgainIn,
     untilSleep(facts, now),
@@ -36,6 +39,7 @@ function bySight(
     case 'unknown':
       return again(seconds(15), `backend ${row.backend} to answer`)
     case 'created':
+      return again(hold > 0 ? hold : seconds(1), 'the next launch')
     case 'starting':
     case 'stopping':
       return again(seconds(1), 'the instance')

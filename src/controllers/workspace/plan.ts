@@ -139,8 +139,16 @@ export function holdOf(memory: Memory, hash: string, now: Date): Duration {
   const { launchedAt, launchedHash, wantedSince } = memory
   if (launchedAt === undefined || launchedHash === undefined) return milliseconds(0)
   if (!sameWish(launchedHash, hash)) return remaining(wantedSince, quiet, now)
-  const failures = memory.registeredAt === undefined ? Math.max(0, memory.launchAttempts - 1) : 0
-  return remaining(launchedAt, milliseconds(Math.min(settle * 2 ** Math.min(failures, 10), longestHold)), now)
+  return remaining(launchedAt, holdSpanOf(memory), now)
+}
+
+/** From one launch of a desired state to the next. */
+export function holdSpanOf({
+  registeredAt,
+  launchAttempts,
+}: Pick<Memory, 'registeredAt' | 'launchAttempts'>): Duration {
+  const failures = registeredAt === undefined ? Math.max(0, launchAttempts - 1) : 0
+  return milliseconds(Math.min(settle * 2 ** Math.min(failures, 10), longestHold))
 }
 
 /** A moment that is still to come says that a clock was set since: waiting for it could take an hour, so nothing is left. */

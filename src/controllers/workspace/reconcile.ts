@@ -21,8 +21,9 @@ import { again, outcomeAfter } from './outcome.ts'
 import { plan, type Step } from './plan.ts'
 import { powerOf, type PowerVerdict } from './power.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
-import { ofRow, resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
+import { ofRow, ownerOf, resolve, type Desired, type Settings, type Surroundings } from './resolve.ts'
 import { groupOf, Senses, type SenseCollaborators } from './sense.ts'
+import { changedParts } from './spec-hash.ts'
 import { unrecorded } from './unrecorded.ts'
 
 export interface WorkspaceCollaborators
@@ -69,7 +70,8 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const around = surroundings(workspace)
     const power = powerOf(workspace, around.sibling, (other) => isPaused(fleet.of(other)), ctx.now())
     if (power.end?.over === true && power.end.action === 'Delete') return await this.#expire(workspace, ctx)
-    const asked = resolve(workspace, around, settings)
+    const wanted = resolve(workspace, around, settings)
+    const asked = isObstacle(wanted) ? wanted : ((await this.#neverBegun(workspace, wanted)) ?? wanted)
     if (isObstacle(asked)) {
       // A pause holds whatever else of the spec cannot be followed.
       const halted = power.power.state === 'Paused' ? await this.#deeds.halt(workspace, ctx) : undefined
@@ -112,8 +114,20 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const read = this.#senses.read({ workspace, desired, power, parts, ...look, ...rest }, ctx)
     const before = await this.#senses.rouse(read, ctx)
     const step = plan(before.sight, before.wish) // 4
+    if (step === 'launch' && desired.unlaunchable !== undefined) {
+      fleet.noteBlocked(workspace)
+      return describeObstacle(workspace, desired.unlaunchable, outcomeOf(desired.unlaunchable))
+    }
     const after = await this.#deeds.act(step, before, ctx) // 5 and 6
     return this.#report(step, after, ctx) // 7
+  }
+
+  /** Why nothing is begun of what may not be launched. What was launched before that, of the same content, goes on. */
+  async #neverBegun(workspace: Workspace, { unlaunchable, hash, intent }: Desired): Promise<Obstacle | undefined> {
+    if (unlaunchable === undefined) return undefined
+    const launched = (await this.#with.rows.find(ownerOf(workspace)))?.launchedHash
+    const same = launched !== undefined && !changedParts(hash.recognise(launched).text, intent.specHash).has('content')
+    return same ? undefined : unlaunchable
   }
 
   #report(step: Step, facts: Facts, ctx: Context): Verdict<WorkspaceStatus> {

@@ -229,6 +229,13 @@ describe('environment', () => {
     expect(obstacle({ model: 'm' }, needy)).toMatchObject({ reason: 'RequiredEnvMissing' })
     expect(desired({ model: 'free', env: [{ name: 'OTHER', value: '1' }] }, needy).intent.model).toBe('free')
     expect(obstacle({ model: 'unheard-of' }, needy)).toMatchObject({ reason: 'ModelUnknown' })
+    const env = [{ name: 'KEY', value: '1' }]
+    expect(desired({ model: 'unheard-of', env }, needy).unlaunchable).toMatchObject({ reason: 'ModelUnknown' })
+    expect(desired({ model: 'm', env }, needy).unlaunchable).toBeUndefined()
+    const reading: Surroundings = { ...needy, look: () => ({ state: 'syncing' }) }
+    const from = [{ secretRef: { name: 's' } }]
+    expect(obstacle({ model: 'm', envFrom: from }, reading)).toMatchObject({ reason: 'Waiting', unread: true })
+    expect(obstacle({ model: 'unheard-of', envFrom: from }, reading)).toMatchObject({ unread: true })
   })
 })
 

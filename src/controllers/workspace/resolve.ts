@@ -52,6 +52,8 @@ export interface Desired {
   readonly instance: Omit<InstanceSpec, 'token'>
   /** Ways onto the host that its tier stands for and its namespace is not given. */
   readonly withheld: readonly HostAccess[]
+  /** Why it may not be launched; undefined: it may. What was launched so already goes on. */
+  readonly unlaunchable: Obstacle | undefined
   /** Takes out of a text all values that came from Secrets. */
   readonly redact: Redact
 }
@@ -86,17 +88,13 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
   const runtime = runtimeOf(workspace, around.runtimes, backend)
   if ('condition' in runtime) return runtime
   const model = modelOf(workspace.spec.model, { name: runtime.name, defaultModel: runtime.spec.defaultModel })
-  const models = runtime.spec.models ?? []
-  if (models.length > 0 && !models.some(({ id }) => id === model))
-    return {
-      condition: 'RuntimeResolved',
-      reason: 'ModelUnknown',
-      message: `spec.model "${model}" is not one of runtime "${runtime.name}": it has ${models.map(({ id }) => id).join(', ')}`,
-      waits: false,
-    }
+  const unlaunchable = unknownModel(runtime, model)
   const gathered = gather(workspace.spec, workspace.metadata.namespace ?? '', around.look)
   const lack = 'lacks' in gathered ? lacking(gathered.lacks) : missingVariables(runtime, model, gathered, backend)
-  if (lack !== undefined || 'lacks' in gathered) return lack ?? lacking([])
+  if (lack !== undefined || 'lacks' in gathered) {
+    const obstacle = lack ?? lacking([])
+    return unlaunchable === undefined ? obstacle : { ...unlaunchable, unread: obstacle.unread === true }
+  }
   const seed = gathered.files.find(({ path }) => path === 'config.yaml')
   const declared = seed && declaredRuntime(Buffer.from(seed.content).toString())
   if (declared !== undefined && declared !== runtime.name)
@@ -113,7 +111,18 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
       message: `spec.backend "${backend}" is not turned on in this operator: it has ${[...settings.backends].join(', ')}`,
       waits: false,
     }
-  return desire(workspace, { parent, runtime, backend, model, gathered }, settings)
+  return { ...desire(workspace, { parent, runtime, backend, model, gathered }, settings), unlaunchable }
+}
+
+/** A model that the runtime does not have. */
+function unknownModel({ name, spec: { models = [] } }: Chosen, model: string): Obstacle | undefined {
+  if (models.length === 0 || models.some(({ id }) => id === model)) return undefined
+  return {
+    condition: 'RuntimeResolved',
+    reason: 'ModelUnknown',
+    message: `spec.model "${model}" is not one of runtime "${name}": it has ${models.map(({ id }) => id).join(', ')}`,
+    waits: false,
+  }
 }
 
 /** The Runtime in use, by name. */
@@ -139,7 +148,7 @@ interface Choices {
   readonly gathered: Gathered
 }
 
-function desire(workspace: Workspace, choices: Choices, settings: Settings): Desired {
+function desire(workspace: Workspace, choices: Choices, settings: Settings): Omit<Desired, 'unlaunchable'> {
   const { spec, metadata } = workspace
   const { runtime, backend, model, gathered, parent } = choices
   const displayName = spec.displayName ?? metadata.name

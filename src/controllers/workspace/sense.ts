@@ -19,7 +19,7 @@ import { changedParts } from './spec-hash.ts'
 import { turnOf, type Turn } from './turn.ts'
 
 /** Facts before they are read: what a pass was given and what it saw. */
-export type Look = Omit<Facts, 'sight' | 'wish' | 'hold' | 'turn'>
+export type Look = Omit<Facts, 'sight' | 'wish' | 'hold' | 'turn' | 'refusal'>
 
 export interface SenseCollaborators {
   readonly rows: WorkspaceStore
@@ -97,7 +97,7 @@ export class Senses {
     const hold = holdOf(row, hash, ctx.now())
     const age = this.ageOf(seen, ctx.now())
     const sight = sightHere(look, age, ctx.now())
-    const read = { ...look, hold, sight }
+    const read = { ...look, hold, sight, refusal: standingRefusal(row, sight, hold) }
     if (power.power.state === 'Paused') return { ...read, wish: 'stopped', turn: now }
     if (isAsleep(workspace, row, hash, ctx.now())) return { ...read, wish: 'asleep', turn: now }
     if (sight === 'outdated') {
@@ -109,6 +109,8 @@ export class Senses {
   }
 
   #turn({ workspace, desired, row, seen }: Look, hash: string, at: Date): Turn {
+    const { unlaunchable } = desired
+    if (unlaunchable !== undefined) return { kind: 'wait', reason: 'ModelUnknown', message: unlaunchable.message }
     const { rollout, peers, canaries } = this.#with
     const { runtime, image, intent } = desired
     const group = groupOf(intent)
@@ -188,6 +190,13 @@ export class Senses {
   forget(seen: Observation): void {
     if (seen.state === 'running') this.#ages.forget(seen.id)
   }
+}
+
+/** Until the next launch is due the last one's refusal holds, whatever else makes a pass. */
+function standingRefusal(row: WorkspaceRow, sight: Sight, hold: Duration): Facts['refusal'] {
+  const { status, lastFailure: failure, lastError: message } = row
+  if (status !== 'failed' || failure?.refused !== true || message === undefined) return undefined
+  return hold > 0 && (sight === 'absent' || sight === 'created') ? { reason: failure.reason, message } : undefined
 }
 
 /** An external agent is always where it is: there is nothing to launch or to take away. */

@@ -12,7 +12,15 @@ export type Turn =
   | { readonly kind: 'wait'; readonly reason: TurnReason; readonly message: string; readonly after?: Duration }
 
 export type TurnReason = WorkspaceReason &
-  ('WaitsForIdle' | 'WaitsForRestart' | 'WaitsForCanaries' | 'WaitsForOthers' | 'TemplateUnknown' | 'ImageUnavailable')
+  (
+    | 'WaitsForIdle'
+    | 'WaitsForRestart'
+    | 'WaitsForCanaries'
+    | 'WaitsForOthers'
+    | 'TemplateUnknown'
+    | 'ImageUnavailable'
+    | 'ModelUnknown'
+  )
 
 export interface Circumstances {
   readonly changed: ReadonlySet<HashPart>

@@ -97,26 +97,29 @@ interface KeptFailure {
   readonly exitCode?: number
   readonly at: string
   readonly logTail: string
+  readonly refused?: boolean
 }
 
 /** jsonb takes no NUL and no lone surrogate, and an instance may say anything. */
 const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '')
 
-export function keptFailure({ reason, exitCode, at, logTail }: Failure): string {
+export function keptFailure({ reason, exitCode, at, logTail, refused }: Failure): string {
   const kept: KeptFailure = {
     reason: storable(reason),
     ...(exitCode !== undefined && { exitCode }),
     at: at.toISOString(),
     logTail: storable(logTail),
+    ...(refused === true && { refused }),
   }
   return JSON.stringify(kept)
 }
 
-const failureOf = ({ reason, exitCode, at, logTail }: KeptFailure): Failure => ({
+const failureOf = ({ reason, exitCode, at, logTail, refused }: KeptFailure): Failure => ({
   reason,
   exitCode,
   at: new Date(at),
   logTail,
+  ...(refused === true && { refused }),
 })
 
 const dateOf = (time: number | null): Date | undefined => (time === null ? undefined : new Date(time))
