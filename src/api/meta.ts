@@ -91,5 +91,7 @@ export const reconcileIdAnnotation = `${group}/reconcile-id`
 export const forAgents = `${group}/for-agents`
 /** Asks for one restart, as `kubectl rollout restart` does it. */
 export const restartedAt = `${group}/restarted-at`
+/** Asks for one restart with the sessions emptied, where the Runtime keeps any. */
+export const resetSessionAt = `${group}/reset-session-at`
 /** Wakes a sleeping agent at this time (RFC 3339), or at once when it has passed since the agent fell asleep. */
 export const wakeAt = `${group}/wake-at`

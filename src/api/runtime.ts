@@ -49,6 +49,19 @@ const runtimeSpec = f.ruled(
       .object({ ref: f.line(253, 1).meta({ description: 'Its name in the catalog, or a path.' }) })
       .meta({ description: 'The template for Workspaces that name none.' })
       .exactOptional(),
+    sessionsPath: f
+      .ruled(f.matching('^(/[A-Za-z0-9._-]+)+$', 200, 2), {
+        cel: String.raw`!self.matches(r'(^|/)[.]{1,2}(/|$)') && !self.matches(r'^/(configs|workspace|tmp|proc|sys|dev)(/|$)')`,
+        message:
+          'must be an absolute path without "." or ".." parts, and not in /configs, /workspace, /tmp, /proc, /sys or /dev: /home/agent/.claude/sessions',
+        holds: (path) =>
+          !/(^|\/)\.{1,2}(\/|$)/.test(path) && !/^\/(configs|workspace|tmp|proc|sys|dev)(\/|$)/.test(path),
+      })
+      .meta({
+        description:
+          'Where its agents keep their sessions: a volume of its own for each Workspace, which outlives every replacement. Absent: nothing is kept.',
+      })
+      .exactOptional(),
     rollout: z
       .enum(['OnRestart', 'WhenIdle'])
       .default('WhenIdle')

@@ -69,6 +69,11 @@ export interface InstanceSpec {
   readonly inboundSecret?: string | undefined
   readonly limits: Limits
   readonly hostFolder?: HostFolder
+  /**
+   * Where in the instance the sessions of its agent are kept, apart from all else that outlives it; undefined where they
+   * are not. The agent finds the place in `SESSIONS_DIR`, also where a backend cannot put it at that path.
+   */
+  readonly sessionsPath?: string
   /** `os/arch` of the image, where the runtime asks for one. */
   readonly platform?: string
   /**
@@ -160,6 +165,15 @@ export interface Backend {
    * look again; `gone`: a look proved that nothing (of what was asked) is left. Nothing there is `gone`.
    */
   remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal, guard: Guard): Promise<'requested' | 'gone'>
+  /**
+   * Takes away what sessions were kept, so that the next instance finds none; all else stays. Only after `remove` said
+   * `gone`. Throws `RetryAfter` where something else uses them. Nothing there is nothing to do.
+   */
+  resetSessions(
+    spec: Pick<InstanceSpec, 'ref' | 'sessionsPath' | 'adopted'>,
+    signal: AbortSignal,
+    guard: Guard,
+  ): Promise<void>
   /**
    * Makes sure that the image of a later `ensure` is there, so that nothing is taken away for a replacement that could
    * not start. Throws `RetryAfter` while it is on its way (one pull an image, however many ask), `Terminal` when it

@@ -4,7 +4,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { traced } from '../telemetry/trace.ts'
 import type { Backend } from './backend.ts'
 
-type Verb = 'observe' | 'ensure' | 'remove' | 'prepare' | 'identify' | 'adopt' | 'logs'
+type Verb = 'observe' | 'ensure' | 'remove' | 'resetSessions' | 'prepare' | 'identify' | 'adopt' | 'logs'
 type Result = 'ok' | 'unknown' | 'waits' | 'refused' | 'error'
 
 /** The lists and streams go through as they are: their time is that of whoever reads them. */
@@ -53,6 +53,8 @@ export function measured(backend: Backend, { backendSeconds }: Pick<Metrics, 'ba
         () => backend.remove(ref, volumes, signal, guard),
         (done) => (done === 'gone' ? 'ok' : 'waits'),
       ),
+    resetSessions: (spec, signal, guard) =>
+      timed('resetSessions', spec.ref.uid, () => backend.resetSessions(spec, signal, guard)),
     prepare: (spec, signal) => timed('prepare', '', () => backend.prepare(spec, signal)),
     identify: (id, signal) => timed('identify', '', () => backend.identify(id, signal)),
     adopt: (ref, id, signal, guard) => timed('adopt', ref.uid, () => backend.adopt(ref, id, signal, guard)),

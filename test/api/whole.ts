@@ -122,6 +122,7 @@ const runtime: Json = {
   bootDeadline: '5m',
   platform: 'linux/amd64',
   template: { ref: 'x' },
+  sessionsPath: '/home/agent/.claude/sessions',
   rollout: 'WhenIdle',
   maxUnavailable: 2,
   canaryNamespaces: ['canaries'],

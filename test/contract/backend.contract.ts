@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { unguarded, type Backend, type Observation } from '../../src/backends/backend.ts'
+import { unguarded, type Backend, type InstanceSpec, type Observation } from '../../src/backends/backend.ts'
 import { Fenced } from '../../src/errors.ts'
 import { never, refOf, specOf } from './spec.ts'
 
@@ -178,6 +178,36 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       await until('the second start is counted', async () => (await starts()) === '2')
       await gone(target.backend, uid, 'delete')
       expect(await target.backend.remove(refOf(uid), 'delete', never, unguarded)).toBe('gone')
+      expect(await target.things(uid)).toEqual([])
+    })
+
+    test('sessions outlive a replacement where they are asked for; a reset empties them, and nothing else', async () => {
+      const uid = fresh()
+      const keeping = { ...specOf(target.image, uid), sessionsPath: '/srv/kept/sessions' }
+      const launched = async (spec: InstanceSpec, starts: number) => {
+        await target.backend.ensure(spec, never, unguarded)
+        const found = await until(`start ${starts}`, async () => {
+          const last = probeLine((await said(uid)).slice((await said(uid)).lastIndexOf('probe {')))
+          const report = last === undefined ? undefined : (JSON.parse(last) as { starts: number; sessions?: number })
+          return report?.starts === starts && report
+        })
+        await gone(target.backend, uid, 'keep')
+        return found.sessions
+      }
+      expect(await launched(keeping, 1)).toBe(1)
+      expect(await launched(keeping, 2)).toBe(2)
+      expect(await launched(specOf(target.image, uid), 3)).toBeUndefined()
+      await target.foreign().resetSessions(keeping, never, unguarded)
+      const fenced = () => {
+        throw new Fenced('another leads')
+      }
+      await expect(target.backend.resetSessions(keeping, never, fenced)).rejects.toMatchObject({ name: 'Fenced' })
+      expect(await launched(keeping, 4)).toBe(3)
+      for (let twice = 0; twice < 2; twice++) await target.backend.resetSessions(keeping, never, unguarded)
+      expect(await launched(keeping, 5)).toBe(1)
+      await gone(target.backend, uid, 'delete')
+      expect(await target.things(uid)).toEqual([])
+      await target.backend.resetSessions(keeping, never, unguarded)
       expect(await target.things(uid)).toEqual([])
     })
 

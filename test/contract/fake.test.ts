@@ -11,11 +11,13 @@ function play(backend: () => FakeBackend, spec: InstanceSpec): void {
   const volume = backend().volumes.get(uid)
   const starts = (volume?.get('starts') ?? '').length + 1
   volume?.set('starts', '.'.repeat(starts))
+  const kept = spec.sessionsPath === undefined ? undefined : backend().sessions.get(uid)
+  const sessions = kept?.set(`session-${starts}`, 'x').size
   const modes = { tokenMode: '600', secretMode: '600', promptMode: '600' }
   const read = (path: string) => volume?.get(path)
   const [token, secret] = [read('.auth_token'), read('.platform_inbound_secret')]
   const [config, prompt] = [read('config.yaml'), read('prompts/system.md')]
-  const line = `probe ${JSON.stringify({ token, secret, config, prompt, ...modes, starts })}\n`
+  const line = `probe ${JSON.stringify({ token, secret, config, prompt, ...modes, starts, sessions })}\n`
   const code = spec.env['PROBE_EXIT']
   const bye = code === undefined ? '' : `leaving with ${code}\n`
   backend().output.set(uid, (backend().output.get(uid) ?? '') + line + bye)

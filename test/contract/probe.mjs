@@ -1,5 +1,5 @@
 // What the instances of the contract run: tells what it found before anything else, then waits to be ended.
-import { appendFileSync, readFileSync, statSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 
 const configs = process.env.WORKSPACE_CONFIG_PATH ?? '/configs'
 const read = (path) => readFileSync(`${configs}/${path}`, 'utf8')
@@ -15,7 +15,11 @@ const found = {
   promptMode: modeOf('prompts/system.md'),
 }
 appendFileSync(`${configs}/starts`, '.')
-console.log(`probe ${JSON.stringify({ ...found, starts: read('starts').length, env: process.env })}`)
+const starts = read('starts').length
+const kept = process.env.SESSIONS_DIR
+if (kept) writeFileSync(`${kept}/session-${starts}`, 'x')
+const sessions = kept && readdirSync(kept).length
+console.log(`probe ${JSON.stringify({ ...found, starts, sessions, env: process.env })}`)
 if (process.env.PROBE_EXIT) {
   console.log(`leaving with ${process.env.PROBE_EXIT}`)
   process.exit(Number(process.env.PROBE_EXIT))

@@ -107,6 +107,31 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     expect(Mounts.map(({ Destination }) => Destination)).toEqual(['/configs'])
   })
 
+  test('a folder of sessions is a volume of ours; under a read-only root there is none', async () => {
+    const [uid, sealed] = [fresh(), fresh()]
+    const path = '/home/agent/.claude/sessions'
+    await backend.ensure({ ...specOf(image, uid), sessionsPath: path }, never)
+    expect(await said(uid)).toMatchObject({ sessions: 1, env: { SESSIONS_DIR: path } })
+    const { Labels } = await docker.getVolume(`ws-${uid}-sessions`).inspect()
+    expect(Labels).toMatchObject({ 'molecule.dev/operator': operatorInstance, 'molecule.dev/uid': uid })
+    const spec = specOf(image, sealed)
+    await backend.ensure({ ...spec, limits: { ...spec.limits, readOnlyRoot: true }, sessionsPath: path }, never)
+    expect((await said(sealed)).env).not.toHaveProperty('SESSIONS_DIR')
+    const { Mounts } = await docker.getContainer(`ws-${sealed}`).inspect()
+    expect(Mounts.map(({ Destination }) => Destination)).toEqual(['/configs'])
+  })
+
+  test('a volume of sessions that another container uses is not emptied, and that is told', async () => {
+    const uid = fresh()
+    const spec = { ...specOf(image, uid), sessionsPath: '/srv/sessions' }
+    await backend.ensure(spec, never)
+    await said(uid)
+    await expect(backend.resetSessions(spec, never)).rejects.toMatchObject({
+      name: 'RetryAfter',
+      message: expect.stringContaining(`volume ws-${uid}-sessions is in use`),
+    })
+  })
+
   test("the environment is the spec's, under what the place decides", async () => {
     const uid = fresh()
     await backend.ensure(specOf(image, uid, { ROLE: 'chief', PORT: '1', WORKSPACE_CONFIG_PATH: '/etc' }), never)

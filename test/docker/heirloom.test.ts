@@ -90,6 +90,28 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     expect((await docker.listVolumes({ filters: { name: [uid] } })).Volumes).toEqual([])
   })
 
+  test('where sessions lay in one, they go on in it, and a reset empties it alone', async () => {
+    const uid = fresh()
+    const container = await stranger({ '/configs': '', '/cache': '' })
+    const { Mounts } = await container.inspect()
+    const kept = Mounts.find(({ Destination }) => Destination === '/cache')?.Name
+    await backend.adopt(refOf(uid), container.id, never)
+    await gone(backend, uid, 'keep')
+    const heir = { ...heirOf(uid, {}), sessionsPath: '/cache' }
+    await backend.ensure(heir, never)
+    expect(await found(uid)).toEqual([['old-configs'], [], ['old-cache']])
+    const volumeAt = async (path: string) =>
+      (await docker.getContainer(`ws-${uid}`).inspect()).Mounts.find(({ Destination }) => Destination === path)?.Name
+    expect(await volumeAt('/cache')).toBe(kept)
+    await gone(backend, uid, 'keep')
+    for (let twice = 0; twice < 2; twice++) await backend.resetSessions(heir, never)
+    await backend.ensure(heir, never)
+    expect(await found(uid)).toEqual([['old-configs'], [], []])
+    await gone(backend, uid, 'delete')
+    for (const { Name = '' } of Mounts) expect(await has(Name)).toBe(false)
+    expect((await docker.listVolumes({ filters: { name: [uid] } })).Volumes).toEqual([])
+  })
+
   test('one that others use as well stays', async () => {
     const [uid, shared] = [fresh(), named(`heirs-${run}-shared`)]
     const container = await stranger({ '/cache': shared })

@@ -21,7 +21,15 @@ import { boundsNoLayer, cpusOf, type Failure, failureOf, throwLaunchFailure } fr
 import { containerChanges } from './events.ts'
 import { clientOptions, type EngineTls, socketOf } from './host.ts'
 import { allowedBase, assertFolder } from './host-folder.ts'
-import { formerVolumes, type Heirlooms, heirloomsIn, heirloomsOf, noteName, noteOf } from './heirloom.ts'
+import {
+  formerVolumes,
+  type Heirlooms,
+  heirloomsIn,
+  heirloomsOf,
+  noteName,
+  noteOf,
+  sessionsVolume,
+} from './heirloom.ts'
 import { Images } from './images.ts'
 import { Networks } from './networks.ts'
 import { exposureOf, observationOf, unshadowed } from './observation.ts'
@@ -135,6 +143,23 @@ export class DockerBackend implements Backend {
       await this.#networks.removeUnused(ref.namespace, write)
     }
     return pending ? 'requested' : 'gone'
+  }
+
+  async resetSessions(
+    { ref, sessionsPath, adopted }: Pick<InstanceSpec, 'ref' | 'sessionsPath' | 'adopted'>,
+    signal: AbortSignal,
+    guard = unguarded,
+  ): Promise<void> {
+    if (sessionsPath === undefined) return
+    const write = { signal, guard }
+    const heirlooms = adopted === undefined ? {} : await this.#heirlooms(ref, adopted.row, write)
+    const name = sessionsVolume(ref.uid, sessionsPath, heirlooms)
+    // One that came with the container is known by the note, any other by our labels.
+    const found = await this.#engine.volume(name, signal)
+    const ours = found !== undefined && refOf(found.labels, '', this.#engine.operator)?.uid === ref.uid
+    if (!ours && !Object.values(heirlooms).includes(name)) return
+    if ((await this.#engine.removeVolume(name, write)) === 'in use')
+      throw new RetryAfter(seconds(10), `volume ${name} is in use by another container: its sessions cannot be emptied`)
   }
 
   async prepare(spec: Pick<InstanceSpec, 'image' | 'platform'>, signal: AbortSignal): Promise<void> {

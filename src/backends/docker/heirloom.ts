@@ -38,9 +38,16 @@ export const heirloomsOf = ({ Mounts }: Pick<ContainerInspectInfo, 'Mounts'>): H
     ),
   )
 
+/** Where the system before mounted the sessions of an agent. */
+const formerSessions = '/root/.claude/sessions'
+
+/** The volume that is mounted where sessions are kept: what came with an adopted container goes before one of its own. */
+export const sessionsVolume = (uid: string, path: string, heirlooms: Heirlooms): string =>
+  heirlooms[path] ?? heirlooms[formerSessions] ?? `${instanceName(uid)}-sessions`
+
 /** What the system before called the volumes of a workspace whose container is gone. */
 export const formerVolumes = (rowId: string): Heirlooms => ({
   '/configs': `ws-${rowId.slice(0, 12)}-configs`,
   '/workspace': `ws-${rowId}-workspace`,
-  '/root/.claude/sessions': `ws-${rowId.slice(0, 12)}-claude-sessions`,
+  [formerSessions]: `ws-${rowId.slice(0, 12)}-claude-sessions`,
 })

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { ContainerCreateOptions, MountSettings } from 'dockerode'
 import type { InstanceSpec } from '../backend.ts'
 import { checkedEnv, deliveredFiles, instanceName } from '../names.ts'
-import type { Heirlooms } from './heirloom.ts'
+import { sessionsVolume, type Heirlooms } from './heirloom.ts'
 import { label, marks } from './ownership.ts'
 import type { TarEntry } from './tar.ts'
 
@@ -39,11 +39,13 @@ export function createBody(spec: InstanceSpec, place: Place, heirlooms: Heirloom
   const { limits } = spec
   const may = new Set(limits.hostAccess)
   const onHost = may.has('HostNetwork')
+  const sessions = sessionsOf(spec)
   const port = onHost ? hostPort(spec.ref.uid) : agentPort
   const own = {
     WORKSPACE_CONFIG_PATH: configs,
     HOST: onHost ? '127.0.0.1' : '0.0.0.0',
     PORT: String(port),
+    ...(sessions !== undefined && { SESSIONS_DIR: sessions }),
     MOLECULE_WORKSPACE_URL: `http://${onHost ? '127.0.0.1' : name}:${port}`,
   }
   const env = { ...checkedEnv(spec.env), ...own }
@@ -87,8 +89,13 @@ const endpoint = (name: string) => ({ Aliases: [name], IPAMConfig: { LinkLocalIP
 /** On the host's network everybody shares the ports: each uid has one of its own, with luck; a clash ends the agent. */
 const hostPort = (uid: string): number => 20_000 + (createHash('sha256').update(uid).digest().readUInt32BE() % 12_000)
 
+/** A volume begins as root's, and nothing could give one to the agent's user where the root cannot be written to. */
+const sessionsOf = ({ sessionsPath, limits }: InstanceSpec): string | undefined =>
+  limits.readOnlyRoot ? undefined : sessionsPath
+
 function mountsOf(spec: InstanceSpec, { operator, socket }: Place, heirlooms: Heirlooms): MountSettings[] {
   const { ref, limits, hostFolder } = spec
+  const sessions = sessionsOf(spec)
   const Labels = marks(operator, ref)
   const volume = (Source: string, Target: string): MountSettings => ({
     Type: 'volume',
@@ -109,14 +116,18 @@ function mountsOf(spec: InstanceSpec, { operator, socket }: Place, heirlooms: He
   const mounts = [volume(config, configs)]
   if (hostFolder !== undefined) mounts.push(bind(hostFolder.path, workspace, hostFolder.access === 'read_only'))
   else if (!limits.readOnlyRoot) mounts.push(volume(work, workspace))
+  if (sessions !== undefined && others[sessions] === undefined)
+    mounts.push(volume(sessionsVolume(ref.uid, sessions, heirlooms), sessions))
   for (const [target, source] of Object.entries(others)) mounts.push(volume(source, target))
   if (limits.hostAccess.includes('EngineSocket')) mounts.push(bind(socket, '/var/run/docker.sock', false))
   return mounts
 }
 
+const folderOf = (path: string): TarEntry => ({ path, mode: 0o755, owner: agentUser })
+
 /**
  * Files and credentials as an archive, and where to unpack it. The root can be written to only where it is not read-only;
- * there the archive also gives the workspace folder to the agent's user.
+ * there the archive also gives the workspace folder and that of sessions to the agent's user.
  */
 export function archiveOf(spec: InstanceSpec): { path: string; entries: TarEntry[] } {
   const files = deliveredFiles(spec)
@@ -125,10 +136,12 @@ export function archiveOf(spec: InstanceSpec): { path: string; entries: TarEntry
   const folders = new Set([base])
   // A folder of the host stays as it is.
   if (inRoot && spec.hostFolder === undefined) folders.add('workspace/')
+  const sessions = sessionsOf(spec)
+  if (sessions !== undefined) folders.add(`${sessions.slice(1)}/`)
   for (const { path } of files)
     for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1))
       folders.add(base + path.slice(0, slash + 1))
-  const directories = [...folders].map((path) => ({ path, mode: 0o755, owner: agentUser }))
+  const directories = [...folders].map(folderOf)
   const regular = files.map(({ path, content, mode = 0o644 }) => ({
     path: base + path,
     content,

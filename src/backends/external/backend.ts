@@ -18,6 +18,8 @@ export class ExternalBackend implements Backend {
     return 'gone'
   }
 
+  async resetSessions(): Promise<void> {}
+
   async prepare(): Promise<void> {}
 
   async identify(): Promise<undefined> {}

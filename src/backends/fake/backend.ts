@@ -15,7 +15,7 @@ import {
 import { ChangeFeed } from '../changes.ts'
 import { deliveredFiles, instanceName } from '../names.ts'
 
-type Verb = 'observe' | 'ensure' | 'remove' | 'prepare' | 'adopt' | 'owned'
+type Verb = 'observe' | 'ensure' | 'remove' | 'resetSessions' | 'prepare' | 'adopt' | 'owned'
 /** An image is there unless it is said to be otherwise; `slow`: its pull lasts until it is said to be there. */
 type ImageState = 'there' | 'slow' | 'missing' | 'unauthorized'
 
@@ -50,6 +50,8 @@ class FakeWorld {
   readonly creates = new Map<string, number>()
   readonly removes = new Map<string, number>()
   readonly volumes = new Map<string, Map<string, string>>()
+  readonly sessions = new Map<string, Map<string, string>>()
+  readonly resets = new Map<string, number>()
   /** Whose the volumes are, by uid. */
   readonly marks = new Map<string, { readonly operator: string; readonly ref: InstanceRef }>()
   readonly output = new Map<string, string>()
@@ -69,6 +71,10 @@ export class FakeBackend implements Backend {
   readonly removes: ReadonlyMap<string, number>
   /** What outlives an instance, by uid: path → content. */
   readonly volumes: ReadonlyMap<string, Map<string, string>>
+  /** The same of sessions, which an instance finds only where its spec asks for them. */
+  readonly sessions: ReadonlyMap<string, Map<string, string>>
+  /** How often those were emptied, by uid. */
+  readonly resets: ReadonlyMap<string, number>
   /** What the instances wrote, by uid. */
   readonly output: Map<string, string>
   /** Bytes of disk that an instance takes, by uid; none unless set. */
@@ -89,6 +95,8 @@ export class FakeBackend implements Backend {
     this.creates = world.creates
     this.removes = world.removes
     this.volumes = world.volumes
+    this.sessions = world.sessions
+    this.resets = world.resets
     this.output = world.output
     this.pulls = world.pulls
   }
@@ -163,6 +171,8 @@ export class FakeBackend implements Backend {
     for (const file of files) volume.set(file.path, Buffer.from(file.content).toString())
     const { volumes, creates } = this.#world
     volumes.set(uid, volume)
+    if (spec.sessionsPath !== undefined)
+      this.#world.sessions.set(uid, this.sessions.get(uid) ?? new Map<string, string>())
     this.#world.marks.set(uid, { operator: this.#operator, ref: spec.ref })
     const id = `fake-${++this.#world.serial}` as InstanceId
     const ended = new AbortController()
@@ -224,10 +234,23 @@ export class FakeBackend implements Backend {
     }
     if (volumes === 'delete' && this.#world.marks.get(ref.uid)?.operator === this.#operator) {
       this.#world.volumes.delete(ref.uid)
+      this.#world.sessions.delete(ref.uid)
       this.#world.marks.delete(ref.uid)
       this.output.delete(ref.uid)
     }
     return 'gone'
+  }
+
+  async resetSessions(
+    { ref }: Pick<InstanceSpec, 'ref' | 'sessionsPath'>,
+    signal: AbortSignal,
+    guard = unguarded,
+  ): Promise<void> {
+    await this.#enter('resetSessions', signal)
+    if (this.#world.marks.get(ref.uid)?.operator !== this.#operator) return
+    guard()
+    this.#world.sessions.delete(ref.uid)
+    this.#world.resets.set(ref.uid, (this.resets.get(ref.uid) ?? 0) + 1)
   }
 
   async disk(): Promise<readonly DiskUse[]> {

@@ -86,16 +86,18 @@ export class ProcessBackend implements Backend {
     guard()
     await folder.writeIntent(intent)
     guard()
-    await folder.deliver(files)
+    const kept = spec.sessionsPath !== undefined
+    await folder.deliver(files, kept ? 'with sessions' : 'without')
     await folder.boundLog()
     await mkdir(folder.run(id))
     const basics = { PATH: plainPath, HOME: folder.workspace, TMPDIR: folder.tmp, LANG: 'C.UTF-8' }
     const place = { WORKSPACE_CONFIG_PATH: folder.configs, HOST: '127.0.0.1', PORT: String(port) }
+    const sessions = kept ? { SESSIONS_DIR: folder.sessions } : {}
     const child = await launch({
       run: folder.run(id),
       command: this.#options.command,
       cwd: folder.workspace,
-      env: { ...basics, ...given, ...place, MOLECULE_WORKSPACE_URL: url },
+      env: { ...basics, ...given, ...place, ...sessions, MOLECULE_WORKSPACE_URL: url },
       log: folder.log,
       guard,
     })
@@ -136,6 +138,18 @@ export class ProcessBackend implements Backend {
     guard()
     if (volumes === 'delete') await folder.erase()
     return 'gone'
+  }
+
+  async resetSessions(
+    { ref }: Pick<InstanceSpec, 'ref' | 'sessionsPath'>,
+    _signal?: AbortSignal,
+    guard = unguarded,
+  ): Promise<void> {
+    const folder = new InstanceFolder(this.#stateDir, ref.uid)
+    const intent = await folder.intent()
+    if (intent === undefined || !this.#owns(intent)) return
+    guard()
+    await folder.clearSessions()
   }
 
   async prepare(): Promise<void> {}

@@ -27,13 +27,14 @@ const mostLog = 2 << 20
 const keptLog = 512 << 10
 
 /**
- * Everything of one uid: `instance.json` (the intent), `configs/`, `workspace/`, `tmp/`, `log`, and for each launch
+ * Everything of one uid: `instance.json` (the intent), `configs/`, `workspace/`, `sessions/`, `tmp/`, `log`, and for each launch
  * `run-<id>/` with `pid` (claimed by the process itself), `stopping` and `exit.json`.
  */
 export class InstanceFolder {
   readonly path: string
   readonly configs: string
   readonly workspace: string
+  readonly sessions: string
   readonly tmp: string
   readonly log: string
   readonly #removed: string
@@ -42,6 +43,7 @@ export class InstanceFolder {
     this.path = join(stateDir, instanceName(uid))
     this.configs = join(this.path, 'configs')
     this.workspace = join(this.path, 'workspace')
+    this.sessions = join(this.path, 'sessions')
     this.tmp = join(this.path, 'tmp')
     this.log = join(this.path, 'log')
     this.#removed = join(stateDir, `.removed-${uid}`)
@@ -62,8 +64,9 @@ export class InstanceFolder {
   }
 
   /** The folders that outlive a launch, and the files that are in place before it. */
-  async deliver(files: readonly InstanceFile[]): Promise<void> {
-    for (const folder of [this.configs, this.workspace, this.tmp]) await mkdir(folder, { recursive: true })
+  async deliver(files: readonly InstanceFile[], sessions: 'with sessions' | 'without'): Promise<void> {
+    const kept = sessions === 'without' ? [] : [this.sessions]
+    for (const folder of [this.configs, this.workspace, this.tmp, ...kept]) await mkdir(folder, { recursive: true })
     for (const { path, content, mode } of files) {
       const target = join(this.configs, path)
       await mkdir(dirname(target), { recursive: true })
@@ -119,6 +122,10 @@ export class InstanceFolder {
   async clearRun(launch: string): Promise<void> {
     await rm(this.run(launch), { recursive: true, force: true })
     await rm(this.tmp, { recursive: true, force: true })
+  }
+
+  async clearSessions(): Promise<void> {
+    await rm(this.sessions, { recursive: true, force: true })
   }
 
   /** Moved aside first, so that a crash in the middle cannot leave a folder without its intent. */

@@ -24,7 +24,7 @@ import { hashOf, type Step } from './plan.ts'
 import { ownerOf, refOf } from './resolve.ts'
 import type { Rollout } from './rollout.ts'
 import { digestOf, groupOf, type Look } from './sense.ts'
-import { changedParts } from './spec-hash.ts'
+import { changedParts, resetAsked } from './spec-hash.ts'
 import { mintInboundSecret, mintToken } from './token.ts'
 
 /** Of the last output; twice as much is read, so that no secret is cut where what is shown begins. */
@@ -97,6 +97,13 @@ export class Deeds {
     // To wait for an image is no failure, and must not be counted and backed off as one. The first launch tries at once.
     const delay = row.launchAttempts > 0 ? await this.#pull(facts, ctx) : undefined
     if (delay !== undefined) return { ...facts, delay }
+    const reset = resetAsked(row.launchedHash, specHash)
+    if (reset) {
+      // One that was made and never started holds what is to be emptied.
+      if (facts.seen.state !== 'absent') return await this.#remove(facts, ctx)
+      ctx.fence.check()
+      await this.#backend(facts).resetSessions(desired.instance, ctx.signal, () => ctx.fence.check())
+    }
     const token = mintToken()
     // An external agent was given nothing to know us by, and an operator of external agents alone needs no key.
     const inboundSecret = row.backend === 'external' ? undefined : mintInboundSecret()
@@ -114,6 +121,7 @@ export class Deeds {
       ctx.fence,
     )
     failpoint('launching')
+    if (reset) ctx.event('Normal', 'SessionsReset', 'its sessions were emptied, as molecule.dev/reset-session-at asks')
     ctx.fence.check()
     this.#announce(facts, ctx)
     const wanted = { ...desired.instance, token: token.text, inboundSecret }

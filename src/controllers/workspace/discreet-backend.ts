@@ -6,7 +6,10 @@ import type { Backend, Observation } from '../../backends/backend.ts'
 import { scrub, type Redact } from '../../redaction.ts'
 import { oneLine } from '../../text.ts'
 
-export type PassBackend = Pick<Backend, 'name' | 'observe' | 'ensure' | 'remove' | 'prepare' | 'adopt' | 'logs'>
+export type PassBackend = Pick<
+  Backend,
+  'name' | 'observe' | 'ensure' | 'remove' | 'resetSessions' | 'prepare' | 'adopt' | 'logs'
+>
 
 export function discreet(backend: Backend, redact: Redact): PassBackend {
   async function heard<T>(answer: Promise<T>): Promise<T> {
@@ -38,6 +41,7 @@ export function discreet(backend: Backend, redact: Redact): PassBackend {
     observe: (...asked) => seen(backend.observe(...asked)),
     ensure: (...asked) => seen(backend.ensure(...asked)),
     remove: (...asked) => heard(backend.remove(...asked)),
+    resetSessions: (...asked) => heard(backend.resetSessions(...asked)),
     prepare: (...asked) => heard(backend.prepare(...asked)),
     adopt: (...asked) => seen(backend.adopt(...asked)),
     logs: async (ref, bytes, signal) => redact(whole(await heard(backend.logs(ref, bytes, signal)), bytes)),

@@ -1,5 +1,5 @@
 /** From a spec and its surroundings to what is wanted, defaults applied; or to what stands in the way. Pure. */
-import { restartedAt } from '../../api/meta.ts'
+import { resetSessionAt, restartedAt } from '../../api/meta.ts'
 import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
@@ -130,7 +130,15 @@ interface Chosen {
   readonly name: string
   readonly spec: Pick<
     RuntimeSpec,
-    'image' | 'digest' | 'defaultModel' | 'models' | 'requiredEnv' | 'bootDeadline' | 'platform' | 'template'
+    | 'image'
+    | 'digest'
+    | 'defaultModel'
+    | 'models'
+    | 'requiredEnv'
+    | 'bootDeadline'
+    | 'platform'
+    | 'template'
+    | 'sessionsPath'
   >
   readonly whole?: RuntimeSpec
 }
@@ -164,7 +172,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Omi
   const template = spec.template?.ref ?? runtime.spec.template?.ref ?? ''
   const { workspaceDir, workspaceAccess: access } = spec
   const hostFolder = workspaceDir !== undefined && access !== 'none' ? { path: workspaceDir, access } : undefined
-  const platform = runtime.spec.platform
+  const { platform, sessionsPath } = runtime.spec
   // What a rename, a move or a new address of the operator changes is left out: those do not restart an agent.
   const files = gathered.files
     .map(({ path, content, mode }) => [path, Buffer.from(content).toString('base64'), mode] as const)
@@ -172,7 +180,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Omi
   const wish = {
     uid: metadata.uid,
     content: (env: readonly (readonly string[])[]) => [
-      { runtime: agent.runtime, model, tier, limits, template, hostFolder },
+      { runtime: agent.runtime, model, tier, limits, template, hostFolder, sessionsPath },
       env,
       files,
       Object.entries(routing).sort(byFirst),
@@ -182,6 +190,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Omi
     sealed: gathered.sealed,
     image: image === undefined ? undefined : `${image} ${platform ?? ''}`,
     restart: metadata.annotations?.[restartedAt],
+    reset: sessionsPath === undefined ? undefined : metadata.annotations?.[resetSessionAt],
   }
   const hash = desiredHashOf(wish, settings.hashKey)
   const specHash = hash.text
@@ -229,6 +238,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Omi
       limits,
       ...(hostFolder !== undefined && { hostFolder }),
       ...(platform !== undefined && { platform }),
+      ...(sessionsPath !== undefined && { sessionsPath }),
       ...(spec.adopt && { adopted: {} }),
       files: [...withConfig(gathered.files, agent)],
       env: {

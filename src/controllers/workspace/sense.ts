@@ -15,7 +15,7 @@ import { mayDoze, sleepyAt, wakeTime } from './outcome.ts'
 import { hashOf, holdOf, sightOf, type Sight, type Wish } from './plan.ts'
 import { ownerOf, type Desired } from './resolve.ts'
 import { allowance, type Group, type Peers, type Rollout } from './rollout.ts'
-import { changedParts } from './spec-hash.ts'
+import { changedParts, restartAsked } from './spec-hash.ts'
 import { turnOf, type Turn } from './turn.ts'
 
 /** Facts before they are read: what a pass was given and what it saw. */
@@ -131,7 +131,7 @@ export class Senses {
     if (turn.kind === 'wait' || !serves) return turn
     const others = peers(group)
     // A restart that was asked for by name waits for nobody, but takes its place: others wait for it.
-    const limit = changed.has('restart') ? Number.POSITIVE_INFINITY : allowance(runtime?.maxUnavailable, others.total)
+    const limit = restartAsked(changed) ? Number.POSITIVE_INFINITY : allowance(runtime?.maxUnavailable, others.total)
     if (rollout.enter(group, keyOf(workspace), limit, others)) return turn
     const message = `${limit} of the workspaces of runtime "${intent.runtime}" in this namespace may be down at once`
     return { kind: 'wait', reason: 'WaitsForOthers', message, after: seconds(15) }
@@ -209,8 +209,7 @@ function sightHere({ desired, row, seen, power }: Look, age: Duration, at: Date)
 function isAsleep(workspace: Workspace, row: WorkspaceRow, hash: string, at: Date): boolean {
   if (row.status === 'hibernating') return true
   if (row.status !== 'hibernated' || row.wakeRequestedAt !== undefined) return false
-  if (workspace.spec.hibernation === undefined || changedParts(row.launchedHash ?? '', hash).has('restart'))
-    return false
+  if (workspace.spec.hibernation === undefined || restartAsked(changedParts(row.launchedHash ?? '', hash))) return false
   // At the latest when the row says so: an idleAfter that was raised meanwhile tells nothing of when it fell asleep.
   const [asked, sleepy] = [wakeTime(workspace), sleepyAt(workspace, row)]
   const fellAsleep = Math.min(row.statusSince.getTime(), sleepy?.getTime() ?? Number.POSITIVE_INFINITY)

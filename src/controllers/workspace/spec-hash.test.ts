@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
 import { randomBytes } from 'node:crypto'
-import { changedParts, desiredHashOf, hashKeyOf, sameWish, type HashedWish } from './spec-hash.ts'
+import {
+  changedParts,
+  desiredHashOf,
+  hashKeyOf,
+  resetAsked,
+  restartAsked,
+  sameWish,
+  type HashedWish,
+} from './spec-hash.ts'
 
 const wish = (more: Partial<HashedWish> = {}): HashedWish => ({
   uid: 'u-1',
@@ -42,6 +50,23 @@ test('a restart that is no longer asked for is no wish', () => {
   expect(sameWish(of('a', 'i'), of('a', 'i', 'r'))).toBe(false)
   expect(sameWish(of('a', 'i', 'r'), of('a', 'i', 's'))).toBe(false)
   expect(sameWish(of('a', 'i', 'r'), of('b', 'i'))).toBe(false)
+})
+
+test('a reset is asked for once: until a launch with it is recorded, and never when it is taken away', () => {
+  const withReset = (reset?: string, restart?: string) => desiredHashOf(wish({ restart, reset }), undefined).text
+  expect(withReset()).toMatch(/^[0-9a-f]{32}\.[0-9a-f]{12}\.$/)
+  const [none, one, two] = [withReset(), withReset('1'), withReset('2')]
+  expect(changedParts(none, one)).toEqual(new Set(['reset']))
+  expect(restartAsked(changedParts(none, one))).toBe(true)
+  expect([sameWish(none, one), sameWish(one, two), sameWish(one, none)]).toEqual([false, false, true])
+  expect(sameWish(one, withReset(undefined, 'now'))).toBe(false)
+  expect(sameWish(withReset('1', 'now'), none)).toBe(true)
+  expect(sameWish(withReset(undefined, 'now'), one)).toBe(false)
+  expect([undefined, none, two].map((launched) => resetAsked(launched, one))).toEqual([true, true, true])
+  expect([resetAsked(one, one), resetAsked(one, none), resetAsked(undefined, none)]).toEqual([false, false, false])
+  const keyed = desiredHashOf(wish({ restart: 'now', reset: '1' }), key)
+  expect(keyed.text.length).toBeLessThan(128)
+  expect(keyed.recognise(desiredHashOf(wish({ restart: 'now', reset: '1' }), another).text).text).toBe(keyed.text)
 })
 
 test('with a key, a value of a Secret is in the hash, and cannot be guessed from it', () => {

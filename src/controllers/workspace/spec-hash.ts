@@ -1,10 +1,11 @@
 /**
- * The digest of a desired state, in three parts that change for different reasons: `content.image.restart`. Which part
- * differs decides when the instance is replaced, without a second place that remembers why. Pure.
+ * The digest of a desired state, in parts that change for different reasons: `content.image.restart`, and `.reset` where
+ * sessions are asked to be emptied. Which part differs decides when the instance is replaced, and what goes with it,
+ * without a second place that remembers why. Pure.
  */
 import { createHash, createHmac, hkdfSync } from 'node:crypto'
 
-const parts = ['content', 'image', 'restart'] as const
+const parts = ['content', 'image', 'restart', 'reset'] as const
 export type HashPart = (typeof parts)[number]
 
 /** With which values from Secrets are digested, so that a hash, which many may read, is of no use for guessing them. */
@@ -31,6 +32,8 @@ export interface HashedWish {
   /** `image` and `restart` are undefined where there is none: the part is then empty, and never differs. */
   readonly image: string | undefined
   readonly restart: string | undefined
+  /** Undefined where no sessions are kept, or none were ever asked to be emptied: there is no such part then. */
+  readonly reset?: string | undefined
 }
 
 export interface DesiredHash {
@@ -47,13 +50,14 @@ export interface DesiredHash {
  * `-<id of the key>-<their digest>`. Without a key all of it is digested together, as it was before.
  */
 export function desiredHashOf(wish: HashedWish, key: HashKey | undefined): DesiredHash {
-  const { uid, content, env, sealed, image, restart } = wish
+  const { uid, content, env, sealed, image, restart, reset } = wish
   const withoutSecrets = env.map(([name, value]) => (sealed.has(name) ? [name] : [name, value]))
   const open = `v2-${digest(content(withoutSecrets), 32)}`
   const secret = env.filter(([name]) => sealed.has(name))
   const keyed = key && (secret.length === 0 ? open : `${open}-${key.id}-${mac(key.key, [uid, secret])}`)
   const unkeyed = () => digest(content(env), 32)
   const rest = [image === undefined ? '' : digest(image, 12), restart === undefined ? '' : digest(restart, 12)]
+  if (reset !== undefined) rest.push(digest(reset, 12))
   const own = keyed ?? unkeyed()
   return {
     text: [own, ...rest].join('.'),
@@ -80,8 +84,24 @@ export function changedParts(from: string, to: string): ReadonlySet<HashPart> {
   return new Set(parts.filter((_, i) => was[i] !== is[i]))
 }
 
+/** Parts that an annotation makes: what is asked for by name, once. */
+const asked: ReadonlySet<HashPart> = new Set(['restart', 'reset'])
+
+/** Whether a replacement was asked for by name, among what changed. */
+export const restartAsked = (changed: ReadonlySet<HashPart>): boolean => changed.has('restart') || changed.has('reset')
+
 /** An annotation that was taken away asks for nothing: only a new one is a wish to restart. */
 export function sameWish(from: string, to: string): boolean {
-  const changed = changedParts(from, to)
-  return changed.size === 0 || (changed.size === 1 && changed.has('restart') && to.endsWith('.'))
+  return [...changedParts(from, to)].every((part) => asked.has(part) && partOf(to, part) === '')
 }
+
+/**
+ * Whether sessions are to be emptied before the launch of `to`. `launched` is what the row says of the launch before,
+ * undefined where there was none: once the launch of `to` is recorded, the reset has been done.
+ */
+export function resetAsked(launched: string | undefined, to: string): boolean {
+  const wanted = partOf(to, 'reset')
+  return wanted !== '' && partOf(launched ?? '', 'reset') !== wanted
+}
+
+const partOf = (hash: string, part: HashPart): string => hash.split('.')[parts.indexOf(part)] ?? ''

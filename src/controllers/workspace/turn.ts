@@ -4,7 +4,7 @@ import type { RuntimeSpec } from '../../api/runtime.ts'
 import type { WorkspaceSpec } from '../../api/workspace.ts'
 import { formatDuration, milliseconds, minutes, seconds, type Duration } from '../../duration.ts'
 import type { WorkspaceRow } from '../../store/workspace-store.ts'
-import type { HashPart } from './spec-hash.ts'
+import { restartAsked, type HashPart } from './spec-hash.ts'
 
 export type Turn =
   | { readonly kind: 'now' }
@@ -51,7 +51,7 @@ export function turnOf({ changed, spec, rollout, row, canaries, now }: Circumsta
       message: 'nobody knows from which template it was made: name it in spec.template.ref',
     }
   // Asked for by name; or nothing is lost, since no agent ever came up.
-  if (changed.has('restart') || row.registeredAt === undefined || row.status === 'offline') return { kind: 'now' }
+  if (restartAsked(changed) || row.registeredAt === undefined || row.status === 'offline') return { kind: 'now' }
   const byImageAlone = changed.size === 1 && changed.has('image')
   if (spec.updateStrategy === 'OnRestart' || (byImageAlone && rollout === 'OnRestart'))
     return {
