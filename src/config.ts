@@ -118,6 +118,10 @@ const settingsWith = (backendNames: readonly string[]) => ({
   DOCKER_TLS_CA: z.string().optional().describe('File of the certificate that signed the Docker engine of tcp://'),
   DOCKER_TLS_CERT: z.string().optional().describe("File of the operator's certificate for it"),
   DOCKER_TLS_KEY: z.string().optional().describe('File of the key of that certificate'),
+  REGISTRY_AUTH_FILE: z
+    .string()
+    .optional()
+    .describe('File with the credentials of registries, as in a Secret of type kubernetes.io/dockerconfigjson'),
   DOCKER_SUBNETS: subnets
     .default(defaultPool)
     .describe('IPv4 networks out of which each namespace gets Docker networks of 64 addresses'),

@@ -177,7 +177,12 @@ async function openBackends(
         const { DockerBackend } = await import('./backends/docker/backend.ts')
         const { DOCKER_HOST: host, DOCKER_SUBNETS: subnets, WORKSPACE_ROOTS: folderBases } = config
         const tls = engineTls(config)
-        const where = { ...(host !== undefined && { host }), ...(tls && { tls }) }
+        const { REGISTRY_AUTH_FILE: registryAuthFile } = config
+        const where = {
+          ...(host !== undefined && { host }),
+          ...(tls && { tls }),
+          ...(registryAuthFile !== undefined && { registryAuthFile }),
+        }
         backends.set(name, new DockerBackend({ operatorInstance, folderBases, subnets, ...where }))
         break
       }

@@ -8,6 +8,10 @@ import { commonStatus, counts } from './status.ts'
 
 const requiredEnv = (description: string) => f.setOf(f.envName(), 64, description)
 
+/** A registry, which has a dot, a port or is `localhost`; a path in lower case; tag and digest. */
+const imageName =
+  '^(([A-Za-z0-9-]+[.:][A-Za-z0-9.:-]*|localhost)/)?[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@[A-Za-z0-9:]+)?$'
+
 const model = z.object({
   id: f.line(100, 1).meta({ description: 'What spec.model of a Workspace says.' }),
   name: f.line(255).meta({ description: 'What people read.' }).exactOptional(),
@@ -17,7 +21,12 @@ const model = z.object({
 const runtimeSpec = f.ruled(
   z.object({
     image: f
-      .matching('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$', 512, 1)
+      .ruled(f.matching('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$', 512, 1), {
+        cel: `self.matches(r'${imageName}')`,
+        message:
+          'must be an image name in lower case, with a registry where it is pulled: registry.example/team/agent:1',
+        holds: (image) => new RegExp(imageName).test(image),
+      })
       .meta({ description: 'Image reference without a digest: registry.example/agents/claude-code:1.4.' }),
     digest: f
       .sha256('sha256:')

@@ -143,6 +143,10 @@ const cases: readonly Case[] = [
     'give exactly one of expiresAfter, expiresAt',
   ],
   ['Runtime', 'spec', runtime({ image: `a@${digest}`, digest }), 'image has a digest already'],
+  ['Runtime', 'spec.image', runtime({ image: 'Team/Agent:1' }), 'must be an image name in lower case'],
+  ['Runtime', 'spec.image', runtime({ image: 'r.io/Agent:1' }), 'must be an image name in lower case'],
+  ['Runtime', 'spec.sessionsPath', runtime({ sessionsPath: '/configs/sessions' }), 'must be an absolute path'],
+  ['Runtime', 'spec.sessionsPath', runtime({ sessionsPath: '/home/../etc' }), 'must be an absolute path'],
   ['Runtime', 'spec', runtime({ requireDigest: true }), 'requireDigest needs digest'],
   ['Runtime', 'spec', runtime({ defaultModel: 'x', models: [{ id: 'y' }] }), 'defaultModel must be one of models'],
 ]

@@ -2,6 +2,9 @@
 import { execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -10,7 +13,7 @@ import { metadataAddresses } from '../../src/backends/docker/translate.ts'
 import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
 import { startEngine, type OwnEngine } from '../faults/own-engine.ts'
-import { openRegistry, type Manner } from './registry.ts'
+import { login, openRegistry, type Manner } from './registry.ts'
 
 /** Asks each URL once, and says what came of it. */
 const program = `
@@ -129,6 +132,38 @@ function withEngine(engine: OwnEngine): void {
     }
     const once = registry.requests.length
     expect(once).toBeLessThanOrEqual(2)
+  })
+
+  test('a private image is pulled with the credentials of its registry, and without them one is told what to do', async () => {
+    const registry = await openRegistry(engine.here, arch, true)
+    onTestFinished(() => registry.close())
+    const file = join(mkdtempSync(join(tmpdir(), 'molecule-auth-')), '.dockerconfigjson')
+    const holds = (host: string, password: string) =>
+      writeFileSync(
+        file,
+        JSON.stringify({
+          auths: { [host]: { auth: Buffer.from(`${login.username}:${password}`).toString('base64') } },
+        }),
+      )
+    const ends = (backendOf: DockerBackend, image: string) =>
+      until('the end of the pull', async () => {
+        const told = await backendOf.prepare({ image }, never).then(
+          () => 'there',
+          (error: Error) => error.message,
+        )
+        return !told.includes('is being pulled') && told
+      })
+    const open = () =>
+      new DockerBackend({ host: engine.host, operatorInstance: `own-${randomUUID()}`, registryAuthFile: file })
+    const image = `${registry.host}/private:1`
+    holds('other.example', login.password)
+    expect(await ends(open(), image)).toContain(`image "${image}" needs credentials, and the operator has none`)
+    holds(registry.host, 'wrong-password-of-the-registry')
+    const refused = await ends(open(), image)
+    expect(refused).toContain(`image "${image}" is refused to the credentials`)
+    expect(refused).not.toContain('wrong-password')
+    holds(registry.host, login.password)
+    expect(await ends(open(), image)).toBe('there')
   })
 
   test('a tag that is here is taken as it is: what moves it is a digest', async () => {

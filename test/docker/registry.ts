@@ -19,11 +19,18 @@ interface Registry {
 const digestOf = (content: Buffer) => `sha256:${createHash('sha256').update(content).digest('hex')}`
 const manifestType = 'application/vnd.docker.distribution.manifest.v2+json'
 
-/** What a repository does: nothing special, hold its layer back until `release`, ask for a login, or have no image. */
-export type Manner = 'ready' | 'slow' | 'closed' | 'empty'
+/** Who may read a repository that is `private`, by basic authentication. */
+export const login = { username: 'reader', password: 'open-sesame-of-the-registry' }
+const basic = `Basic ${Buffer.from(`${login.username}:${login.password}`).toString('base64')}`
+
+/**
+ * What a repository does: nothing special, hold its layer back until `release`, refuse everyone, have no image, or ask for
+ * `login`. A registry with `private` ones alone asks at its root, as registries do.
+ */
+export type Manner = 'ready' | 'slow' | 'closed' | 'empty' | 'private'
 
 /** A registry with one small image, whose repositories are named for their manner. */
-export async function openRegistry(address: string, architecture: string): Promise<Registry> {
+export async function openRegistry(address: string, architecture: string, asks = false): Promise<Registry> {
   const layer = gzipSync(tarOf([{ path: 'etc/molecule', content: 'x', mode: 0o644, owner: 0 }]))
   const diff = digestOf(tarOf([{ path: 'etc/molecule', content: 'x', mode: 0o644, owner: 0 }]))
   const config = Buffer.from(
@@ -52,11 +59,15 @@ export async function openRegistry(address: string, architecture: string): Promi
   const requests: string[] = []
   const released = Promise.withResolvers<void>()
 
-  const answer = async (method: string, url: string, response: ServerResponse): Promise<void> => {
+  const answer = async (method: string, url: string, by: string, response: ServerResponse): Promise<void> => {
     const [, manner, kind, name = ''] = /^\/v2\/([a-z]+)[^/]*\/(manifests|blobs)\/(.+)$/.exec(url) ?? []
     const head = { 'docker-distribution-api-version': 'registry/2.0' }
     const refuse = (status: number, code: string) =>
       response.writeHead(status, head).end(JSON.stringify({ errors: [{ code, message: code.toLowerCase() }] }))
+    if ((asks || manner === 'private') && by !== basic) {
+      response.setHeader('www-authenticate', 'Basic realm="registry"')
+      return void refuse(401, 'UNAUTHORIZED')
+    }
     if (manner === undefined) return void response.writeHead(200, head).end('{}')
     requests.push(url)
     if (manner === 'closed') return void refuse(401, 'UNAUTHORIZED')
@@ -68,7 +79,9 @@ export async function openRegistry(address: string, architecture: string): Promi
     response.writeHead(200, { ...about, 'content-length': content.length })
     response.end(method === 'HEAD' ? undefined : content)
   }
-  const server = createServer(({ method = '', url = '' }, response) => void answer(method, url, response))
+  const server = createServer(
+    ({ method = '', url = '', headers }, response) => void answer(method, url, headers.authorization ?? '', response),
+  )
   server.listen(0, address)
   await once(server, 'listening')
   const bound = server.address()

@@ -34,6 +34,7 @@ import { Images } from './images.ts'
 import { Networks } from './networks.ts'
 import { exposureOf, observationOf, unshadowed } from './observation.ts'
 import { adoptedName, adoptionRefused, assertAdoptable, label, refOf, uidOf } from './ownership.ts'
+import { credentialsIn } from './registry-credentials.ts'
 import { defaultPool } from './subnets.ts'
 import { tarOf } from './tar.ts'
 import { archiveOf, createBody } from './translate.ts'
@@ -47,6 +48,8 @@ interface DockerOptions {
   readonly operatorInstance: string
   /** Where on the engine's host an instance may have its `/workspace`; nowhere unless given. */
   readonly folderBases?: readonly Base[]
+  /** File with the credentials of registries; none unless given. */
+  readonly registryAuthFile?: string
   /** Networks of IPv4 out of which each namespace gets subnets. */
   readonly subnets?: readonly string[]
 }
@@ -75,9 +78,10 @@ export class DockerBackend implements Backend {
   /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
   readonly #looked = new Set<string>()
 
-  constructor({ host, tls, operatorInstance, folderBases = [], subnets = defaultPool }: DockerOptions) {
+  constructor(options: DockerOptions) {
+    const { host, tls, operatorInstance, folderBases = [], registryAuthFile, subnets = defaultPool } = options
     this.#engine = new Engine(new Dockerode(clientOptions(host, tls)), operatorInstance)
-    this.#images = new Images(this.#engine)
+    this.#images = new Images(this.#engine, credentialsIn(registryAuthFile))
     const local = host === undefined || host.startsWith('unix://')
     this.#networks = new Networks({ engine: this.#engine, pool: subnets, local })
     this.#bases = folderBases

@@ -5,6 +5,7 @@ import { seconds, type Duration } from '../../duration.ts'
 import { failureOf } from './errors.ts'
 import type { Guard } from '../backend.ts'
 import { adoptedPattern, label } from './ownership.ts'
+import type { RegistryAuth } from './registry-credentials.ts'
 
 const forLooks = seconds(10)
 const forWork = seconds(60)
@@ -281,9 +282,11 @@ export class Engine {
   }
 
   /** Fetches an image to its end: a pull that nobody reads is given up by the engine. */
-  async pull(image: string, platform: string | undefined): Promise<void> {
+  async pull(image: string, platform: string | undefined, auth: RegistryAuth | undefined): Promise<void> {
     const abortSignal = AbortSignal.timeout(forPulls)
-    const stream = await this.#docker.pull(image, { abortSignal, ...(platform !== undefined && { platform }) })
+    // The client sends them as a header, and takes them out of what becomes the URL.
+    const asked = { ...(platform !== undefined && { platform }), ...(auth && { authconfig: auth }) }
+    const stream = await this.#docker.pull(image, { abortSignal, ...asked })
     await new Promise<void>((resolve, reject) => {
       this.#docker.modem.followProgress(stream, (error) => (error ? reject(error) : resolve()))
     })

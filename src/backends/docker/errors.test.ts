@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { RetryAfter, Terminal } from '../../errors.ts'
 import { withoutFrames } from './backend.ts'
 import { cpusOf, failureOf, pullFailure, throwLaunchFailure } from './errors.ts'
-import { hasRegistry } from './images.ts'
+import { hasRegistry, missing } from './images.ts'
 
 const answer = (statusCode: number, message: string) =>
   Object.assign(new Error(`(HTTP code ${statusCode}) no such container - ${message} `), { statusCode })
@@ -67,9 +67,25 @@ test.each([
   ['dial tcp: lookup r.io: no such host not found', undefined],
   ['net/http: TLS handshake timeout', undefined],
 ])('the pull failure "%s" is %s', (message, reason) => {
-  const failure = pullFailure(answer(500, message), 'r.io/a:1')
+  const failure = pullFailure(answer(500, message), 'r.io/a:1', 'none')
   expect(failure).toBeInstanceOf(reason === undefined ? RetryAfter : Terminal)
   expect(failure).toMatchObject({ message: expect.stringContaining('"r.io/a:1"'), ...(reason && { reason }) })
+})
+
+test('an image that is refused says what is to be done, with credentials and without', () => {
+  const said = (credentials: 'none' | 'given') =>
+    pullFailure(answer(500, 'no basic auth credentials'), 'r.io/a:1', credentials).message
+  expect(said('none')).toBe(
+    'image "r.io/a:1" needs credentials, and the operator has none for it: add them to the file of REGISTRY_AUTH_FILE, or pull the image on the Docker host (no basic auth credentials)',
+  )
+  expect(said('given')).toMatch(/^image "r\.io\/a:1" is refused to the credentials that REGISTRY_AUTH_FILE has for it/)
+})
+
+test.each([
+  ['team/agent:1', /"team\/agent:1" is not on the Docker host.* or write docker\.io\/team\/agent:1$/],
+  ['node:24', /write docker\.io\/library\/node:24$/],
+])('%s is not pulled, and that is said', (image, words) => {
+  expect(missing({ image }).message).toMatch(words)
 })
 
 test.each([

@@ -94,10 +94,16 @@ const lasting: readonly (readonly [words: RegExp, reason: string])[] = [
 ]
 const passing = /toomanyrequests|timeout|lookup/i
 
-export function pullFailure(error: unknown, image: string): Terminal | RetryAfter {
+/** `credentials`: whether the operator had any for that image. */
+export function pullFailure(error: unknown, image: string, credentials: 'none' | 'given'): Terminal | RetryAfter {
   const message = engineMessage(error)
   const reason = passing.test(message) ? undefined : lasting.find(([words]) => words.test(message))?.[1]
-  return reason === undefined
-    ? new RetryAfter(seconds(30), `image "${image}" cannot be pulled now: ${message}`)
-    : new Terminal(reason, `image "${image}" cannot be pulled: ${message}`)
+  if (reason === undefined) return new RetryAfter(seconds(30), `image "${image}" cannot be pulled now: ${message}`)
+  if (reason !== 'ImageUnauthorized') return new Terminal(reason, `image "${image}" cannot be pulled: ${message}`)
+  return new Terminal(
+    reason,
+    credentials === 'none'
+      ? `image "${image}" needs credentials, and the operator has none for it: add them to the file of REGISTRY_AUTH_FILE, or pull the image on the Docker host (${message})`
+      : `image "${image}" is refused to the credentials that REGISTRY_AUTH_FILE has for it: mend them, or pull the image on the Docker host (${message})`,
+  )
 }

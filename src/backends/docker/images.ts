@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { seconds } from '../../duration.ts'
 import { RetryAfter, Terminal } from '../../errors.ts'
+import { redactor, scrub } from '../../redaction.ts'
 import type { InstanceSpec } from '../backend.ts'
 import type { Engine } from './engine.ts'
 import { pullFailure } from './errors.ts'
+import type { RegistryAuth, RegistryCredentials } from './registry-credentials.ts'
 
 /** A pull that is over by then is waited for; a longer one goes on by itself and is looked at again. */
 const patience = seconds(2)
@@ -18,10 +20,12 @@ type Wanted = Pick<InstanceSpec, 'image' | 'platform'>
  */
 export class Images {
   readonly #engine: Engine
+  readonly #credentials: RegistryCredentials
   readonly #pulls = new Map<string, Promise<Terminal | RetryAfter | undefined>>()
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, credentials: RegistryCredentials) {
     this.#engine = engine
+    this.#credentials = credentials
   }
 
   /** As `Backend.prepare`. */
@@ -44,18 +48,28 @@ export class Images {
     const forget = () => void this.#pulls.delete(key)
     const pull =
       this.#pulls.get(key) ??
-      this.#engine.pull(image, platform).then(
-        () => {
-          forget()
-          return undefined
-        },
-        (error: unknown) => {
-          setTimeout(forget, remembered).unref()
-          return pullFailure(error, image)
-        },
-      )
+      this.#pullOnce(image, platform).then((failure) => {
+        if (failure === undefined) forget()
+        else setTimeout(forget, remembered).unref()
+        return failure
+      })
     this.#pulls.set(key, pull)
     return pull
+  }
+
+  async #pullOnce(image: string, platform: string | undefined): Promise<Terminal | RetryAfter | undefined> {
+    let auth: RegistryAuth | undefined
+    try {
+      auth = await this.#credentials(image)
+      await this.#engine.pull(image, platform, auth)
+      return undefined
+    } catch (error) {
+      if (error instanceof RetryAfter) return error
+      const { serveraddress: _, ...secrets } = auth ?? { serveraddress: '' }
+      // A registry may quote what it was sent.
+      scrub(error, redactor(Object.values(secrets).filter((value) => value !== undefined)))
+      return pullFailure(error, image, auth === undefined ? 'none' : 'given')
+    }
   }
 }
 
@@ -64,11 +78,14 @@ export const hasRegistry = (image: string): boolean =>
   /@sha256:[0-9a-f]{64}$/.test(image) || /^([^/]*[.:][^/]*|localhost)\//.test(image)
 
 /** Of a local image that is not there, or not of that platform. */
-export const missing = ({ image, platform }: Wanted): Terminal =>
-  new Terminal(
+export function missing({ image, platform }: Wanted): Terminal {
+  const where = `image "${image}"${platform === undefined ? '' : ` for ${platform}`} is not on the Docker host`
+  const full = image.includes('/') ? `docker.io/${image}` : `docker.io/library/${image}`
+  return new Terminal(
     'ImageMissing',
-    `image "${image}"${platform === undefined ? '' : ` for ${platform}`} is not on the Docker host`,
+    `${where}, and a name without a registry is not pulled: build or load it there, or write ${full}`,
   )
+}
 
 /** `found` always has a variant where there is one; a wish without it takes any. */
 const matches = (found: string, wanted: string | undefined): boolean =>
