@@ -128,7 +128,10 @@ const settingsWith = (backendNames: readonly string[]) => ({
   PROCESS_STATE_DIR: z.string().optional().describe('Folder of the process backend'),
   PROCESS_COMMAND: argv.optional().describe('What the process backend runs, a JSON array of words'),
   LEADER_ELECT: flag.default(true).describe('Take part in leader election'),
-  LEASE_NAMESPACE: z.string().default('molecule-system').describe('Namespace of the lease'),
+  LEASE_NAMESPACE: z
+    .string()
+    .default('molecule-system')
+    .describe('Namespace of the lease, and of the ConfigMaps that templates of Runtimes name'),
   LEASE_NAME: z.string().default('molecule-operator').describe('Name of the lease, and of the row that fences'),
   HEALTH_HOST: z
     .string()

@@ -31,7 +31,13 @@ import { runtimeViews, usageIndex, watchAroundRuntimes } from './controllers/run
 import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
 import { targetIndex } from './controllers/workspace/declared-plugins.ts'
 import { countBusy } from './controllers/workspace/busy.ts'
-import { followOutside, watchAround, workspaceIndexes, workspaceViews } from './controllers/workspace/controller.ts'
+import {
+  followOutside,
+  runtimeIndexes,
+  watchAround,
+  workspaceIndexes,
+  workspaceViews,
+} from './controllers/workspace/controller.ts'
 import { hashKeyOf } from './controllers/workspace/spec-hash.ts'
 import { WorkspaceReconciler } from './controllers/workspace/reconcile.ts'
 import { minutes } from './duration.ts'
@@ -222,7 +228,7 @@ function addControllers(manager: Manager, parts: Parts): void {
     type: workspaceType,
     indexes: { ...workspaceIndexes, ...childIndexes, usage: usageIndex },
   })
-  const runtimes = kube.informer<Runtime>({ type: runtimeType })
+  const runtimes = kube.informer<Runtime>({ type: runtimeType, indexes: runtimeIndexes(config.LEASE_NAMESPACE) })
   const orgImports = kube.informer<OrgImport>({ allowance: ofObjects, type: orgImportType, indexes: orgImportIndexes })
   const pluginInstalls = kube.informer<PluginInstall>({
     allowance: ofObjects,
@@ -234,7 +240,7 @@ function addControllers(manager: Manager, parts: Parts): void {
     total: config.REFERENCES_TOTAL,
     always: Math.min(1024 * 1024, config.REFERENCES_PER_NAMESPACE),
   })
-  const referrers = { workspaces, orgImports }
+  const referrers = { workspaces, runtimes, orgImports }
   const follow = <T extends KubeObject>(type: ResourceType<T>) =>
     kube.follow({ type, mark: importLabel, allowance, ...interestIn(type.kind, referrers) })
   const data = { Secret: follow(dataTypes.Secret), ConfigMap: follow(dataTypes.ConfigMap) }
@@ -243,7 +249,8 @@ function addControllers(manager: Manager, parts: Parts): void {
     config.SECRETS_FOR_AGENTS === 'labelled',
   )
   const fleet = new Fleet()
-  const sources = { workspaces, runtimes, pluginInstalls, data, references, fleet }
+  const home = config.LEASE_NAMESPACE
+  const sources = { workspaces, runtimes, pluginInstalls, data, references, fleet, home }
 
   const disk = new Map<string, number>()
   const workspace: Controller<Workspace> = new Controller({
@@ -281,7 +288,7 @@ function addControllers(manager: Manager, parts: Parts): void {
   watchAroundRuntimes(runtime, runtimes, fleet)
 
   const flux = { GitRepository: follow(fluxTypes.GitRepository), OCIRepository: follow(fluxTypes.OCIRepository) }
-  onReferencesGone(referrers, (namespace) => {
+  onReferencesGone(referrers, home, (namespace) => {
     for (const followed of [...Object.values(data), ...Object.values(flux)]) followed.release(namespace)
   })
   const fetched = openSources({

@@ -55,7 +55,11 @@ const runtimeSpec = f.ruled(
       .meta({ description: 'Operating system and architecture of the image: linux/amd64.' })
       .exactOptional(),
     template: z
-      .object({ ref: f.line(253, 1).meta({ description: 'Its name in the catalog, or a path.' }) })
+      .object({
+        ref: f
+          .line(253, 1)
+          .meta({ description: "As in a Workspace, but configmap/NAME is a ConfigMap of the operator's namespace." }),
+      })
       .meta({ description: 'The template for Workspaces that name none.' })
       .exactOptional(),
     sessionsPath: f

@@ -93,7 +93,12 @@ const fields = z.object({
     })
     .exactOptional(),
   template: z
-    .object({ ref: f.line(253, 1).meta({ description: 'The template: its name in the catalog, or a path.' }) })
+    .object({
+      ref: f.line(253, 1).meta({
+        description:
+          'What it is made from. configmap/NAME is a ConfigMap of the same namespace, whose keys are files below /configs, with "/" written as "__"; files of spec.files win. Any other text is a name that is kept, and no content.',
+      }),
+    })
     .meta({ description: 'The identity that a restart must restore.' })
     .exactOptional(),
   model: f

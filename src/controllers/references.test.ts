@@ -27,13 +27,14 @@ function scene() {
         for (const listener of listeners) listener(change)
       },
     )
-  const [workspaces, orgImports] = [cacheOf(), cacheOf()]
+  const [workspaces, runtimes, orgImports] = [cacheOf(), cacheOf(), cacheOf()]
   const onChange = (listener: (change: Change<KubeObject>) => void) => void listeners.add(listener)
   const referrers: Referrers = {
     workspaces: { cache: workspaces, onChange },
+    runtimes: { cache: runtimes, onChange },
     orgImports: { cache: orgImports, onChange },
   }
-  return { workspaces, orgImports, referrers }
+  return { workspaces, runtimes, orgImports, referrers }
 }
 
 test('what a Workspace or OrgImport names is of interest, and nothing else', () => {
@@ -52,6 +53,21 @@ test('what a Workspace or OrgImport names is of interest, and nothing else', () 
   expect([referred('other/a', undefined), concerned('other')]).toEqual([true, true])
 })
 
+test('what a Runtime names is of interest in the namespace of the operator, and told to be gone there', () => {
+  const { runtimes, referrers } = scene()
+  const { referred, concerned } = interestIn('ConfigMap', referrers)
+  const told = new Set<string>()
+  onReferencesGone(referrers, 'home', (namespace) => told.add(namespace))
+  const { namespace: _, ...metadata } = named('', 'it', 'u1', 1).metadata
+  const runtime = { ...named('', 'it', 'u1', 1, ['ConfigMap/home/writer']), metadata }
+  runtimes.put(runtime)
+  expect(referred('home/writer', undefined)).toBe(true)
+  expect(referred('ns/writer', undefined)).toBe(false)
+  expect(concerned('ns')).toBe(false)
+  runtimes.delete({ ...runtime, metadata: { ...metadata, resourceVersion: '2' } })
+  expect([...told]).toEqual(['home'])
+})
+
 test('the label of an import counts in the namespace of that import alone: anybody can write it', () => {
   const { orgImports, referrers } = scene()
   orgImports.put(named('ns', 'team', 'uid-of-team'))
@@ -64,7 +80,7 @@ test('the label of an import counts in the namespace of that import alone: anybo
 test('references may have gone when a spec changed or its object went, not when a status did', () => {
   const { workspaces, referrers } = scene()
   const told: string[] = []
-  onReferencesGone(referrers, (namespace) => told.push(namespace))
+  onReferencesGone(referrers, 'home', (namespace) => told.push(namespace))
   const one = named('ns', 'one', 'u1', 1, ['Secret/ns/a'])
   workspaces.put(one)
   const statusOnly = { ...one, metadata: { ...one.metadata, resourceVersion: '2' } }

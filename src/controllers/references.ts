@@ -87,36 +87,44 @@ interface Referrer extends Source<Change<KubeObject>> {
   readonly cache: Pick<Cache<KubeObject>, 'byIndex' | 'countByIndex'>
 }
 
-/** Workspaces, with the indexes `reference` and `referring`, and OrgImports, with `reference`, `namespace` and `uid`. */
+/** Workspaces and Runtimes, with the indexes `reference` and `referring`, and OrgImports, with `reference`, `namespace` and `uid`. */
 export interface Referrers {
   readonly workspaces: Referrer
+  readonly runtimes: Referrer
   readonly orgImports: Referrer
 }
 
 /** What of a kind is to be held: what a spec names, and what an OrgImport of the same namespace has made. */
 export function interestIn(
   kind: string,
-  { workspaces, orgImports }: Referrers,
+  { workspaces, runtimes, orgImports }: Referrers,
 ): Pick<FollowOptions<KubeObject>, 'referred' | 'concerned'> {
   const ofImports = orgImports.cache
   return {
     referred: (key, mark) =>
       workspaces.cache.countByIndex('reference', `${kind}/${key}`) > 0 ||
+      runtimes.cache.countByIndex('reference', `${kind}/${key}`) > 0 ||
       ofImports.countByIndex('reference', `${kind}/${key}`) > 0 ||
       (mark !== undefined &&
         ofImports.byIndex('uid', mark).some(({ metadata }) => metadata.namespace === splitKey(key)[0])),
     concerned: (namespace) =>
       workspaces.cache.countByIndex('referring', `${kind}/${namespace}`) > 0 ||
+      runtimes.cache.countByIndex('referring', `${kind}/${namespace}`) > 0 ||
       ofImports.countByIndex('namespace', namespace) > 0,
   }
 }
 
-/** Tells of the namespaces in which references may have gone. */
-export function onReferencesGone({ workspaces, orgImports }: Referrers, tell: (namespace: string) => void): void {
+/** Tells of the namespaces in which references may have gone: of a Runtime it is `home`, the operator's own. */
+export function onReferencesGone(
+  { workspaces, runtimes, orgImports }: Referrers,
+  home: string,
+  tell: (namespace: string) => void,
+): void {
   const listen = ({ before, after }: Change<KubeObject>) => {
     if (before === undefined || before.metadata.generation === after?.metadata.generation) return
-    tell(before.metadata.namespace ?? '')
+    tell(before.metadata.namespace ?? home)
   }
   workspaces.onChange(listen)
+  runtimes.onChange(listen)
   orgImports.onChange(listen)
 }

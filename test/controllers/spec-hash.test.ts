@@ -55,6 +55,7 @@ async function unkeyedHash(value: string): Promise<string> {
   const around = {
     runtimes: new Map([['hashed', chosen]]),
     sibling: () => undefined,
+    catalog: { namespace: 'home', look: () => ({ state: 'missing' as const }) },
     quotaExceeded: undefined,
     look: () => ({ state: 'found' as const, keys: ['KEY'], value: () => Buffer.from(value) }),
   }

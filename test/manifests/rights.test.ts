@@ -122,10 +122,11 @@ describe('the operator may do', () => {
     )
   })
 
-  test('in its own namespace: hold its lease', async () => {
+  test('in its own namespace: hold its lease, and read the templates of Runtimes', async () => {
     await inForce(async () =>
       expect(await allowed('molecule-system')).toEqual({
         ...everywhere,
+        configmaps: ['get', 'list', 'watch'],
         'leases.coordination.k8s.io': ['create'],
       }),
     )

@@ -13,6 +13,7 @@ import type { WorkspaceStore } from '../../store/workspace-store.ts'
 import { isPaused, type Fleet } from '../fleet.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
 import { referencesOf } from './environment.ts'
+import { configMapOf, type Catalog } from './template.ts'
 import { peersOf, type Member } from './canaries.ts'
 import type { WorkspaceCollaborators } from './reconcile.ts'
 import type { Surroundings } from './resolve.ts'
@@ -40,14 +41,26 @@ export const workspaceIndexes = {
   ],
 } as const
 
+/** Indexes that the Runtime informer must be made with: `ConfigMap/namespace/name` of a template, in the operator's namespace. */
+export const runtimeIndexes = (home: string) => ({
+  reference: ({ spec }: Runtime) => {
+    const name = configMapOf(spec.template?.ref)
+    return name === undefined ? [] : [`ConfigMap/${home}/${name}`]
+  },
+  referring: ({ spec }: Runtime) => (configMapOf(spec.template?.ref) === undefined ? [] : [`ConfigMap/${home}`]),
+})
+
 interface Sources {
   readonly workspaces: Informer<Workspace>
+  /** With the index `reference`. */
   readonly runtimes: Informer<Runtime>
   /** With the index `target`. */
   readonly pluginInstalls: Informer<PluginInstall>
   readonly data: Readonly<Record<DataKind, Followed<DataObject>>>
   readonly references: References
   readonly fleet: Fleet
+  /** The operator's own namespace. */
+  readonly home: string
 }
 
 type Views = Pick<
@@ -60,10 +73,11 @@ type Views = Pick<
  * may be waiting for what another has just done.
  */
 export function workspaceViews(
-  { workspaces, runtimes, references, pluginInstalls, fleet }: Sources,
+  { workspaces, runtimes, references, pluginInstalls, fleet, home }: Sources,
   most: number,
   wake: (key: Key) => void,
 ): Views {
+  const catalog: Catalog = { namespace: home, look: (name) => references.look('ConfigMap', home, name) }
   const quota = new WorkspaceQuota(most, workspaces, wake)
   const { cache } = workspaces
   const childrenOf = (ws: Workspace) => cache.byIndex('parent', keyOf(ws))
@@ -83,6 +97,7 @@ export function workspaceViews(
       runtimes: new Map([...runtimes.cache.values()].map((runtime) => [runtime.metadata.name, runtime])),
       sibling: (name) => workspaces.cache.get(`${namespaceOf(ws)}/${name}`),
       look: (kind, name) => references.look(kind, namespaceOf(ws), name),
+      catalog,
       quotaExceeded: quota.exceeded(ws) ? quota.limit : undefined,
     }),
     children: (ws) => {
@@ -142,6 +157,11 @@ export function watchAround(
   { workspaces, runtimes, pluginInstalls, data, fleet }: Sources,
 ): void {
   const cache = workspaces.cache
+  /** Those that may have a template of a Runtime. */
+  const usersOf = (index: 'reference' | 'referring', value: string) =>
+    runtimes.cache
+      .byIndex(index, value)
+      .flatMap(({ metadata }) => keys('runtime', metadata.name).concat(keys('runtime', '')))
   const keys = (index: keyof typeof workspaceIndexes, value: string) => cache.byIndex(index, value).map(keyOf)
 
   controller.watch(workspaces, ({ key, before, after }) => {
@@ -183,9 +203,13 @@ export function watchAround(
       : [before, after].flatMap((install) => (install === undefined ? [] : targetsOf(install, cache))),
   )
   for (const kind of ['Secret', 'ConfigMap'] as const) {
-    controller.watch(data[kind], ({ key }) => keys('reference', `${kind}/${key}`))
+    controller.watch(data[kind], ({ key }) => {
+      const reference = `${kind}/${key}`
+      return [...keys('reference', reference), ...usersOf('reference', reference)]
+    })
     data[kind].onState((namespace) => {
-      for (const key of keys('referring', `${kind}/${namespace}`)) controller.enqueue(key)
+      const referring = `${kind}/${namespace}`
+      for (const key of [...keys('referring', referring), ...usersOf('referring', referring)]) controller.enqueue(key)
     })
   }
 }

@@ -59,7 +59,7 @@ export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<Wor
     effectivePower: effectivePowerOf(facts),
     instance: instanceOf(row, seen, workspace.status?.instance),
     ...(desired.image !== undefined && { image: imageOf(facts, desired.image) }),
-    ...(row.template !== undefined && row.template !== '' && { template: { identity: row.template } }),
+    ...templateShown(facts),
     ...(row.backend !== 'external' && { limits: limitsShown(desired.instance.limits) }),
     ...failureOf(row),
     ...partsOf(facts),
@@ -272,6 +272,15 @@ function timelyConditions({ power, row, desired, disk }: Facts, now: Date): Cond
       ),
     )
   return conditions
+}
+
+/** Of what runs: while it is outdated, only the name is known. */
+function templateShown({ row, desired: { template }, sight }: Facts): Pick<Draft, 'template'> {
+  if (row.template === undefined || row.template === '') return {}
+  const shown = template !== undefined && sight !== 'outdated' && sight !== 'leftover'
+  return {
+    template: { identity: row.template, ...(shown && { revision: template.revision, source: template.source }) },
+  }
 }
 
 function effectivePowerOf({

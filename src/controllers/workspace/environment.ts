@@ -4,6 +4,7 @@ import type { WorkspaceSpec } from '../../api/workspace.ts'
 import type { InstanceFile } from '../../backends/backend.ts'
 import { codeHostTokens, operatorScope } from '../credentials.ts'
 import { labelSecret, openNamespace, tooMuchReferred, type DataKind, type Found } from '../references.ts'
+import { configMapOf } from './template.ts'
 
 export type Look = (kind: DataKind, name: string) => Found
 
@@ -157,5 +158,7 @@ export function referencesOf(spec: WorkspaceSpec): Set<`${DataKind}/${string}`> 
   }
   for (const { secretRef } of spec.channels ?? []) if (secretRef) found.add(`Secret/${secretRef.name}`)
   for (const { configMapKeyRef } of spec.files ?? []) found.add(`ConfigMap/${configMapKeyRef.name}`)
+  const template = configMapOf(spec.template?.ref)
+  if (template !== undefined) found.add(`ConfigMap/${template}`)
   return found
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { restartedAt } from '../../api/meta.ts'
+import { resetSessionAt, restartedAt } from '../../api/meta.ts'
 import { runtimeType, type Runtime } from '../../api/runtime.ts'
 import { workspaceType, type Workspace } from '../../api/workspace.ts'
 import { defaultTiers } from '../../backends/tiers.ts'
@@ -44,6 +44,7 @@ const around = (
   runtimes: new Map(runtimes.map((each) => [each.metadata.name, each])),
   sibling: () => undefined,
   look: (kind, name) => objects[`${kind}/${name}`] ?? { state: 'missing' },
+  catalog: { namespace: 'home', look: (name) => objects[`home/${name}`] ?? { state: 'missing' } },
   quotaExceeded: undefined,
 })
 
@@ -126,6 +127,16 @@ describe('what replaces an instance', () => {
     expect(hashOf({ env })).toBe(hashOf({ env: env.toReversed() }))
   })
 
+  test('sessions that a runtime keeps do, and one that keeps none has the hash that it always had', () => {
+    const keeping = around([runtime('it', { default: true, sessionsPath: '/sessions' })])
+    const reset = { [resetSessionAt]: '1' }
+    expect(hashOf({}, around(), reset)).toBe(hashOf({}))
+    expect(hashOf({})).toBe('80f14a946209f5994f2dc243fdeb3bd5.3bb46422766c.')
+    expect(hashOf({}, keeping)).not.toBe(hashOf({}))
+    expect(hashOf({}, keeping, reset)).toMatch(new RegExp(`^${hashOf({}, keeping)}[.][0-9a-f]{12}$`))
+    expect(desired({}, keeping).instance.sessionsPath).toBe('/sessions')
+  })
+
   test('model, tier, role, image, environment, secrets and a restart do', () => {
     const newer = around([runtime('it', { default: true, image: 'agents/it:2' })])
     const hashes = [
@@ -140,6 +151,75 @@ describe('what replaces an instance', () => {
       hashOf({}, around(), { [restartedAt]: '1' }),
     ]
     expect(new Set(hashes).size).toBe(hashes.length)
+  })
+})
+
+describe('a template', () => {
+  const writer = data({ 'config.yaml': 'runtime: it\n', 'prompts__idle.md': 'Tidy up.', 'a.md': 'template' })
+  const objects = {
+    'ConfigMap/writer': writer,
+    'home/writer': data({ 'home.md': 'home' }),
+    'ConfigMap/own': data({ k: 'spec' }),
+  }
+  const own = { template: { ref: 'configmap/writer' } }
+  const files = (given: Desired) =>
+    Object.fromEntries(given.instance.files.map(({ path, content }) => [path, Buffer.from(content).toString()]))
+
+  test('of the namespace gives files that go before generated ones and behind those of the spec', () => {
+    const found = desired(own, around(undefined, objects))
+    expect(files(found)).toEqual({ 'config.yaml': 'runtime: it\n', 'prompts/idle.md': 'Tidy up.', 'a.md': 'template' })
+    expect(found.template).toMatchObject({
+      source: 'ConfigMap ns/writer',
+      revision: expect.stringMatching(/^[0-9a-f]{12}$/),
+    })
+    const over = { ...own, files: [{ path: 'a.md', configMapKeyRef: { name: 'own', key: 'k' } }] }
+    expect(files(desired(over, around(undefined, objects)))).toMatchObject({
+      'a.md': 'spec',
+      'prompts/idle.md': 'Tidy up.',
+    })
+  })
+
+  test('of a runtime is one of the operator, for workspaces that name none, whatever their namespace has', () => {
+    const runtimes = [runtime('it', { default: true, template: { ref: 'configmap/writer' } })]
+    const found = desired({}, around(runtimes, objects))
+    expect(files(found)).toMatchObject({ 'home.md': 'home' })
+    expect(files(found)).not.toHaveProperty('a.md')
+    expect(found.template?.source).toBe('ConfigMap home/writer')
+    expect(files(desired(own, around(runtimes, objects)))).not.toHaveProperty('home.md')
+  })
+
+  test('is in the hash with what of it is used, and a mere name is as it was', () => {
+    const withA = (text: string) => around(undefined, { ...objects, 'ConfigMap/writer': data({ 'a.md': text }) })
+    const over = { ...own, files: [{ path: 'a.md', configMapKeyRef: { name: 'own', key: 'k' } }] }
+    expect(hashOf(own, withA('1'))).not.toBe(hashOf(own, withA('2')))
+    expect(hashOf(over, withA('1'))).toBe(hashOf(over, withA('2')))
+    expect(hashOf({ template: { ref: 'writer' } }, withA('1'))).toBe(hashOf({ template: { ref: 'writer' } }, around()))
+    expect(desired({ template: { ref: 'writer' } }, withA('1')).template).toBeUndefined()
+  })
+
+  test.each([
+    [{}, 'TemplateUnknown', 'spec.template.ref needs ConfigMap "writer", which does not exist in namespace ns'],
+    [
+      { 'ConfigMap/writer': { state: 'forbidden' } as const },
+      'ConfigMapForbidden',
+      'may not read ConfigMaps in namespace ns',
+    ],
+    [{ 'ConfigMap/writer': data({ a____b: '' }) }, 'TemplateUnknown', 'key "a____b" of ConfigMap "writer" is no path'],
+    [{ 'ConfigMap/writer': data({ 'CLAUDE.md': '' }) }, 'AgentOwnedPath', 'ConfigMap ns/writer has CLAUDE.md'],
+    [{ 'ConfigMap/writer': data({ '.auth_token': '' }) }, 'AgentOwnedPath', 'ConfigMap ns/writer has .auth_token'],
+    [
+      { 'ConfigMap/writer': data({ 'config.yaml': 'runtime: other' }) },
+      'SeedMismatch',
+      'ConfigMap ns/writer[config.yaml]',
+    ],
+  ])('that cannot be used is told: %j', (found, reason, words) => {
+    expect(obstacle(own, around(undefined, found))).toMatchObject({ reason, message: expect.stringContaining(words) })
+  })
+
+  test('whose name is none is told, and one that is not read yet is waited for', () => {
+    expect(obstacle({ template: { ref: 'configmap/No Such' } })).toMatchObject({ reason: 'TemplateUnknown' })
+    const syncing = around(undefined, { 'ConfigMap/writer': { state: 'syncing' } })
+    expect(obstacle(own, syncing)).toMatchObject({ reason: 'Waiting', waits: true })
   })
 })
 

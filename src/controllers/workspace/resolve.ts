@@ -11,9 +11,10 @@ import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-confi
 import { defaultTier, limitsOf, modelOf, withheldOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
 import { gitIdentity } from './git-identity.ts'
-import type { Obstacle } from './obstacle.ts'
-import { declaredRuntime, seedFault } from './seed.ts'
+import { isObstacle, type Obstacle } from './obstacle.ts'
+import { declaredRuntime, pathFault, seedFault } from './seed.ts'
 import { desiredHashOf, type DesiredHash, type HashKey } from './spec-hash.ts'
+import { templateFrom, withTemplate, type Catalog, type Template } from './template.ts'
 
 export interface Settings {
   readonly deploymentMode: DeploymentMode
@@ -35,6 +36,8 @@ export interface Surroundings {
   /** A Workspace of the same namespace. */
   readonly sibling: (name: string) => Workspace | undefined
   readonly look: Look
+  /** Where templates of Runtimes are. */
+  readonly catalog: Catalog
   /** The limit of the namespace, where so many older Workspaces leave no place for this one. */
   readonly quotaExceeded: number | undefined
 }
@@ -47,6 +50,8 @@ export interface Desired {
   readonly bootDeadline: Duration
   /** Undefined where the backend runs no images. */
   readonly image: string | undefined
+  /** What the files of its template are; undefined where it names no content. */
+  readonly template: Pick<Template, 'revision' | 'source'> | undefined
   /** Whether the object that spec.parentRef names exists; undefined for a root. */
   readonly parentFound: boolean | undefined
   readonly instance: Omit<InstanceSpec, 'token'>
@@ -91,17 +96,19 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
   const unlaunchable = unknownModel(runtime, model)
   const gathered = gather(workspace.spec, workspace.metadata.namespace ?? '', around.look)
   const lack = 'lacks' in gathered ? lacking(gathered.lacks) : missingVariables(runtime, model, gathered, backend)
-  if (lack !== undefined || 'lacks' in gathered) {
-    const obstacle = lack ?? lacking([])
-    return unlaunchable === undefined ? obstacle : { ...unlaunchable, unread: obstacle.unread === true }
-  }
-  const seed = gathered.files.find(({ path }) => path === 'config.yaml')
+  const first = (obstacle: Obstacle): Obstacle =>
+    unlaunchable === undefined ? obstacle : { ...unlaunchable, unread: obstacle.unread === true }
+  if (lack !== undefined || 'lacks' in gathered) return first(lack ?? lacking([]))
+  const template = templateOf(workspace, runtime, around)
+  if (template !== undefined && isObstacle(template)) return first(template)
+  const files = withTemplate(gathered.files, template)
+  const seed = files.find(({ path }) => path === 'config.yaml')
   const declared = seed && declaredRuntime(Buffer.from(seed.content).toString())
   if (declared !== undefined && declared !== runtime.name)
     return {
       condition: 'Launched',
       reason: 'SeedMismatch',
-      message: `spec.files[config.yaml] is for runtime "${declared}", but the runtime is "${runtime.name}": change one of them`,
+      message: `${seed !== undefined && gathered.files.includes(seed) ? 'spec.files' : (template?.source ?? '')}[config.yaml] is for runtime "${declared}", but the runtime is "${runtime.name}": change one of them`,
       waits: false,
     }
   if (!settings.backends.has(backend))
@@ -111,7 +118,8 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
       message: `spec.backend "${backend}" is not turned on in this operator: it has ${[...settings.backends].join(', ')}`,
       waits: false,
     }
-  return { ...desire(workspace, { parent, runtime, backend, model, gathered }, settings), unlaunchable }
+  const choices = { parent, runtime, backend, model, gathered: { ...gathered, files }, template }
+  return { ...desire(workspace, choices, settings), unlaunchable }
 }
 
 /** A model that the runtime does not have. */
@@ -123,6 +131,27 @@ function unknownModel({ name, spec: { models = [] } }: Chosen, model: string): O
     message: `spec.model "${model}" is not one of runtime "${name}": it has ${models.map(({ id }) => id).join(', ')}`,
     waits: false,
   }
+}
+
+/** What spec.template names goes before what the Runtime has for those that name none. */
+function templateOf(
+  { spec, metadata }: Workspace,
+  runtime: Chosen,
+  around: Surroundings,
+): Template | Obstacle | undefined {
+  const own = spec.template?.ref
+  const { namespace = '' } = metadata
+  const home = { namespace, look: (name: string) => around.look('ConfigMap', name) }
+  const field = own === undefined ? `spec.template.ref of runtime "${runtime.name}"` : 'spec.template.ref'
+  const ref = own ?? runtime.spec.template?.ref ?? ''
+  const template = templateFrom(ref, field, own === undefined ? around.catalog : home)
+  if (template === undefined || isObstacle(template)) return template
+  return (
+    pathFault(
+      template.files.map(({ path }) => path),
+      template.source,
+    ) ?? template
+  )
 }
 
 /** The Runtime in use, by name. */
@@ -153,7 +182,9 @@ interface Choices {
   readonly runtime: Chosen
   readonly backend: string
   readonly model: string
+  /** With the files of the template. */
   readonly gathered: Gathered
+  readonly template: Template | undefined
 }
 
 function desire(workspace: Workspace, choices: Choices, settings: Settings): Omit<Desired, 'unlaunchable'> {
@@ -227,6 +258,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Omi
     runtime: runtime.whole,
     bootDeadline: parseDuration(runtime.spec.bootDeadline),
     image,
+    template: choices.template,
     parentFound: parent.kind === 'none' ? undefined : parent.kind === 'found',
     withheld: withheldOf(settings.tiers, tier, namespace),
     redact: redactor(gathered.secrets),

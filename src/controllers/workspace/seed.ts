@@ -7,14 +7,17 @@ import type { Obstacle } from './obstacle.ts'
 const owned = /^(MEMORY\.md|USER\.md|CLAUDE\.md|\.claude(\/.*)?|\.auth_token|\.platform_inbound_secret)$/
 
 /** Refused before any side effect: a delivery would fail, or overwrite what the agent has learned. */
-export function seedFault(spec: Pick<WorkspaceSpec, 'files'>): Obstacle | undefined {
-  const paths = (spec.files ?? []).map(({ path }) => path)
+export const seedFault = (spec: Pick<WorkspaceSpec, 'files'>): Obstacle | undefined =>
+  pathFault((spec.files ?? []).map(({ path }) => path))
+
+/** `where`: in whose words the paths are. */
+export function pathFault(paths: readonly string[], where = 'spec.files'): Obstacle | undefined {
   const long = paths.find((path) => Buffer.byteLength(path) > longestFilePath)
   if (long !== undefined)
     return {
       condition: 'Launched',
       reason: 'InvalidSpec',
-      message: `spec.files[${long.slice(0, 40)}…]: the path has more than ${longestFilePath} bytes: shorten it`,
+      message: `${where}[${long.slice(0, 40)}…]: the path has more than ${longestFilePath} bytes: shorten it`,
       waits: false,
     }
   const taken = paths.filter((path) => owned.test(path))
@@ -22,7 +25,7 @@ export function seedFault(spec: Pick<WorkspaceSpec, 'files'>): Obstacle | undefi
   return {
     condition: 'Launched',
     reason: 'AgentOwnedPath',
-    message: `spec.files has ${taken.join(', ')}, which the agent writes itself: leave it out`,
+    message: `${where} has ${taken.join(', ')}, which the agent writes itself: leave it out`,
     waits: false,
   }
 }
