@@ -129,6 +129,8 @@ export type WorkspaceReason =
   /** It beats, but has not registered, or was refused. */
   | 'NotRegistered'
   | 'HeartbeatLost'
+  /** It was at work for longer than its runtime allows, without a message. */
+  | 'NoProgress'
   | 'AgentDegraded'
   | 'ImageCurrent'
   | 'ImageStale'

@@ -50,6 +50,13 @@ const runtimeSpec = f.ruled(
       .duration()
       .default('10m')
       .meta({ description: 'How long an agent may take from its launch to its registration.' }),
+    restartBusyAfter: f
+      .duration()
+      .meta({
+        description:
+          'How long an agent may say that it is at work while no message comes or goes; it is then restarted. Absent: never, it is told by BusyTooLong alone.',
+      })
+      .exactOptional(),
     platform: f
       .matching('^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9_]+)?$', 64)
       .meta({ description: 'Operating system and architecture of the image: linux/amd64.' })

@@ -120,6 +120,7 @@ const runtime: Json = {
   models: [{ id: 'sonnet', name: 'Sonnet', requiredEnv: ['A'] }],
   requiredEnv: ['B'],
   bootDeadline: '5m',
+  restartBusyAfter: '2h',
   platform: 'linux/amd64',
   template: { ref: 'x' },
   sessionsPath: '/home/agent/.claude/sessions',

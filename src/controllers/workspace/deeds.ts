@@ -1,5 +1,6 @@
 /** What a pass does: the one step, recorded as it happens. Each may be cut off anywhere; the next pass begins with a look. */
 import { keyOf } from '../../api/meta.ts'
+import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { Backend, Observation } from '../../backends/backend.ts'
 import { milliseconds, minutes } from '../../duration.ts'
@@ -20,7 +21,7 @@ import { oneLine, tail } from '../../text.ts'
 import { failureText } from '../../why.ts'
 import { discreet, type PassBackend } from './discreet-backend.ts'
 import type { Facts } from './judge.ts'
-import { hashOf, type Step } from './plan.ts'
+import { hashOf, type Sight, type Step } from './plan.ts'
 import { ownerOf, refOf } from './resolve.ts'
 import type { Rollout } from './rollout.ts'
 import { digestOf, groupOf, type Look } from './sense.ts'
@@ -191,16 +192,20 @@ export class Deeds {
     const logTail = tail(log.replaceAll(/^\n+|\n+$/g, ''), mostShown)
     const { registrationRefusal: refusal } = row
     const refused = refusal && `its registration was refused: ${oneLine(desired.redact(refusal))}`
-    const what = seen.state === 'exited' ? seen.detail : (refused ?? 'it is running, but silent')
+    const stuck =
+      sight === 'stuck'
+        ? `it says it is at work, but no message has come or gone for ${desired.runtime?.restartBusyAfter ?? 'long'}`
+        : undefined
+    const what = seen.state === 'exited' ? seen.detail : (stuck ?? refused ?? 'it is running, but silent')
     const error = failureText(what, logTail)
-    const reason = sight === 'mute' ? 'HeartbeatLost' : sight === 'crashed' ? 'InstanceExited' : 'BootDeadlineExceeded'
+    const reason = failureReasons[sight] ?? 'BootDeadlineExceeded'
     const failure: Failure = {
       reason,
       exitCode: seen.state === 'exited' ? seen.exitCode : undefined,
       at: ctx.now(),
       logTail,
     }
-    const served = row.registeredAt !== undefined && sight !== 'mute'
+    const served = row.registeredAt !== undefined && sight !== 'mute' && sight !== 'stuck'
     const failed = await this.#change(
       facts,
       served
@@ -292,6 +297,12 @@ export class Deeds {
       ctx.fence,
     )
   }
+}
+
+const failureReasons: Partial<Record<Sight, WorkspaceReason>> = {
+  mute: 'HeartbeatLost',
+  stuck: 'NoProgress',
+  crashed: 'InstanceExited',
 }
 
 /** A wait that a person can end says so by its reason; every other is part of a start. */

@@ -17,6 +17,7 @@ import { capitalise, judgeConnected, judgeLaunched, judgeReady, type Facts } fro
 import { hashOf, type Sight } from './plan.ts'
 import { notice, type PowerVerdict } from './power.ts'
 import type { Obstacle } from './obstacle.ts'
+import { quietSince } from './quiet-task.ts'
 import { changedParts } from './spec-hash.ts'
 import type { TurnReason } from './turn.ts'
 
@@ -261,8 +262,8 @@ function timelyConditions({ power, row, desired, disk }: Facts, now: Date): Cond
         `its files take more than the ${sizeOf(bound)} of disk of its tier: remove some, or ask for another tier`,
       ),
     )
-  const heard = Math.max(row.lastTrafficAt?.getTime() ?? 0, row.registeredAt?.getTime() ?? now.getTime())
-  if (row.activeTasks > 0 && now.getTime() - heard > longBusy)
+  const since = quietSince(row)
+  if (since !== undefined && now.getTime() - since.getTime() > longBusy)
     conditions.push(
       condition(
         'BusyTooLong',

@@ -21,6 +21,8 @@ export interface Facts {
   readonly power: PowerVerdict
   /** Until the next launch may happen. */
   readonly hold: Duration
+  /** How long a task has been at work without a message. */
+  readonly quiet: Duration
   /** What the replacement of an outdated instance waits for. */
   readonly turn: Turn
   /** What only a person can mend, of the last launch; undefined: nothing. */
@@ -73,7 +75,12 @@ export function judgeLaunched({
     case 'serving':
       return { holds: true, reason: 'Running', message: runningOn(row) }
     case 'silent':
-      if (row.registeredAt !== undefined) return { holds: false, reason: 'HeartbeatLost', message: failure }
+      if (row.registeredAt !== undefined)
+        return {
+          holds: false,
+          reason: row.lastFailure?.reason === 'NoProgress' ? 'NoProgress' : 'HeartbeatLost',
+          message: failure,
+        }
       return overdue(desired, failure)
     case 'overdue':
       return overdue(desired, failure)
@@ -82,6 +89,12 @@ export function judgeLaunched({
       return { holds: false, reason: 'InstanceExited', message: failure }
     case 'mute':
       return { holds: false, reason: 'HeartbeatLost', message: 'the agent has fallen silent: it is started anew' }
+    case 'stuck':
+      return {
+        holds: false,
+        reason: 'NoProgress',
+        message: 'the agent is at work without progress: it is started anew',
+      }
     case 'outdated':
       return wish === 'keeping' ? { holds: true, reason: 'Running', message: runningOn(row) } : replacing
     case 'leftover':

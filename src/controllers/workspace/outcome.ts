@@ -21,6 +21,7 @@ export function outcomeAfter(step: Step, facts: Facts, age: Duration, now: Date)
     facts.power.lookAgainIn,
     untilSleep(facts, now),
     untilWake(facts.workspace, row, now),
+    untilStuck(facts),
   ])
 }
 
@@ -58,6 +59,7 @@ function bySight(
     case 'silent':
     case 'overdue':
     case 'mute':
+    case 'stuck':
     case 'crashed':
       return again(milliseconds(step === 'remove' ? 500 : 0), 'the old instance to be gone')
   }
@@ -99,6 +101,13 @@ function untilWake(workspace: Workspace, { status }: WorkspaceRow, now: Date): D
   const at = wakeTime(workspace)
   if (at === undefined || at <= now || (status !== 'hibernated' && status !== 'hibernating')) return undefined
   return milliseconds(at.getTime() - now.getTime())
+}
+
+/** A beat that speaks of a task brings no pass: one that began since is found at work by the next look of all. */
+function untilStuck({ desired, row, sight, quiet }: Facts): Duration | undefined {
+  const after = desired.runtime?.restartBusyAfter
+  if (after === undefined || sight !== 'serving' || row.activeTasks === 0) return undefined
+  return milliseconds(Math.max(1000, parseDuration(after) - quiet))
 }
 
 /** No timer is longer: what it waits for is found again by the next look. */

@@ -36,6 +36,8 @@ const look = (seen: Observation, part: Partial<Memory> = {}) => {
   const age = seen.state === 'running' ? now.getTime() - seen.startedAt.getTime() : 0
   return sightOf(seen, memory(part), 'h', minutes(10), milliseconds(age), now)
 }
+const lookAtBusy = (seen: Observation, part: Partial<Memory> = {}) =>
+  sightOf(seen, memory(part), 'h', minutes(10), milliseconds(0), now, true)
 
 describe('the table', () => {
   test('unknown never leads to anything but waiting', () => {
@@ -108,6 +110,16 @@ describe('what a look means', () => {
     expect(look(running('h', ago(600)), silent)).toBe('mute')
     expect(look(running('h', ago(600)), { ...silent, statusSince: ago(29) })).toBe('serving')
     expect(look(running('h', ago(59)), silent)).toBe('serving')
+  })
+
+  test('an agent at work for too long is stuck while it serves as wanted, and in no other state', () => {
+    const registered = { registeredAt: ago(600), status: 'online' } as const
+    expect(lookAtBusy(running('h', now), registered)).toBe('stuck')
+    expect(lookAtBusy(running('old', now), registered)).toBe('outdated')
+    expect(lookAtBusy(running('h', now), { ...registered, status: 'offline' })).toBe('serving')
+    expect(lookAtBusy(running('h', now), { ...registered, status: 'failed' })).toBe('silent')
+    expect(lookAtBusy(running('h', now))).toBe('booting')
+    expect(wishes.map((wish) => plan('stuck', wish))).toEqual(wishes.map((wish) => plan('mute', wish)))
   })
 
   test('a running instance boots, serves, or is overdue by the deadline of its runtime', () => {

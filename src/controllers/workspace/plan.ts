@@ -36,6 +36,7 @@ export const sights = [
   'silent', // runs, and is recorded as failed
   'serving', // runs as wanted, the agent has registered
   'mute', // as serving, but the agent has been silent at two looks
+  'stuck', // as serving, but a task has been at work for longer than its runtime allows, without a message
   'outdated', // runs, made from another desired state
   'leftover', // does not run, made from another desired state
   'stopping', // on its way out
@@ -63,6 +64,7 @@ const table: Record<Sight, Record<Wish, Step>> = {
   silent: row('remove', 'remove', 'remove', 'remove'),
   serving: row('nothing', 'nothing', 'nothing', 'remove'),
   mute: row('fail', 'fail', 'fail', 'remove'),
+  stuck: row('fail', 'fail', 'fail', 'remove'),
   outdated: row('replace', 'replace', 'nothing', 'remove'),
   leftover: row('remove', 'remove', 'remove', 'remove'),
   // Asked for once more: whoever was to kill one that does not listen may have died with the operator before.
@@ -92,7 +94,10 @@ const settled = seconds(60)
 export const hashOf = (specHash: string, memory: Pick<Memory, 'launchedHash'>): string =>
   specHash === adoptedHash ? (memory.launchedHash ?? '') : specHash
 
-/** Reads an observation in the light of the row. `age`: how long the instance has run, by a clock that does not jump. */
+/**
+ * Reads an observation in the light of the row. `age`: how long the instance has run, by a clock that does not jump; `stuck`:
+ * its runtime has it restarted, so long has it been at work without a message.
+ */
 export function sightOf(
   seen: Observation,
   memory: Memory,
@@ -100,6 +105,7 @@ export function sightOf(
   bootDeadline: Duration,
   age: Duration,
   now: Date,
+  stuck = false,
 ): Sight {
   switch (seen.state) {
     case 'absent':
@@ -116,9 +122,9 @@ export function sightOf(
       if (!sameWish(hashOf(seen.specHash, memory), hash)) return 'outdated'
       if (memory.status === 'failed') return 'silent'
       if (memory.registeredAt === undefined) return age < bootDeadline ? 'booting' : 'overdue'
-      return memory.status === 'offline' && age >= settled && lasted(memory.statusSince, now) >= secondLook
-        ? 'mute'
-        : 'serving'
+      if (memory.status === 'offline')
+        return age >= settled && lasted(memory.statusSince, now) >= secondLook ? 'mute' : 'serving'
+      return stuck ? 'stuck' : 'serving'
   }
 }
 

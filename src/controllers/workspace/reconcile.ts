@@ -147,6 +147,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const { rows, descendants, destroy, rollout, fleet } = this.#with
     const runtime = fleet.of(workspace)?.runtime
     const { namespace = '' } = workspace.metadata
+    this.#senses.leave(workspace.metadata.uid)
     if (runtime !== undefined) rollout.leave({ namespace, runtime }, keyOf(workspace))
     // What was given to the instance is not looked up any more.
     return await finish(workspace, ctx, {

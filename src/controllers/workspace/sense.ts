@@ -13,13 +13,14 @@ import { InstanceAges } from './instance-age.ts'
 import type { Facts } from './judge.ts'
 import { mayDoze, sleepyAt, wakeTime } from './outcome.ts'
 import { hashOf, holdOf, sightOf, type Sight, type Wish } from './plan.ts'
+import { QuietTasks } from './quiet-task.ts'
 import { ownerOf, type Desired } from './resolve.ts'
 import { allowance, type Group, type Peers, type Rollout } from './rollout.ts'
 import { changedParts, restartAsked } from './spec-hash.ts'
 import { turnOf, type Turn } from './turn.ts'
 
 /** Facts before they are read: what a pass was given and what it saw. */
-export type Look = Omit<Facts, 'sight' | 'wish' | 'hold' | 'turn' | 'refusal'>
+export type Look = Omit<Facts, 'sight' | 'wish' | 'hold' | 'quiet' | 'turn' | 'refusal'>
 
 export interface SenseCollaborators {
   readonly rows: WorkspaceStore
@@ -37,6 +38,7 @@ const now: Turn = { kind: 'now' }
 export class Senses {
   readonly #with: SenseCollaborators
   readonly #ages = new InstanceAges()
+  readonly #quiet = new QuietTasks()
   /** By uid: hashes of another key, and the content that was wanted then. */
   readonly #met = new Map<string, { readonly recorded: string; readonly content: string }>()
 
@@ -96,8 +98,9 @@ export class Senses {
     const hash = desired.intent.specHash
     const hold = holdOf(row, hash, ctx.now())
     const age = this.ageOf(seen, ctx.now())
-    const sight = sightHere(look, age, ctx.now())
-    const read = { ...look, hold, sight, refusal: standingRefusal(row, sight, hold) }
+    const quiet = this.#quiet.of(workspace.metadata.uid, row, ctx.now())
+    const sight = sightHere(look, age, quiet, ctx.now())
+    const read = { ...look, hold, sight, quiet, refusal: standingRefusal(row, sight, hold) }
     if (power.power.state === 'Paused') return { ...read, wish: 'stopped', turn: now }
     if (isAsleep(workspace, row, hash, ctx.now())) return { ...read, wish: 'asleep', turn: now }
     if (sight === 'outdated') {
@@ -186,6 +189,11 @@ export class Senses {
     if ('id' in seen) this.#ages.begin(seen.id)
   }
 
+  /** The Workspace is gone. */
+  leave(uid: string): void {
+    this.#quiet.forget(uid)
+  }
+
   /** Its age matters no more: it serves. */
   forget(seen: Observation): void {
     if (seen.state === 'running') this.#ages.forget(seen.id)
@@ -200,9 +208,11 @@ function standingRefusal(row: WorkspaceRow, sight: Sight, hold: Duration): Facts
 }
 
 /** An external agent is always where it is: there is nothing to launch or to take away. */
-function sightHere({ desired, row, seen, power }: Look, age: Duration, at: Date): Sight {
+function sightHere({ desired, row, seen, power }: Look, age: Duration, quiet: Duration, at: Date): Sight {
   if (row.backend === 'external') return power.power.state === 'Paused' ? 'absent' : 'serving'
-  return sightOf(seen, row, desired.intent.specHash, desired.bootDeadline, age, at)
+  const after = desired.runtime?.restartBusyAfter
+  const stuck = after !== undefined && quiet >= parseDuration(after)
+  return sightOf(seen, row, desired.intent.specHash, desired.bootDeadline, age, at, stuck)
 }
 
 /** Asleep, or on the way there, and nobody has asked it to wake. A claim once made is seen through first. */
