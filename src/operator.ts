@@ -61,6 +61,7 @@ import { migrate } from './store/postgres/migrate.ts'
 import { openStore, type Store } from './store/postgres/open.ts'
 import { diskSweeper } from './sweepers/disk.ts'
 import { livenessSweeper } from './sweepers/liveness.ts'
+import { restartContext } from './sweepers/restart-context.ts'
 import { retentionSweeper } from './sweepers/retention.ts'
 import { scheduler } from './sweepers/scheduler.ts'
 import { orphanSweeper, type OrphanOptions } from './sweepers/orphans/sweeper.ts'
@@ -340,7 +341,7 @@ function addScheduler(
   manager: Manager,
   { config, leader, store, resolve, log, metrics }: Omit<Parts, 'kube' | 'backends'>,
 ): void {
-  const { agents, schedules } = store
+  const { agents, schedules, restarts } = store
   const rule = addressRule(config.AGENT_NETWORKS)
   const forward = createForward({
     rule,
@@ -348,18 +349,17 @@ function addScheduler(
     limits: { head: minutes(5), whole: minutes(5) },
     onBusy: (bound) => metrics.messagesRefused.inc({ bound }),
   })
-  const sweeper = scheduler({
-    schedules,
-    deliver: createPrompts({ agents, forward }),
-    wake: (id) => agents.beginMessage(id),
-    fence: leader.fence,
-    log,
-    metrics,
-  })
+  const { fence } = leader
+  const deliver = createPrompts({ agents, forward })
+  const both = [
+    scheduler({ schedules, deliver, wake: (id) => agents.beginMessage(id), fence, log, metrics }),
+    restartContext({ restarts, deliver, fence, log }),
+  ]
   manager.add({
-    ...sweeper,
+    name: 'prompts',
+    leaderOnly: true,
     async start(signal) {
-      await sweeper.start(signal)
+      await Promise.all(both.map((sweeper) => sweeper.start(signal)))
       await forward.close()
     },
   })

@@ -162,6 +162,8 @@ export interface Launch extends RowKey {
   readonly tokenPrefix: string
   /** What the operator's own calls to the instance carry from now on, in clear: it is kept sealed. Undefined: nothing. */
   readonly inboundSecret?: string | undefined
+  /** Names of the variables that the instance gets: an agent that is restarted is told of them. */
+  readonly variables?: readonly string[]
   readonly at: Date
   /** Of the pass, for `structure_events`. */
   readonly reconcileId?: string
@@ -214,7 +216,7 @@ export interface WorkspaceStore {
   record(intent: WorkspaceIntent, fence: Fence, haste?: Haste): Promise<Recorded>
   /**
    * Begins an incarnation: `provisioning`, url emptied, registeredAt and wakeRequestedAt cleared, attempts and restarts
-   * counted, token and inbound secret replaced. An external agent keeps its url and its tokens: the given one is not
+   * counted, token and inbound secret replaced; what the agent is to be told of a restart is owed (restart-store.ts). An external agent keeps its url and its tokens: the given one is not
    * issued, and it gets no secret. Throws `Terminal` SecretsKeyMissing for a secret where there is no key to seal it with.
    */
   launch(launch: Launch, fence: Fence): Promise<WorkspaceRow>

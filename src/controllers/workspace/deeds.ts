@@ -116,6 +116,7 @@ export class Deeds {
         tokenHash: token.hash,
         tokenPrefix: token.prefix,
         inboundSecret,
+        variables: Object.keys(desired.instance.env).sort(),
         at: ctx.now(),
         reconcileId: ctx.reconcileId,
       },

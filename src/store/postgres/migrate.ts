@@ -20,6 +20,7 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
   '0009_inboxes': () => import('../../../migrations/0009_inboxes.ts'),
   '0010_inbound_secret': () => import('../../../migrations/0010_inbound_secret.ts'),
   '0011_registration_refusal': () => import('../../../migrations/0011_registration_refusal.ts'),
+  '0013_restart_context': () => import('../../../migrations/0013_restart_context.ts'),
 }
 
 /** `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. */

@@ -5,6 +5,7 @@ import type { HistoryStore } from '../history-store.ts'
 import type { LeaderStore } from '../leader-store.ts'
 import type { OrphanStore } from '../orphan-store.ts'
 import type { PartStore } from '../part-store.ts'
+import type { RestartStore } from '../restart-store.ts'
 import type { ScheduleStore } from '../schedule-store.ts'
 import type { WorkspaceStore } from '../workspace-store.ts'
 import { openAgents } from './agents.ts'
@@ -14,6 +15,7 @@ import { createListener } from './notify.ts'
 import { openOrphans } from './orphans.ts'
 import { openParts } from './parts.ts'
 import { openPool } from './pool.ts'
+import { openRestarts } from './restarts.ts'
 import { openSchedules } from './schedules.ts'
 import { createSeal } from './seal.ts'
 import { openWorkspaces } from './workspaces.ts'
@@ -41,6 +43,7 @@ export interface Store {
   /** Differs when the key of credentials does, and tells nothing of it; undefined: there is none. */
   readonly sealing: string | undefined
   readonly schedules: ScheduleStore
+  readonly restarts: RestartStore
   readonly orphans: OrphanStore
   /** Writes what waits, then closes the connections. End the iterations of `changes` by their own signal. */
   close(): Promise<void>
@@ -63,6 +66,7 @@ export function openStore(options: StoreOptions): Store {
     parts,
     sealing: seal?.digest('key', 'parts').toString('hex'),
     schedules,
+    restarts: openRestarts(database),
     orphans: openOrphans(database, lease),
     async close() {
       await Promise.all([workspaces, agents, parts, schedules].map((rows) => rows.close()))

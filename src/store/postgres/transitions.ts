@@ -23,6 +23,7 @@ export const launch: Statement<SealedLaunch, SentRow, WorkspaceRow> = {
     ['token_hash', 'bytea', (l) => l.tokenHash],
     ['prefix', 'text', (l) => l.tokenPrefix],
     ['sealed_secret', 'bytea', (l) => l.sealedSecret],
+    ['variables', 'jsonb', (l) => JSON.stringify(l.variables ?? [])],
     ['at', 'timestamptz', (l) => l.at],
     ['reconcile_id', 'text', (l) => l.reconcileId],
   ],
@@ -40,6 +41,12 @@ export const launch: Statement<SealedLaunch, SentRow, WorkspaceRow> = {
       restarts = CASE WHEN w.launched_at IS NULL THEN w.restarts ELSE w.restarts + 1 END,
       url = CASE WHEN l.outside THEN w.url ELSE '' END, registered_at = NULL, active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
       wake_requested_at = NULL, registration_refusal = NULL, inbound_secret = CASE WHEN NOT l.outside THEN l.sealed_secret END,
+      -- Of a launch that did not come to register, what the one before it owed.
+      restart_context = CASE
+        WHEN l.outside OR w.launched_at IS NULL OR l.was IN ('paused', 'hibernating', 'hibernated') THEN NULL
+        WHEN w.registered_at IS NULL THEN w.restart_context
+        ELSE jsonb_build_object('id', gen_random_uuid(), 'ended_at', w.last_heartbeat_at)
+      END || jsonb_build_object('restarted_at', l.at, 'variables', l.variables),
       leader_epoch = l.epoch, updated_at = now()
     FROM locked l WHERE w.id = l.id
     RETURNING w.*, l.was, l.launched_before, l.reconcile_id

@@ -1,0 +1,87 @@
+/** What an agent is to be told of a restart: by which launches it is owed, to whom, and until when. */
+import { expect, test } from 'vitest'
+import type { WorkspaceIntent } from '../../src/store/workspace-store.ts'
+import { database } from '../support/database.ts'
+import { beatOf, fenceOf, given, intent, launchOf, lease } from './given.ts'
+
+const { store, sql } = given(await database())
+const { workspaces, agents, restarts } = store
+const fence = fenceOf(await store.leaders.begin(lease, 'test'))
+
+const owed = async ({ id }: Pick<WorkspaceIntent, 'id'>) =>
+  (await restarts.owed(1000)).filter(({ workspaceId }) => workspaceId === id)
+const kept = async ({ id }: Pick<WorkspaceIntent, 'id'>) =>
+  (await sql('SELECT restart_context AS kept FROM workspaces WHERE id = $1', id))[0]?.['kept'] ?? null
+const launch = (of: WorkspaceIntent, variables: readonly string[] = ['A']) =>
+  workspaces.launch({ ...launchOf(of), variables }, fence)
+const serves = async (of: WorkspaceIntent) => {
+  await agents.heartbeat(beatOf(of.id))
+  await sql(`UPDATE workspaces SET url = 'http://127.0.0.1:1' WHERE id = $1`, of.id)
+}
+const made = async (more: Partial<WorkspaceIntent> = {}) => {
+  const asked = intent(more)
+  await workspaces.record(asked, fence)
+  return asked
+}
+
+test('the first launch owes nothing, however often it fails; one after an agent served owes one message', async () => {
+  const asked = await made()
+  for (let twice = 0; twice < 2; twice++) await launch(asked)
+  await serves(asked)
+  expect(await kept(asked)).toBeNull()
+  await launch(asked, ['B', 'C'])
+  expect(await owed(asked)).toEqual([])
+  // The launch after one that did not come to register owes the same, and knows the last.
+  const first = await kept(asked)
+  await launch(asked, ['D'])
+  expect(await kept(asked)).toMatchObject({ id: (first as { id: string }).id, variables: ['D'] })
+  await serves(asked)
+  const [context, ...more] = await owed(asked)
+  expect(more).toEqual([])
+  expect(context).toMatchObject({ workspaceId: asked.id, namespace: 'acme', variables: ['D'] })
+  expect(context?.endedAt).toBeInstanceOf(Date)
+  await restarts.settle({ workspaceId: asked.id, messageId: crypto.randomUUID() })
+  expect(await owed(asked)).toHaveLength(1)
+  for (let twice = 0; twice < 2; twice++) if (context) await restarts.settle(context)
+  expect(await owed(asked)).toEqual([])
+  await launch(asked)
+  await serves(asked)
+  const [next] = await owed(asked)
+  expect(next?.messageId).not.toBe(context?.messageId)
+})
+
+test.each(['paused', 'hibernated', 'hibernating'])(
+  'a launch of one that was %s owes nothing, and ends what was owed',
+  async (phase) => {
+    const asked = await made()
+    await launch(asked)
+    await serves(asked)
+    await launch(asked)
+    expect(await kept(asked)).not.toBeNull()
+    await serves(asked)
+    await sql('UPDATE workspaces SET status = $2 WHERE id = $1', asked.id, phase)
+    await launch(asked)
+    expect(await kept(asked)).toBeNull()
+  },
+)
+
+test('it is owed to who can be reached: an address, or an inbox; never to an external agent', async () => {
+  const [pushed, polls, outside] = [
+    await made(),
+    await made({ deliveryMode: 'poll' }),
+    await made({ backend: 'external', initialPhase: 'awaiting_agent' }),
+  ]
+  for (const asked of [pushed, polls, outside]) {
+    await launch(asked)
+    await serves(asked)
+    await launch(asked)
+    await agents.heartbeat(beatOf(asked.id))
+  }
+  expect(await owed(pushed)).toEqual([])
+  expect(await owed(polls)).toHaveLength(1)
+  expect(await kept(outside)).toBeNull()
+  await serves(pushed)
+  expect(await owed(pushed)).toHaveLength(1)
+  await sql(`UPDATE workspaces SET status = 'offline' WHERE id = $1`, pushed.id)
+  expect(await owed(pushed)).toEqual([])
+})
