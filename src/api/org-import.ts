@@ -96,7 +96,8 @@ const orgImportSpec = f.ruled(
       .setOf(nodePath(), 512, 'Paths of nodes that are left out with all below them: "Director/Writer".')
       .exactOptional(),
     strict: z.boolean().default(false).meta({
-      description: 'Refuses a template with keys that nothing reads, instead of warning of them.',
+      description:
+        'Refuses a template with keys that nothing reads or files that are not there, instead of warning of them.',
     }),
     approval: z.enum(['Auto', 'Manual']).default('Auto').meta({ description: 'Whether a plan waits for a person.' }),
     approvedPlan: f

@@ -19,7 +19,8 @@ const yaml11Boolean = (value: unknown): boolean | undefined =>
   typeof value === 'string' && Object.hasOwn(yaml11, value.toLowerCase()) ? yaml11[value.toLowerCase()] : undefined
 const flag = z.preprocess((value) => yaml11Boolean(value) ?? value, z.boolean())
 
-const name = z.string().max(255)
+/** Trimmed, as the role is: a folded text (`>`) ends with a line break. */
+const name = z.string().trim().max(255)
 const prompt = z.string().max(100_000)
 const path = z.string().max(1024)
 const variable = z.string().max(128)
@@ -57,9 +58,9 @@ const canvas = z
 
 /** What a node and `defaults` have in common: a node wins where it says something. Tier 0 is "unset". */
 const inheritable = {
-  runtime: maybe(z.string().max(100)),
+  runtime: maybe(z.string().trim().max(100)),
   tier: maybe(z.int().min(0).max(4)),
-  model: maybe(z.string().max(100)),
+  model: maybe(z.string().trim().max(100)),
   plugins: maybe(plugins),
   initial_prompt: maybe(prompt),
   initial_prompt_file: maybe(path),

@@ -1,21 +1,13 @@
 /** Who an agent is. The importer checks the nodes of a template with these before its first write. */
 import { bounded, line, prose, ruled } from './fields.ts'
 
-/** Unique among siblings. The old system's ban list is kept: names end in prompts, YAML and shell scripts. */
+/** Unique among siblings. Any visible text, `R&D` too: whatever writes it into YAML or a command has to quote it. */
 export const displayName = () =>
-  ruled(
-    line(255, 1),
-    {
-      cel: String.raw`!self.matches(r'[{}\[\]|>*&!]')`,
-      message: 'must not contain any of { } [ ] | > * & !',
-      holds: (name) => !/[{}[\]|>*&!]/.test(name),
-    },
-    {
-      cel: String.raw`self.matches(r'^\S(.*\S)?$')`,
-      message: 'must not be blank, nor begin or end with a blank',
-      holds: (name) => /^\S(.*\S)?$/.test(name),
-    },
-  ).meta({ description: 'The name people see, unique among siblings. Absent: metadata.name.' })
+  ruled(line(255, 1), {
+    cel: String.raw`self.matches(r'^\S(.*\S)?$')`,
+    message: 'must not be blank, nor begin or end with a blank',
+    holds: (name) => /^\S(.*\S)?$/.test(name),
+  }).meta({ description: 'The name people see, unique among siblings. Absent: metadata.name.' })
 
 export const role = () =>
   prose(1000).meta({ description: 'What the agent is for, in a few lines. The agent and its peers read it.' })

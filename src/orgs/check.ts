@@ -55,6 +55,7 @@ const instead: Readonly<Record<string, string>> = {
   secrets: 'spec.secretsFrom of the OrgImport',
   env: 'spec.env of the OrgImport',
   cron: 'cron_expr',
+  llm: 'model',
   prompt_path: 'prompt_file',
 }
 
@@ -95,6 +96,17 @@ function told(issue: z.core.$ZodIssue): { path: Path; message: string } {
   }
   const message = issue.message.replace(/^Invalid (input|option): /, '').replace(/^Too /, 'too ')
   if (issue.code !== 'invalid_type') return { path: issue.path, message }
-  const hint = issue.expected === 'boolean' ? ': write true or false' : issue.expected === 'string' ? ': quote it' : ''
-  return { path: issue.path, message: `${message}${message.includes('undefined') ? '' : hint}` }
+  return { path: issue.path, message: `${message}${cureOf(issue.expected, message, issue.path)}` }
+}
+
+/** What to write instead, where one thing is meant often enough. */
+function cureOf(expected: string, message: string, path: Path): string {
+  const received = /received (\w+)$/.exec(message)?.[1] ?? ''
+  const [key, list] = [path.at(-1), path.at(-2)]
+  const ofNodes = (name: unknown) => name === 'workspaces' || name === 'children'
+  if (received === 'undefined') return key === 'name' && ofNodes(path.at(-3)) ? ': every node has a name' : ''
+  if (expected === 'array' && ofNodes(key)) return ': nodes are a list, each behind a dash'
+  if (received === 'array' && ofNodes(list)) return ': a list is included without a dash before it'
+  if (expected === 'boolean' && received === 'string') return ': write true or false'
+  return expected === 'string' && (received === 'number' || received === 'boolean') ? ': quote it' : ''
 }

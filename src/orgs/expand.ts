@@ -283,9 +283,9 @@ class Expander {
   #placed(key: string, value: unknown, node: Node, reading: Reading): unknown {
     if (reading.root === '' || key !== 'files_dir' || typeof value !== 'string' || value === '') return value
     const folder = resolvePath('', value)
-    if (folder === undefined || folder === '')
+    if (folder === undefined)
       return this.#refuse('IncludeEscape', `"${value}" is no folder inside its repository`, node, reading)
-    return `${reading.root}/${folder}`
+    return folder === '' ? reading.root : `${reading.root}/${folder}`
   }
 
   /** A merge key gives what the map itself does not say; of several, the first. */

@@ -28,8 +28,9 @@ export class FileTree {
     return this.#files.get(path)
   }
 
-  /** Paths of all files below a folder, sorted. */
+  /** Paths of all files below a folder, sorted; below "", those of the template itself. */
   below(folder: string): string[] {
+    if (folder === '') return this.#sorted.filter((path) => !path.startsWith(`${externalsFolder}/`))
     const prefix = `${folder}/`
     let [low, high] = [0, this.#sorted.length]
     while (low < high) {

@@ -1,11 +1,10 @@
 /** The files of a node: what its agent finds in /configs beside what the operator itself writes there. */
 import type { OrgNode as TemplateNode } from '../api/org-template.ts'
 import type { Refuse } from './check.ts'
-import type { FileTree } from './file-tree.ts'
 import { limits } from './limits.ts'
 import type { Prompt } from './merge.ts'
 import type { Path } from './org-error.ts'
-import { checkedText, readPrompt } from './prompts.ts'
+import { checkedText, fileNamed } from './prompts.ts'
 import type { Scope } from './scope.ts'
 import { resolvePath } from './source-path.ts'
 
@@ -40,19 +39,14 @@ const mostFiles = 512
 /** In bytes: what every archive and file system can hold. */
 const longestPath = 200
 
-/** Where the role folder of a node is; undefined when it has none. Throws an OrgError when it is not there. */
-export function roleFolder(node: TemplateNode, at: Path, files: FileTree, refuse: Refuse): string | undefined {
+/** Where the files of a node are seen from, "" for the top; undefined when it does not say. Throws an OrgError. */
+export function roleFolder(node: TemplateNode, at: Path, refuse: Refuse): string | undefined {
   if (node.files_dir === undefined || node.files_dir === '') return undefined
-  const here = [...at, 'files_dir']
   const folder = resolvePath('', node.files_dir)
-  if (folder === undefined) return refuse('IncludeEscape', here, `"${node.files_dir}" leaves the template`)
-  if (folder === '') return refuse('InvalidField', here, 'names the whole template: give a folder in it')
-  return files.below(folder).length > 0
-    ? folder
-    : refuse('FileMissing', here, `there is no file below "${folder}/" in the source`)
+  return folder ?? refuse('IncludeEscape', [...at, 'files_dir'], `"${node.files_dir}" leaves the template`)
 }
 
-/** Paths below /configs, sorted, with their text. Throws an OrgError for a prompt file that is not there. */
+/** Paths below /configs, sorted, with their text. Throws an OrgError. */
 export function filesOf(scope: Scope): ReadonlyMap<string, string> {
   const { node, merged, at, refuse } = scope
   const files = roleFiles(scope)
@@ -64,18 +58,26 @@ export function filesOf(scope: Scope): ReadonlyMap<string, string> {
     [promptPaths.initial, merged.initialPrompt, 'initial_prompt'],
     [promptPaths.idle, merged.idlePrompt, 'idle_prompt'],
   ] as const)
-    if (prompt !== undefined) files.set(path, promptText(prompt, key, scope))
+    if (prompt !== undefined) {
+      const text = promptText(prompt, key, scope)
+      if (text !== undefined) files.set(path, text)
+    }
   const sorted = new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
   checkSize(sorted, at, refuse)
   return sorted
 }
 
-function roleFiles({ path, at, files, folder, parsed, refuse, warnings }: Scope): Map<string, string> {
+function roleFiles(scope: Scope): Map<string, string> {
+  const { path, at, files, folder, parsed, refuse, warnings } = scope
   const own = new Map<string, string>()
   if (folder === undefined) return own
-  for (const file of files.below(folder)) {
+  const there = files.below(folder)
+  if (there.length === 0)
+    absent(scope, [...at, 'files_dir'], `there is no file below "${folder}/" in the source: it gets none`)
+  for (const file of there) {
+    // What is read by !include is the template itself.
     if (parsed.has(file)) continue
-    const name = file.slice(folder.length + 1)
+    const name = folder === '' ? file : file.slice(folder.length + 1)
     const why = whyKept(name)
     const text = files.text(file) ?? ''
     if (Buffer.byteLength(name) > longestPath)
@@ -86,18 +88,28 @@ function roleFiles({ path, at, files, folder, parsed, refuse, warnings }: Scope)
   return own
 }
 
-function promptText(prompt: Prompt, key: string, { node, path, at, folder, files, refuse, warnings }: Scope): string {
+/** Undefined when it is in a file that is not there. */
+function promptText(prompt: Prompt, key: string, scope: Scope): string | undefined {
+  const { node, path, at, folder, files, refuse, warnings } = scope
   const by = prompt.from === 'node' ? at : ['defaults']
-  if ('file' in prompt)
-    return checkedText(
-      readPrompt(files, prompt.file, prompt.from === 'node' ? (folder ?? '') : '', [...by, `${key}_file`], refuse),
-      [...by, `${key}_file`],
-      refuse,
-    )
+  if ('file' in prompt) {
+    const here = [...by, `${key}_file`]
+    const file = fileNamed(prompt.file, prompt.from === 'node' ? (folder ?? '') : '', here, refuse)
+    const text = files.text(file)
+    if (text !== undefined) return checkedText(text, here, refuse)
+    absent(scope, here, `"${file}" is not in the source: there is no ${key}`)
+    return undefined
+  }
   const unread = key === 'initial_prompt' ? node.initial_prompt_file : node.idle_prompt_file
   if (prompt.from === 'node' && unread !== undefined && unread !== '')
     warnings.add('IneffectiveField', path, `${key}_file is not read: there is ${key}, too`, [...at, `${key}_file`])
   return checkedText(prompt.text, [...by, key], refuse)
+}
+
+/** A template goes on without a file that it names, as it always did, unless spec.strict is set. */
+function absent({ path, strict, refuse, warnings }: Scope, at: Path, message: string) {
+  if (strict) refuse('FileMissing', at, message)
+  warnings.add('FileMissing', at[0] === 'defaults' ? '' : path, message, at)
 }
 
 function checkSize(files: ReadonlyMap<string, string>, at: Path, refuse: Refuse) {

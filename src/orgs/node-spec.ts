@@ -1,4 +1,5 @@
 /** The part of a Workspace's spec that the template decides. */
+import type { z } from 'zod'
 import { workspaceSpec } from '../api/workspace.ts'
 import { formatDuration, seconds } from '../duration.ts'
 import type { OrgMemory } from '../api/org-template.ts'
@@ -55,7 +56,7 @@ export function specOf(scope: Scope, global: readonly OrgMemory[]): PlainSpec {
   const canvas = node.canvas && { x: node.canvas.x ?? 0, y: node.canvas.y ?? 0 }
   const checked = workspaceSpec.safeParse(canvas === undefined ? spec : { ...spec, canvas })
   const fault = checked.error?.issues[0]
-  if (fault !== undefined) refuse('InvalidField', [...at, ...fault.path.map(templateKey)], fault.message)
+  if (fault !== undefined) refuse('InvalidField', [...at, ...fault.path.map(templateKey)], faultText(fault, node.name))
   const bytes = Buffer.byteLength(JSON.stringify(spec))
   if (bytes > limits.specBytes)
     refuse('TooLarge', at, `its schedules and memories have ${bytes} bytes, more than ${limits.specBytes}`)
@@ -109,6 +110,12 @@ function workspaceFolder({
   const why = node.external === true ? 'an external agent has none' : 'workspace_access is none'
   warnings.add('IneffectiveWorkspaceDir', path, `workspace_dir "${folder}" is not mounted: ${why}`, here)
   return folder.includes('$') || node.external === true ? {} : { workspaceDir: folder }
+}
+
+/** Of a name, with the name: by that, people know the node. */
+const faultText = ({ path, message }: z.core.$ZodIssue, name: string): string => {
+  if (path[0] !== 'displayName') return message
+  return name === '' ? 'every node has a name' : `"${name}" ${message}`
 }
 
 /** The key of the template that became this field of the spec. */

@@ -11,7 +11,7 @@ export type OrgErrorCode =
   | 'DepthExceeded'
   | 'TooLarge'
   | 'InvalidField'
-  | 'FileMissing' // files_dir or a prompt file that is not there
+  | 'FileMissing' // files_dir or a prompt file that is not there, with spec.strict
   | 'DuplicateSibling'
   | 'DuplicateId'
 
@@ -65,6 +65,7 @@ export type OrgWarningCode =
   | 'EmptyElement'
   | 'ExtraDocuments'
   | 'FileSkipped'
+  | 'FileMissing'
   | 'ScheduleSkipped'
   | 'ChannelSkipped'
   | 'MemorySkipped'

@@ -1,6 +1,5 @@
 /** Texts that agents are told: given as they are, or as a file of the source. */
 import type { Refuse } from './check.ts'
-import type { FileTree } from './file-tree.ts'
 import type { Path } from './org-error.ts'
 import { resolvePath } from './source-path.ts'
 import { flawOf } from './source-text.ts'
@@ -17,10 +16,4 @@ export function checkedText(text: string, at: Path, refuse: Refuse): string {
 /** The path of a file that is named from `folder`; refused when it leaves the template. */
 export function fileNamed(name: string, folder: string, at: Path, refuse: Refuse): string {
   return resolvePath(folder, name) ?? refuse('IncludeEscape', at, `"${name}" leaves the template`)
-}
-
-/** The text of that file, which must be there. */
-export function readPrompt(files: FileTree, name: string, folder: string, at: Path, refuse: Refuse): string {
-  const path = fileNamed(name, folder, at, refuse)
-  return files.text(path) ?? refuse('FileMissing', at, `"${path}" is not in the source`)
 }

@@ -18,6 +18,8 @@ export interface Scope {
   readonly files: FileTree
   /** Files that are part of the template itself. */
   readonly parsed: ReadonlySet<string>
+  /** Whether what is named and not there refuses the template. */
+  readonly strict: boolean
   readonly refuse: Refuse
   readonly warnings: Warnings
 }

@@ -21,7 +21,7 @@ export interface RenderOptions {
   readonly importUid: string
   /** Paths of nodes that are left out, with all below them. */
   readonly exclude?: readonly string[] | undefined
-  /** Refuses a key that nothing reads, instead of warning of it. */
+  /** Refuses a key that nothing reads and a file that is not there, instead of warning of it. */
   readonly strict?: boolean | undefined
   readonly leaf?: Card
 }
@@ -57,9 +57,10 @@ export function renderOrg(source: OrgSource, options: RenderOptions): RenderedOr
   const warnings = new Warnings(placeOf)
   for (const { code, path, message } of read) warnings.add(code, path, message)
   const refuse = refuseBy(placeOf)
-  const template = checkTemplate(value, refuse, warnings, options.strict ?? false)
+  const { importUid, strict = false } = options
+  const template = checkTemplate(value, refuse, warnings, strict)
   const exclude = new Set(options.exclude)
-  const walk = new Walk({ template, importUid: options.importUid, exclude, files, parsed, refuse, warnings })
+  const walk = new Walk({ template, importUid, exclude, files, parsed, strict, refuse, warnings })
   const roots = walk.roots()
   const nodes = place(walk.visited, roots, options.leaf ?? card, warnings)
   warnOfDanglingRoutes(template, walk.visited, warnings)

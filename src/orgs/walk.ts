@@ -44,6 +44,7 @@ export interface WalkInputs {
   readonly exclude: ReadonlySet<string>
   readonly files: FileTree
   readonly parsed: ReadonlySet<string>
+  readonly strict: boolean
   readonly refuse: Refuse
   readonly warnings: Warnings
 }
@@ -93,14 +94,14 @@ export class Walk {
   }
 
   #node(node: TemplateNode, at: Path, path: string, parentPath: string | undefined): Visited {
-    const { files, refuse, warnings, template } = this.#inputs
+    const { files, parsed, strict, refuse, warnings, template } = this.#inputs
     const merged = effective(node, template.defaults ?? {})
     this.#ask(path, node, at)
     this.#schedules += node.schedules?.length ?? 0
     if (this.#schedules > limits.schedules)
       refuse('TooLarge', [...at, 'schedules'], `more than ${limits.schedules} schedules in all`)
-    const folder = roleFolder(node, at, files, refuse)
-    const scope: Scope = { node, merged, at, path, folder, files, parsed: this.#inputs.parsed, refuse, warnings }
+    const folder = roleFolder(node, at, refuse)
+    const scope: Scope = { node, merged, at, path, folder, files, parsed, strict, refuse, warnings }
     const global = this.#isFirst ? (template.global_memories ?? []) : []
     this.#isFirst = false
     const draft: Draft = {

@@ -136,13 +136,13 @@ export const badOrgs: readonly Bad[] = [
   { what: 'a template that leaves', files: node('template: ../../x'), ...invalid(/template: "\.\.\/\.\.\/x" leaves/) },
   { what: 'a role folder that leaves', files: node('files_dir: ../a'), ...parsed('IncludeEscape', /"\.\.\/a" leaves/) },
   {
-    what: 'a role folder that is not there',
-    files: node('files_dir: a'),
+    what: 'a role folder that is not there, where that is refused',
+    spec: { ...inline({ workspaces: [{ name: 'A', files_dir: 'a' }] }), strict: true },
     ...parsed('FileMissing', /files_dir: there is no file below "a\/"/),
   },
   {
-    what: 'a prompt file that is not there',
-    files: node('idle_prompt_file: a.md'),
+    what: 'a prompt file that is not there, where that is refused',
+    spec: { ...inline({ workspaces: [{ name: 'A', idle_prompt_file: 'a.md' }] }), strict: true },
     ...parsed('FileMissing', /idle_prompt_file: "a\.md" is not in the source/),
   },
   // Plugins and variables.
