@@ -479,7 +479,7 @@ describe('what is named and not in the source', () => {
 
   it('is warned of once, and the node goes on without it', () => {
     const { nodes, warnings } = render(files)
-    expect(nodes.map(({ files: own }) => [...own])).toEqual([[], [['prompts/initial.md', 'Hello.']]])
+    expect(nodes.map(({ files: own }) => Object.fromEntries(own))).toEqual([{}, { 'prompts/initial.md': 'Hello.' }])
     expect(warnings.map(({ code, path, message }) => [code, path, message])).toEqual([
       ['FileMissing', 'A', 'there is no file below "a/" in the source: it gets none (org.yaml:2:36)'],
       ['FileMissing', 'A', '"a/first.md" is not in the source: there is no initial_prompt (org.yaml:2:60)'],
