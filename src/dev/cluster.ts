@@ -36,6 +36,8 @@ export class Cluster {
     const own = options.kubeconfig === undefined ? this.#context : []
     const child = spawn(this.kubectlPath, [`--cache-dir=${this.#cacheDir}`, ...own, ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
+      // In a session of its own: Ctrl-C at the terminal, or its end, must not break off what undoes something.
+      detached: true,
       env: { ...process.env, KUBECONFIG: options.kubeconfig ?? this.kubeconfig },
       ...(options.signal && { signal: options.signal }),
     })

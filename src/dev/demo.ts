@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { reasonOf } from '../errors.ts'
 import { prepareAgents } from './demo/agents.ts'
+import { Ending, Interrupted, whenToEnd } from './demo/ending.ts'
 import { agentsIn, DemoFolder, sweepEarlierDemos } from './demo/folder.ts'
+import { invitation } from './demo/invitation.ts'
 import { ask } from './demo/message.ts'
 import { lastErrorIn, startOperator } from './demo/operator.ts'
 import { readOptions, usage, type DemoOptions } from './demo/options.ts'
@@ -19,13 +21,14 @@ import { freePort, type ServerProcess } from './server-process.ts'
 /** From a running control plane to an org that is Ready, with --once. */
 const deadline = 5 * 60_000
 const farewell = 60_000
-/** npm passes Ctrl-C on to us, who had it from the terminal already: two within this time are one. */
-const echo = 1_000
 
 interface Stage {
   readonly place: Place
   readonly operator: ServerProcess
   readonly platformUrl: string
+  readonly metricsUrl: string
+  /** File of the operator's log. */
+  readonly log: string
   readonly adminToken: string
   readonly since: number
 }
@@ -38,65 +41,28 @@ async function main(): Promise<number> {
   }
   const screen = createScreen(process.stdout)
   const org = await readOrg(options.org, options.env)
-  const interrupt = new AbortController()
-  listen(interrupt, screen)
+  const interrupted = whenToEnd(process)
+  interrupted.addEventListener('abort', () => screen.release())
   screen.say(`${org.title}: ${String(org.agents)} agents`)
   const ending = new Ending(screen)
   let code: number
   try {
-    const stage = await setUp(options, org, screen, ending, interrupt.signal)
-    code = await perform(options, org, stage, screen, ending, interrupt.signal)
+    const stage = await setUp(options, org, screen, ending, interrupted)
+    code = await perform(options, org, stage, screen, ending, interrupted)
   } catch (error) {
     code = 1
     screen.release()
-    if (!interrupt.signal.aborted) screen.say(`\n${explain(error)}`)
+    if (!interrupted.aborted) screen.say(`\n${explain(error)}`)
   }
   screen.release()
+  if (interrupted.aborted) {
+    code = interrupted.reason instanceof Interrupted ? 130 : 1
+    // An error that nobody waited for, in whatever went on meanwhile.
+    if (code === 1) screen.say(`\n${explain(interrupted.reason)}`)
+  }
   screen.say('Stopping …')
   const clean = await ending.run()
-  if (interrupt.signal.aborted) return 130
   return clean ? code : 1
-}
-
-/** What has to be undone, in reverse order. One step that fails keeps none of the others from being taken. */
-class Ending {
-  readonly #steps: { readonly what: string; readonly undo: () => Promise<unknown> }[] = []
-  readonly #screen: Screen
-
-  constructor(screen: Screen) {
-    this.#screen = screen
-  }
-
-  add(what: string, undo: () => Promise<unknown>): void {
-    this.#steps.push({ what, undo })
-  }
-
-  /** Whether all went well; says what did not. */
-  async run(): Promise<boolean> {
-    let clean = true
-    for (const { what, undo } of this.#steps.toReversed()) {
-      await undo().catch((error: unknown) => {
-        clean = false
-        this.#screen.say(`  could not ${what}: ${reasonOf(error)}`)
-      })
-    }
-    return clean
-  }
-}
-
-/** Ctrl-C once ends in order; twice, at once: agents that then stay are swept by the next demo. */
-function listen(interrupt: AbortController, screen: Screen): void {
-  let first = 0
-  const stop = () => {
-    if (!interrupt.signal.aborted) {
-      first = performance.now()
-      interrupt.abort(new Error('interrupted'))
-      screen.release()
-    } else if (performance.now() - first > echo) process.exit(130)
-  }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
-  process.on('SIGHUP', stop)
 }
 
 /** Everything that must run before the org can. */
@@ -120,7 +86,7 @@ async function setUp(
   const databaseUrl = await openDatabase(dir, report, ending)
   interrupted.throwIfAborted()
 
-  const platformPort = await freePort()
+  const [platformPort, healthPort] = [await freePort(), await freePort()]
   const agents = await prepareAgents(agentsIn(dir), platformPort, report)
   ending.add('remove the image', () => agents.cleanUp())
   ending.add('remove agents that were left', () => folder.removeAgents())
@@ -130,6 +96,7 @@ async function setUp(
   const adminToken = randomBytes(32).toString('base64url')
   // As long as the database, which is of this demo alone.
   const secretsKey = randomBytes(32).toString('base64')
+  const log = join(dir, 'operator.log')
   const operator = await startOperator({
     kubeconfig,
     databaseUrl,
@@ -137,14 +104,25 @@ async function setUp(
     secretsKey,
     agents,
     platformPort,
+    healthPort,
     dir,
+    log,
     report,
   })
   ending.add('stop the operator', () => operator.stop())
-  await folder.noteOperator(await operatorInstance(databaseUrl))
+  await folder.noteOperator(await operatorInstance(databaseUrl), agents.engine)
   report('operator: running, with the rights of manifests/rbac and no others')
   await place.addRuntimes(runtimeObjects(org, agents.image))
-  return { place, operator, platformUrl: `http://127.0.0.1:${String(platformPort)}`, adminToken, since }
+  const at = (port: number) => `http://127.0.0.1:${String(port)}`
+  return {
+    place,
+    operator,
+    platformUrl: at(platformPort),
+    metricsUrl: `${at(healthPort)}/metrics`,
+    log,
+    adminToken,
+    since,
+  }
 }
 
 /** A database of the demo's own, also on a server that is not: what is there already may be another operator's. */
@@ -187,7 +165,16 @@ async function perform(
   screen.say(`\nAll Ready after ${((performance.now() - started) / 1000).toFixed(1)} s.`)
   const answered = await greet(stage, watch, screen)
   if (options.once) return answered ? 0 : 1
-  screen.say(invitation(cluster, namespace, org))
+  screen.say(
+    await invitation({
+      cluster,
+      namespace,
+      org: org.name,
+      victim: watch.last,
+      log: stage.log,
+      metricsUrl: stage.metricsUrl,
+    }),
+  )
   await watch.draw(screen, org.agents, () => !operator.running, interrupted)
   if (!operator.running) throw new Error(`the operator ended by itself:\n${operator.output}`)
   return 130
@@ -212,17 +199,6 @@ function complain(watch: OrgWatch, operator: ServerProcess, screen: Screen): num
   if (error !== undefined) screen.say(`The operator's last error: ${error}`)
   return 1
 }
-
-const invitation = (cluster: Cluster, namespace: string, org: OrgFolder) => `
-In another terminal:
-
-  export KUBECONFIG=${cluster.kubeconfig}
-  kubectl get molecule -n ${namespace}
-  kubectl describe org ${org.name} -n ${namespace}
-  kubectl explain workspace.spec
-
-Ctrl-C stops everything and leaves nothing behind.
-`
 
 /** Deletes the org and waits until the operator has taken every instance of it away. */
 async function dismiss(cluster: Cluster, namespace: string, operator: ServerProcess, watch: OrgWatch): Promise<void> {

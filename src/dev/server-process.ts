@@ -5,6 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 
@@ -16,6 +17,8 @@ export interface ServerOptions {
   readonly dir: string
   readonly env?: Readonly<Record<string, string>>
   readonly identity?: { readonly uid: number; readonly gid: number }
+  /** Gets all that it prints. Its folder must exist. */
+  readonly logFile?: string
   /** What asks it to stop in order. */
   readonly stopSignal?: 'SIGTERM' | 'SIGINT'
   /** True once it serves; false or a throw means: not yet. */
@@ -56,7 +59,7 @@ export class ServerProcess {
 
   /** Starts it and waits until it serves. Throws with its last output when it ends or does not come to serve. */
   async start(): Promise<void> {
-    const { name, command, args, env, identity } = this.#options
+    const { name, command, args, env, identity, logFile } = this.#options
     this.#output = ''
     const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -65,7 +68,14 @@ export class ServerProcess {
       ...identity,
     })
     this.#child = child
-    const keep = (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-keptOutput))
+    const log = logFile === undefined ? undefined : createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+    // A full disk costs the log alone.
+    log?.on('error', () => {})
+    child.once('close', () => log?.end())
+    const keep = (chunk: Buffer) => {
+      this.#output = (this.#output + chunk.toString()).slice(-keptOutput)
+      log?.write(chunk)
+    }
     child.stdout.on('data', keep)
     child.stderr.on('data', keep)
     const failed = new Promise<never>((_, reject) => {

@@ -33,8 +33,19 @@ export async function ownTemp(): Promise<string> {
   return dir
 }
 
-export function startDemo(temp: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): DemoRun {
-  const child = spawn(process.execPath, [program, ...args], {
+/** The command that starts a demo, quoted for a shell. */
+export const demoCommand = `'${process.execPath}' '${program}'`
+
+export const startDemo = (temp: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): DemoRun =>
+  startCommand(temp, [process.execPath, program, ...args], env)
+
+/** A command that starts a demo in some other way. */
+export function startCommand(
+  temp: string,
+  [command = '', ...args]: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): DemoRun {
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     // As from a shell: vitest's own settings are no concern of the demo.
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...passedOn(), ...env, TMPDIR: temp },

@@ -2,10 +2,19 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Docker from 'dockerode'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { dockerAvailable } from '../support/docker.ts'
 import { until } from '../support/until.ts'
-import { agentProcesses, noDocker, nothingIsLeft, ownTemp, processesOf, startDemo } from './demo-run.ts'
+import {
+  agentProcesses,
+  demoCommand,
+  noDocker,
+  nothingIsLeft,
+  ownTemp,
+  processesOf,
+  startCommand,
+  startDemo,
+} from './demo-run.ts'
 
 const timeout = 300_000
 
@@ -57,24 +66,81 @@ test('what a killed demo left is taken away by the next one', { timeout }, async
   await nothingIsLeft(temp)
 })
 
+test('a reader that goes away ends it in order', { timeout }, async () => {
+  const temp = await ownTemp()
+  const demo = startCommand(temp, ['sh', '-c', `${demoCommand} | head -14`], noDocker)
+  await demo.ended
+  // The tree had begun to come up.
+  expect(demo.output).toMatch(/of 9 agents are Ready/)
+  expect(demo.output.split('\n')).toHaveLength(15)
+  await nothingIsLeft(temp)
+})
+
 describe.skipIf(!(await dockerAvailable()))('with a Docker engine', () => {
   const docker = new Docker()
+
+  /** What the engine has of the one demo of this temporary folder. */
+  async function engineHolds(temp: string) {
+    const [folder = ''] = await readdir(temp)
+    const record = JSON.parse(await readFile(join(temp, folder, 'demo.json'), 'utf8')) as { operatorInstance: string }
+    const filters = { label: [`molecule.dev/operator=${record.operatorInstance}`] }
+    onTestFinished(async () => {
+      for (const { Id } of await docker.listContainers({ all: true, filters }))
+        await docker.getContainer(Id).remove({ force: true, v: true })
+      for (const { Name } of (await docker.listVolumes({ filters })).Volumes) await docker.getVolume(Name).remove()
+      for (const { Id } of await docker.listNetworks({ filters })) await docker.getNetwork(Id).remove()
+    })
+    return async () => ({
+      containers: (await docker.listContainers({ all: true, filters })).length,
+      volumes: (await docker.listVolumes({ filters })).Volumes.length,
+      networks: (await docker.listNetworks({ filters })).length,
+    })
+  }
+  const nothing = { containers: 0, volumes: 0, networks: 0 }
 
   test('as many containers as workspaces, and none after Ctrl-C', { timeout }, async () => {
     const temp = await ownTemp()
     const demo = startDemo(temp, [])
     await demo.says('Ctrl-C stops everything')
-    const [, reference = ''] = /containers of (\S+)/.exec(demo.output) ?? []
-    // Another demo on this engine has the same image.
-    const [folder = ''] = await readdir(temp)
-    const record = JSON.parse(await readFile(join(temp, folder, 'demo.json'), 'utf8')) as { operatorInstance: string }
-    const filters = { label: [`molecule.dev/operator=${record.operatorInstance}`] }
-    expect(await docker.listContainers({ filters: { ...filters, ancestor: [reference] } })).toHaveLength(9)
+    const held = await engineHolds(temp)
+    expect(await held()).toMatchObject({ containers: 9, networks: 1 })
     demo.signal('SIGINT')
     expect(await demo.ended, demo.output).toBe(130)
-    expect(await docker.listContainers({ all: true, filters })).toEqual([])
-    expect((await docker.listVolumes({ filters })).Volumes).toEqual([])
-    expect(await docker.listNetworks({ filters })).toEqual([])
+    expect(await held()).toEqual(nothing)
+    await nothingIsLeft(temp)
+  })
+
+  test('a terminal that is closed leaves nothing', { timeout }, async () => {
+    const temp = await ownTemp()
+    // What holds the other side of the terminal is killed: the demo gets SIGHUP, and each write of it fails with EIO.
+    const terminal = startCommand(temp, ['script', '-qfec', demoCommand, '/dev/null'])
+    await terminal.says('Ctrl-C stops everything')
+    const held = await engineHolds(temp)
+    expect(await held()).toMatchObject({ containers: 9, networks: 1 })
+    terminal.signal('SIGKILL')
+    await terminal.ended
+    await nothingIsLeft(temp)
+    expect(await held()).toEqual(nothing)
+  })
+
+  test('what a killed demo left is found again after one that had no engine', { timeout }, async () => {
+    const temp = await ownTemp()
+    const killed = startDemo(temp, [])
+    await killed.says('Ctrl-C stops everything')
+    const held = await engineHolds(temp)
+    killed.signal('SIGKILL')
+    await killed.ended
+    const without = startDemo(temp, [], noDocker)
+    await without.says('keeps their record')
+    without.signal('SIGINT')
+    expect(await without.ended, without.output).toBe(130)
+    expect(without.output).toContain('cannot be removed now: the Docker engine that they are on does not answer')
+    expect(await held()).toMatchObject({ containers: 9, networks: 1 })
+    const next = startDemo(temp, [])
+    await next.says('removed what an earlier demo left: 9 agents')
+    next.signal('SIGINT')
+    expect(await next.ended, next.output).toBe(130)
+    expect(await held()).toEqual(nothing)
     await nothingIsLeft(temp)
   })
 })

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isAlive, startOf } from '../../backends/process/process-table.ts'
+import { reasonOf } from '../../errors.ts'
 import type { Report } from '../progress.ts'
 import { removeAgents } from './agents.ts'
 
@@ -17,6 +18,8 @@ const recordShape = z.object({
   owner: z.object({ pid: z.number().int(), start: z.string() }),
   /** Mark on every agent of the operator; absent until there is one, and so no agents. */
   operatorInstance: z.string().optional(),
+  /** Id of the Docker engine that its containers are on; absent where the agents are processes. */
+  engine: z.string().optional(),
 })
 type DemoRecord = z.infer<typeof recordShape>
 
@@ -26,6 +29,8 @@ const unrecorded = 60_000
 export class DemoFolder {
   readonly path: string
   #record: DemoRecord
+  /** Whether agents could not be removed: the record is then what the next demo finds them by. */
+  #agentsAreLeft = false
 
   private constructor(path: string, record: DemoRecord) {
     this.path = path
@@ -43,19 +48,23 @@ export class DemoFolder {
   }
 
   /** To be called before the operator can start any agent. */
-  async noteOperator(operatorInstance: string): Promise<void> {
-    this.#record = { ...this.#record, operatorInstance }
+  async noteOperator(operatorInstance: string, engine: string | undefined): Promise<void> {
+    this.#record = { ...this.#record, operatorInstance, ...(engine !== undefined && { engine }) }
     await this.#write()
   }
 
-  /** Every agent that the operator may have left. */
+  /** Every agent that the operator may have left. Throws why it could not. */
   async removeAgents(): Promise<void> {
-    const { operatorInstance } = this.#record
-    if (operatorInstance !== undefined) await removeAgents(agentsIn(this.path), operatorInstance)
+    this.#agentsAreLeft = true
+    await removeLeft(this.path, this.#record)
+    this.#agentsAreLeft = false
   }
 
+  /** With all that is in it; but for the record of agents that could not be removed. */
   async remove(): Promise<void> {
-    await rm(this.path, { recursive: true, force: true })
+    if (!this.#agentsAreLeft) return await rm(this.path, { recursive: true, force: true })
+    await keepRecord(this.path)
+    throw new Error(`the next demo removes the agents that were left, by ${this.path}`)
   }
 
   async #write(): Promise<void> {
@@ -65,23 +74,35 @@ export class DemoFolder {
   }
 }
 
-/** Removes agents and folders of demos whose process is gone. Says so when there was one. */
+/**
+ * Removes agents and folders of demos whose process is gone, and says so when there was one. Where the agents are out of
+ * reach now, the record stays, and that is said: without it nothing would ever find them again.
+ */
 export async function sweepEarlierDemos(report: Report): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     if (!name.startsWith(prefix)) continue
     const path = join(tmpdir(), name)
     const record = await readRecord(path)
     if (record ? await isAlive(record.owner) : await isYoung(path)) continue
-    const agents = await removeWhatIsLeft(path, record)
-    report(`removed what an earlier demo left: ${agents === 1 ? '1 agent' : `${String(agents)} agents`}, and ${path}`)
+    try {
+      const agents = record === undefined ? 0 : await removeLeft(path, record)
+      await rm(path, { recursive: true, force: true })
+      report(`removed what an earlier demo left: ${agents === 1 ? '1 agent' : `${String(agents)} agents`}, and ${path}`)
+    } catch (error) {
+      await keepRecord(path)
+      report(`an earlier demo left agents that cannot be removed now: ${reasonOf(error)}; ${path} keeps their record`)
+    }
   }
 }
 
-async function removeWhatIsLeft(path: string, record: DemoRecord | undefined): Promise<number> {
-  const instance = record?.operatorInstance
-  const agents = instance === undefined ? 0 : await removeAgents(agentsIn(path), instance)
-  await rm(path, { recursive: true, force: true })
-  return agents
+const removeLeft = async (path: string, { operatorInstance, engine }: DemoRecord): Promise<number> =>
+  operatorInstance === undefined ? 0 : await removeAgents(agentsIn(path), operatorInstance, engine)
+
+/** Everything else in the folder goes: keys and the database are of no more use. */
+async function keepRecord(path: string): Promise<void> {
+  const kept = new Set([join(path, recordName), agentsIn(path)])
+  for (const name of await readdir(path))
+    if (!kept.has(join(path, name))) await rm(join(path, name), { recursive: true, force: true })
 }
 
 /** Folder of the agents that are processes. */

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { withProgress, type Report } from '../progress.ts'
-import { freePort, ServerProcess } from '../server-process.ts'
+import { ServerProcess } from '../server-process.ts'
 import type { Agents } from './agents.ts'
 
 interface OperatorOptions {
@@ -14,7 +14,10 @@ interface OperatorOptions {
   readonly secretsKey: string
   readonly agents: Agents
   readonly platformPort: number
+  readonly healthPort: number
   readonly dir: string
+  /** File for its log. */
+  readonly log: string
   readonly report: Report
 }
 
@@ -22,12 +25,13 @@ const main = join(import.meta.dirname, '..', '..', 'main.ts')
 
 /** Starts it and waits until it is ready, the database migrated. Secrets go by environment, never by argument. */
 export async function startOperator(options: OperatorOptions): Promise<ServerProcess> {
-  const healthPort = await freePort()
+  const { healthPort } = options
   const operator = new ServerProcess({
     name: 'the operator',
     command: process.execPath,
     args: [main, 'run'],
     dir: join(options.dir, 'operator'),
+    logFile: options.log,
     env: {
       // A context of the user's kubeconfig is not one of this one.
       KUBE_CONTEXT: '',

@@ -21,3 +21,11 @@ test('a value without a name is refused without being repeated', () => {
   expect(() => readOptions(['--env', '=hunter2'], {})).toThrow('--env takes NAME=VALUE')
   expect(() => readOptions(['a', 'b'], {})).toThrow('one org template at a time')
 })
+
+test('what is wrong with an option is said by its name alone', () => {
+  expect(() => readOptions(['--nope=hunter2'], {})).toThrow(/^there is no option --nope: see --help$/)
+  expect(() => readOptions(['-x'], {})).toThrow(/^there is no option -x: see --help$/)
+  expect(() => readOptions(['--context'], {})).toThrow(/^--context needs a value: see --help$/)
+  expect(() => readOptions(['--env', '--once'], {})).toThrow(/^--env needs a value: see --help$/)
+  expect(() => readOptions(['--once=hunter2'], {})).toThrow(/^--once takes no value: see --help$/)
+})

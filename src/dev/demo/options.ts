@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { reasonOf } from '../../errors.ts'
 
 export interface DemoOptions {
   /** Folder of the org template: org.yaml and the files it names. */
@@ -26,16 +27,7 @@ export const usage = `npm run demo -- [PATH] [--env NAME=VALUE]… [--once] [--c
 
 /** Undefined when help is asked for. Throws what is wrong with the arguments. */
 export function readOptions(args: string[], env: NodeJS.ProcessEnv): DemoOptions | undefined {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      context: { type: 'string' },
-      env: { type: 'string', multiple: true, default: [] },
-      once: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  })
+  const { values, positionals } = parsed(args)
   if (values.help) return undefined
   if (positionals.length > 1) throw new Error(`one org template at a time: ${positionals.join(', ')}`)
   const existing = values.context !== undefined || env['USE_EXISTING_CLUSTER']?.toLowerCase() === 'true'
@@ -46,6 +38,31 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv): DemoOptions
     existing: existing ? { context: values.context } : undefined,
   }
 }
+
+function parsed(args: string[]) {
+  let fault: string
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        context: { type: 'string' },
+        env: { type: 'string', multiple: true, default: [] },
+        once: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+  } catch (error) {
+    // Only as far as the name: what follows may be a secret.
+    const [, name = 'an argument'] = /'(?:-\w, )?(-[^'=\s]*)/.exec(reasonOf(error)) ?? []
+    const unknown = error instanceof Error && 'code' in error && error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION'
+    if (unknown) fault = `there is no option ${name}`
+    else fault = takesValue.has(name) ? `${name} needs a value` : `${name} takes no value`
+  }
+  throw new Error(`${fault}: see --help`)
+}
+
+const takesValue = new Set(['--context', '--env'])
 
 function splitVariable(text: string): [string, string] {
   const at = text.indexOf('=')

@@ -11,27 +11,39 @@ export interface Screen {
   release(): void
 }
 
-const colour = (code: number) => (text: string) => `\x1b[${String(code)}m${text}\x1b[0m`
+/** https://no-color.org: set to anything, it asks for none. */
+const colourless = () => (process.env['NO_COLOR'] ?? '') !== ''
+const colour = (code: number) => (text: string) => (colourless() ? text : `\x1b[${String(code)}m${text}\x1b[0m`)
 const green = colour(32)
 const red = colour(31)
 const yellow = colour(33)
 const dim = colour(2)
 
-export const createScreen = (out: NodeJS.WriteStream): Screen => (out.isTTY ? new Live(out) : new Plain(out))
+export const createScreen = (out: NodeJS.WriteStream): Screen =>
+  out.isTTY && process.env['TERM'] !== 'dumb' ? new Live(out) : new Plain(out)
+
+/** Terminals that are resized by hand tell so many times a second. */
+const settled = 200
 
 class Live implements Screen {
   readonly #out: NodeJS.WriteStream
-  /** What of the tree stands above the cursor. */
-  #drawn: readonly string[] = []
+  /** Lines of the tree above the cursor. */
+  #drawn = 0
+  /** Columns that they were drawn for. */
+  #width = 0
   #last: { readonly title: string; readonly lines: readonly AgentLine[] } | undefined
   /** What the last line told the progress of. */
   #step = ''
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
+    let resized: NodeJS.Timeout | undefined
     out.on('resize', () => {
-      if (this.#last) this.show(this.#last.title, this.#last.lines)
+      clearTimeout(resized)
+      resized = setTimeout(() => this.#drawAnew(), settled).unref()
     })
+    // `fg` in a shell: what it printed stands where the tree was.
+    process.on('SIGCONT', () => this.#drawAnew())
   }
 
   say(line: string): void {
@@ -48,21 +60,31 @@ class Live implements Screen {
     this.#last = { title, lines }
     // A terminal that does not know its size says 0.
     const width = this.#out.columns || 80
+    if (width !== this.#width) this.#drawn = 0
     // More than fits cannot be redrawn: what has scrolled away is out of reach.
     const room = Math.max(3, (this.#out.rows || 24) - 4)
     const drawn = [cut(title, width), ...lines.slice(0, room).map((line, i) => row(line, lines, i, width))]
     if (lines.length > room) drawn.push(dim(`  … and ${String(lines.length - room)} more`))
-    // A terminal that was made narrower has broken the lines that no longer fit.
-    const height = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / width)), 0)
-    const up = height > 0 ? `\x1b[${String(height)}A` : ''
+    const up = this.#drawn > 0 ? `\x1b[${String(this.#drawn)}A` : ''
     // Each line is overwritten and its rest cleared, in one write: nothing is ever blank, so nothing flickers.
     this.#out.write(`\x1b[?25l${up}${drawn.map((text) => `\r${text}\x1b[K\n`).join('')}\x1b[J\x1b[?25h`)
-    this.#drawn = drawn
+    this.#drawn = drawn.length
+    this.#width = width
   }
 
   release(): void {
-    this.#drawn = []
+    this.#drawn = 0
     this.#last = undefined
+  }
+
+  /**
+   * Below what is there. Some terminals break lines anew when they are resized and others cut them, so that nothing tells
+   * how many lines up the tree began: to go up by a guess would overwrite what was said before it.
+   */
+  #drawAnew(): void {
+    if (this.#last === undefined) return
+    this.#drawn = 0
+    this.show(this.#last.title, this.#last.lines)
   }
 }
 
@@ -82,8 +104,11 @@ class Plain implements Screen {
   show(title: string, lines: readonly AgentLine[]): void {
     if (title !== this.#title) this.say(title)
     this.#title = title
+    const above: string[] = []
     for (const line of lines) {
-      const text = `  ${'  '.repeat(line.depth)}${line.displayName}: ${stateOf(line)}${line.why && ` (${line.why})`}`
+      // Only lines that changed are printed, so that none stands below its parent: each says where it belongs.
+      above.splice(line.depth, Infinity, line.displayName)
+      const text = `  ${above.join(' / ')}: ${stateOf(line)}${line.why && ` (${line.why})`}`
       if (this.#said.get(line.name) !== text) this.say(text)
       this.#said.set(line.name, text)
     }

@@ -56,6 +56,17 @@ export class OrgWatch {
     return { uid: found.metadata.uid, displayName: first.displayName }
   }
 
+  /** The agent at the end of the tree, which has none below it. */
+  get last(): { readonly displayName: string; readonly instanceId: string } | undefined {
+    const all = this.#workspaces()
+    const name = treeOf(all).at(-1)?.name
+    const found = all.find(({ metadata }) => metadata.name === name)
+    const id = found?.status?.instance?.id
+    return found && id !== undefined
+      ? { displayName: found.spec.displayName ?? found.metadata.name, instanceId: id }
+      : undefined
+  }
+
   /** The org and every agent of it are Ready. */
   allReady(agents: number): boolean {
     const org = this.#org()
