@@ -2,6 +2,7 @@
 import { adoptUsage, ConfigError, readConfig } from './config.ts'
 import type { AssignmentStore, LegacyRow } from './store/assignment-store.ts'
 import { openAssignments } from './store/postgres/assignments.ts'
+import { withDatabase } from './store/postgres/start-faults.ts'
 
 type Act =
   { readonly kind: 'list' } | { readonly kind: 'assign'; readonly row: string; readonly namespace: string | undefined }
@@ -16,7 +17,8 @@ export async function adoptCommand(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<string> {
   const [act, rest] = actOf(args)
-  const store = await openAssignments(readConfig(rest, env).DATABASE_URL)
+  const { DATABASE_URL: url } = readConfig(rest, env)
+  const store = await withDatabase(url, () => openAssignments(url))
   try {
     return act.kind === 'list' ? printed(await store.list()) : await assign(store, act)
   } finally {

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { ConfigError, helpText, readConfig } from './config.ts'
+import { ConfigError, readConfig, requireReach } from './config.ts'
+import { helpText } from './help.ts'
 
 const base = { DATABASE_URL: 'postgres://u:hunter2@h/d' }
 
@@ -16,15 +17,88 @@ test('every fault is named at once, and no value is echoed', () => {
   const wrong = { ADMIN_TOKEN: 'hunter2', WORKERS: 'many', BACKENDS: 'docker,moon' }
   const read = () => readConfig([], wrong)
   expect(read).toThrow(ConfigError)
-  expect(read).toThrow(/DATABASE_URL is not set.*ADMIN_TOKEN has at least 32.*BACKENDS.*WORKERS/s)
+  expect(read).toThrow(
+    /DATABASE_URL is not set.*ADMIN_TOKEN must have at least 32 characters; it has 7.*BACKENDS.*WORKERS/s,
+  )
   expect(read).not.toThrow(/hunter2/)
 })
 
 test('settings that contradict each other are refused', () => {
-  expect(() => readConfig(['--default-backend', 'docker'], base)).toThrow(/"docker" is not among BACKENDS/)
+  expect(() => readConfig(['--default-backend', 'docker'], base)).toThrow(
+    /DEFAULT_BACKEND must be one of BACKENDS: "docker" is not among them/,
+  )
   expect(() => readConfig(['--backends', 'process'], base)).toThrow(/PROCESS_COMMAND and PROCESS_STATE_DIR/)
   expect(() => readConfig(['--nonsense', '1'], base)).toThrow(/unknown argument "--nonsense"/)
   expect(() => readConfig(['--workers'], base)).toThrow(/--workers needs a value/)
+})
+
+test('help says what each setting must be, and what it is when not given, in lines that no terminal breaks', () => {
+  const help = helpText()
+  const about = (flag: string) =>
+    new RegExp(`^ {2}--${flag},.*\\n((?: {6}.*\\n)+)`, 'm').exec(help)?.[1]?.replaceAll(/\s+/g, ' ')
+  expect(about('log-level')).toMatch(/Trace, debug, info, warn or error\. Default: info\./)
+  expect(about('deployment-mode')).toMatch(/Self-hosted or saas\. Default: self-hosted\./)
+  expect(about('backends')).toMatch(
+    /One or more of docker, process and external, separated by commas\. Default: external\./,
+  )
+  expect(about('workers')).toMatch(/A whole number from 1 to 1024\. Default: 256\./)
+  expect(about('migrate')).toMatch(/True or false\. Default: true\./)
+  expect(about('liveness-silence')).toMatch(/A duration like 90s, 30m or 1h30m\. Default: 180s\./)
+  expect(about('objects-total')).toMatch(/A size like 512Ki, 32Mi or 1Gi\. Default: 192Mi\./)
+  expect(about('orphan-share')).toMatch(/A number from 0 to 1\. Default: 0\.2\./)
+  expect(about('source-hosts')).not.toMatch(/Default/)
+  for (const command of ['run', 'migrate', 'adopt', 'version', 'help'])
+    expect(help).toMatch(new RegExp(`^  ${command}\\n {6}[A-Z]`, 'm'))
+  expect(help.split('\n').filter((line) => line.length > 120)).toEqual([])
+})
+
+test.each([
+  ['ADMIN_TOKEN', 'hunter2', 'must have at least 32 characters; it has 7 (openssl rand -base64 32 gives one)'],
+  ['LEADER_ELECT', 'yes', 'must be true or false'],
+  ['MIGRATE', '', undefined],
+  ['WORKERS', 'hunter2', 'must be a whole number from 1 to 1024'],
+  ['WORKERS', '0', 'must be a whole number from 1 to 1024'],
+  ['WORKERS', '1e2', 'must be a whole number from 1 to 1024'],
+  ['PLATFORM_PORT', '65536', 'must be a whole number from 0 to 65535'],
+  ['ORPHAN_SHARE', '1.1', 'must be a number from 0 to 1'],
+  ['LOG_LEVEL', 'loud', 'must be trace, debug, info, warn or error'],
+  ['DEPLOYMENT_MODE', 'cloud', 'must be self-hosted or saas'],
+  ['BACKENDS', 'external,moon', 'must be one or more of docker, process and external, separated by commas'],
+  ['BACKENDS', ',', 'must be one or more of docker, process and external, separated by commas'],
+  ['DEFAULT_BACKEND', 'moon', 'must be docker, process or external'],
+  ['LIVENESS_SILENCE', '90', 'must be a duration like 90s, 30m or 1h30m'],
+  ['OBJECTS_TOTAL', '1GB', 'must be a size like 512Ki, 32Mi or 1Gi'],
+  ['PROCESS_COMMAND', 'node', 'must be a JSON array of strings like ["node","agent.js"]'],
+  ['PLATFORM_URL', 'operator:8080', 'must be a URL like http://host.docker.internal:8080'],
+  ['DATABASE_URL', 'mysql://hunter2', 'must be a URL like postgres://user:password@host:5432/database'],
+  ['TIERS', 'hunter2', 'must be JSON by tier, like {"4":{"memory":"8Gi","cpus":4}}'],
+])('%s=%s: the fault says what is expected, in words that are true', (name, value, fault) => {
+  const read = () => readConfig([], { ...base, [name]: value })
+  if (fault === undefined) expect(read).not.toThrow()
+  else expect(read).toThrow(new ConfigError(`${name} ${fault}`))
+})
+
+test('modes of TLS that the driver would warn of are spelled out', () => {
+  const { DATABASE_URL } = readConfig([], { DATABASE_URL: 'postgres://h/d?sslmode=require' })
+  expect(DATABASE_URL).toBe('postgres://h/d?sslmode=verify-full')
+})
+
+test('containers are given an address that they can reach', () => {
+  const docker = { ...base, SECRETS_KEY: Buffer.alloc(32).toString('base64'), BACKENDS: 'docker' }
+  const read = (given: object) => () => requireReach(readConfig([], { ...docker, ...given }))
+  expect(read({ PLATFORM_PORT: '9090' })).toThrow(
+    'PLATFORM_URL is not set, and containers cannot reach the 127.0.0.1 that it is then: set http://host.docker.internal:9090 for a Docker engine on this machine',
+  )
+  for (const PLATFORM_URL of ['http://127.0.0.1:8080', 'http://localhost', 'http://[::1]:1', 'http://0.0.0.0:8080'])
+    expect(read({ PLATFORM_URL })).toThrow(
+      /^PLATFORM_URL is loopback, where a container reaches itself alone: set http:/,
+    )
+  for (const PLATFORM_URL of ['http://host.docker.internal:8080', 'https://operator.example', 'http://10.0.0.1:8080'])
+    expect(read({ PLATFORM_URL })).not.toThrow()
+  // Agents on the network of the host do reach it there.
+  const TIERS = '{"4":{"hostAccess":["HostNetwork"],"namespaces":["ops"]}}'
+  expect(read({ TIERS, PLATFORM_URL: 'http://127.0.0.1:8080' })).not.toThrow()
+  expect(read({ BACKENDS: 'external', PLATFORM_URL: 'http://127.0.0.1:8080' })).not.toThrow()
 })
 
 test('a backend that launches instances needs the key that their secrets are sealed with', () => {
@@ -38,7 +112,9 @@ test('the key of credentials is 32 bytes in base64, and never echoed', () => {
   expect(readConfig([], { ...base, SECRETS_KEY: key.toString('base64') }).SECRETS_KEY).toEqual(key)
   for (const wrong of ['hunter2', key.toString('hex'), Buffer.alloc(31).toString('base64')]) {
     const read = () => readConfig([], { ...base, SECRETS_KEY: wrong })
-    expect(read).toThrow(/SECRETS_KEY is 32 bytes in base64/)
+    expect(read).toThrow(
+      /SECRETS_KEY must be 32 bytes in base64: openssl rand -base64 32; (it is not base64|it has (31|48) bytes)$/,
+    )
     expect(read).not.toThrow(wrong)
   }
 })
@@ -58,7 +134,7 @@ test('networks of sources are networks', () => {
   expect(read('10.96.0.0/12, fd00::/8')).toEqual(['10.96.0.0/12', 'fd00::/8'])
   expect(readConfig([], base)).toMatchObject({ SOURCE_HOSTS: [], SOURCE_HTTP_HOSTS: [], SOURCE_NETWORKS: [] })
   for (const wrong of ['10.0.0.1', '10.0.0.0/33', 'fd00::/129', 'git.example/8', '10.0.0/8'])
-    expect(() => read(wrong)).toThrow(/SOURCE_NETWORKS is a list of networks like 10.0.0.0\/8/)
+    expect(() => read(wrong)).toThrow(/SOURCE_NETWORKS must be a list of networks like 10.0.0.0\/8/)
 })
 
 test('a secret is no flag, and comes from a file as well', () => {
@@ -95,7 +171,7 @@ test('health and metrics listen on loopback, but in a pod', () => {
 })
 
 test('help names every setting, secrets by their files', () => {
-  expect(helpText()).toMatch(/--database-url-file\s+DATABASE_URL\s+PostgreSQL/)
+  expect(helpText()).toMatch(/^ {2}--database-url-file FILE, DATABASE_URL or DATABASE_URL_FILE\n {6}PostgreSQL/m)
   expect(helpText()).not.toMatch(/--admin-token |FAILPOINT|fake/)
 })
 

@@ -57,8 +57,9 @@ import { createForward } from './platform/forward.ts'
 import { createPrompts } from './platform/prompt.ts'
 import { createPlatform } from './platform/server.ts'
 import { openSources } from './sources/open.ts'
-import { migrate } from './store/postgres/migrate.ts'
+import { migrate, requireLatest } from './store/postgres/migrate.ts'
 import { openStore, type Store } from './store/postgres/open.ts'
+import { withDatabase } from './store/postgres/start-faults.ts'
 import { diskSweeper } from './sweepers/disk.ts'
 import { livenessSweeper } from './sweepers/liveness.ts'
 import { restartContext } from './sweepers/restart-context.ts'
@@ -84,18 +85,18 @@ export async function runOperator(
 ): Promise<void> {
   const metrics = createMetrics()
   const stopTracing = await trace(config)
-  if (config.MIGRATE) {
-    const applied = await migrate(config.DATABASE_URL)
-    if (applied.length > 0) log.info({ applied }, 'database migrated')
-  }
   const { DATABASE_URL: databaseUrl, LEASE_NAME: lease, SECRETS_KEY: secretsKey } = config
+  const applied = await withDatabase(databaseUrl, () =>
+    config.MIGRATE ? migrate(databaseUrl) : requireLatest(databaseUrl),
+  )
+  if (applied.length > 0) log.info({ applied }, 'database migrated')
   const store = openStore({ databaseUrl, lease, secretsKey, metrics, log })
   try {
     const kube = await connect(config, log, metrics)
     const leader = elect(config, kube, store, log, metrics)
     const probes = new Probes({ kube, metrics, host: config.HEALTH_HOST, port: config.HEALTH_PORT })
     const manager = new Manager({ kube, leader, probes, log })
-    const opened = await openBackends(config, await store.leaders.instance(), more)
+    const opened = await openBackends(config, await withDatabase(databaseUrl, () => store.leaders.instance()), more)
     const backends = new Map([...opened].map(([name, backend]) => [name, measured(backend, metrics)]))
     const { resolve } = new LookUps({ onBusy: () => metrics.lookUpsRefused.inc() })
     addControllers(manager, { config, kube, leader, store, backends, resolve, log, metrics })

@@ -25,19 +25,25 @@ test('what a change leaves out stays as it is', () => {
 test.each([
   [{ 5: {} }, /TIERS .*"5"/],
   [{ 1: { mem: '1Gi' } }, /TIERS\.1 .*"mem"/],
-  [{ 1: { memory: '1G' } }, /TIERS\.1\.memory is a whole number of Mi or Gi/],
-  [{ 1: { memory: 512 } }, /TIERS\.1\.memory is a string like "512Mi"/],
-  [{ 1: { memory: '15Mi' } }, /TIERS\.1\.memory is at least 16Mi/],
-  [{ 2: { cpus: 0 } }, /TIERS\.2\.cpus is at least 0.01/],
-  [{ 2: { pids: 1.5 } }, /TIERS\.2\.pids is a whole number/],
-  [{ 3: { hostAccess: ['Root'] } }, /TIERS\.3\.hostAccess\.0 is one of Privileged, HostPID, HostNetwork, EngineSocket/],
-  [{ 3: { readOnlyRoot: 'yes' } }, /TIERS\.3\.readOnlyRoot is true or false/],
+  [{ 1: { memory: '1G' } }, /TIERS\.1\.memory must be a whole number of Mi or Gi/],
+  [{ 1: { memory: 512 } }, /TIERS\.1\.memory must be a string like "512Mi"/],
+  [{ 1: { memory: '15Mi' } }, /TIERS\.1\.memory must be at least 16Mi/],
+  [{ 2: { cpus: 0 } }, /TIERS\.2\.cpus must be at least 0.01/],
+  [{ 2: { pids: 1.5 } }, /TIERS\.2\.pids must be a whole number/],
+  [
+    { 3: { hostAccess: ['Root'] } },
+    /TIERS\.3\.hostAccess\.0 must be one of Privileged, HostPID, HostNetwork, EngineSocket/,
+  ],
+  [{ 3: { readOnlyRoot: 'yes' } }, /TIERS\.3\.readOnlyRoot must be true or false/],
   [
     { 4: { hostAccess: ['EngineSocket'] } },
     /TIERS\.4\.hostAccess needs the namespaces that get it: \{.*"namespaces":\["ops"\]/,
   ],
   [{ 4: { hostAccess: ['EngineSocket'], namespaces: [] } }, /TIERS\.4\.hostAccess needs the namespaces/],
-  [{ 4: { hostAccess: ['EngineSocket'], namespaces: ['*'] } }, /TIERS\.4\.namespaces\.0 is the name of a namespace/],
+  [
+    { 4: { hostAccess: ['EngineSocket'], namespaces: ['*'] } },
+    /TIERS\.4\.namespaces\.0 must be the name of a namespace/,
+  ],
   [{ 4: { namespaces: ['ops'] } }, /TIERS\.4\.namespaces say which get the hostAccess/],
   ['no table', /TIERS /],
 ])('%j is refused by its name', (tiers, message) => {
@@ -45,5 +51,5 @@ test.each([
 })
 
 test('what is no JSON is refused', () => {
-  expect(() => readConfig(['--tiers', '{'], { DATABASE_URL: 'postgres://h/d' })).toThrow(/TIERS is JSON by tier/)
+  expect(() => readConfig(['--tiers', '{'], { DATABASE_URL: 'postgres://h/d' })).toThrow(/TIERS must be JSON by tier/)
 })

@@ -18,26 +18,34 @@ export const defaultTiers: Tiers = {
 const units: Readonly<Record<string, number>> = { Mi: mebibyte, Gi: 1024 * mebibyte }
 
 const memory = z
-  .string('is a string like "512Mi" or "2Gi"')
-  .regex(/^[1-9][0-9]{0,6}(Mi|Gi)$/, 'is a whole number of Mi or Gi, like 512Mi or 2Gi')
+  .string('must be a string like "512Mi" or "2Gi"')
+  .regex(/^[1-9][0-9]{0,6}(Mi|Gi)$/, 'must be a whole number of Mi or Gi, like 512Mi or 2Gi')
   .transform((text) => Number(text.slice(0, -2)) * (units[text.slice(-2)] ?? mebibyte))
-  .refine((bytes) => bytes >= 16 * mebibyte, 'is at least 16Mi')
+  .refine((bytes) => bytes >= 16 * mebibyte, 'must be at least 16Mi')
 
 const change = z
   .strictObject({
     memory: memory.exactOptional(),
     disk: memory.exactOptional(),
-    cpus: z.number('is a number of CPUs').min(0.01, 'is at least 0.01').max(1024, 'is at most 1024').exactOptional(),
-    pids: z.int('is a whole number').min(16, 'is at least 16').max(1_000_000, 'is at most 1000000').exactOptional(),
-    readOnlyRoot: z.boolean('is true or false').exactOptional(),
+    cpus: z
+      .number('must be a number of CPUs')
+      .min(0.01, 'must be at least 0.01')
+      .max(1024, 'must be at most 1024')
+      .exactOptional(),
+    pids: z
+      .int('must be a whole number')
+      .min(16, 'must be at least 16')
+      .max(1_000_000, 'must be at most 1000000')
+      .exactOptional(),
+    readOnlyRoot: z.boolean('must be true or false').exactOptional(),
     hostAccess: z
-      .array(z.enum(hostAccesses, `is one of ${hostAccesses.join(', ')}`), 'is an array of words')
+      .array(z.enum(hostAccesses, `must be one of ${hostAccesses.join(', ')}`), 'must be an array of words')
       .transform((words) => hostAccesses.filter((word) => words.includes(word)))
       .exactOptional(),
     namespaces: z
       .array(
-        z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'is the name of a namespace'),
-        'is an array of names',
+        z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be the name of a namespace'),
+        'must be an array of names',
       )
       .exactOptional(),
   })
@@ -61,7 +69,7 @@ export const tiersFromJson = z
     try {
       return JSON.parse(text) as unknown
     } catch {
-      ctx.addIssue({ code: 'custom', message: 'is JSON by tier, {"4":{"memory":"8Gi","cpus":4}}' })
+      ctx.addIssue({ code: 'custom', message: 'must be JSON by tier, like {"4":{"memory":"8Gi","cpus":4}}' })
       return z.NEVER
     }
   })

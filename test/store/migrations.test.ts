@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { Client } from 'pg'
 import { expect, test } from 'vitest'
-import { migrate, migrations } from '../../src/store/postgres/migrate.ts'
+import { migrate, migrations, requireLatest } from '../../src/store/postgres/migrate.ts'
 import { phases } from '../../src/store/workspace-store.ts'
 import { emptyDatabase } from '../support/database.ts'
 
@@ -114,4 +114,37 @@ test('a filled database keeps every row, status, instance and parent, and knows 
   expect(await query('SELECT name FROM workspaces WHERE legacy OR assigned_namespace IS NOT NULL')).toEqual([
     { name: 'taken' },
   ])
+})
+
+test('a schema of a newer version is refused, whatever is asked for, and can be taken back by that version', async () => {
+  await migrate(url)
+  await query("INSERT INTO knex_migrations (name, batch, migration_time) VALUES ('0099_future', 99, now())")
+  const refusal = new RegExp(`0099_future is unknown here: run that version, .* migrate --to ${names.at(-1) ?? ''}$`)
+  for (const goal of ['latest', 'next', 'previous', 'nothing', { to: names[0] ?? '' }] as const)
+    await expect(migrate(url, goal)).rejects.toThrow(refusal)
+  await expect(requireLatest(url)).rejects.toThrow(refusal)
+  await query("DELETE FROM knex_migrations WHERE name = '0099_future'")
+  expect(await migrate(url)).toEqual([])
+})
+
+test('an operator that does not migrate says which command does', async () => {
+  await migrate(url, 'nothing')
+  await expect(requireLatest(url)).rejects.toThrow(
+    /^the database has no schema yet: run molecule-operator migrate, or set MIGRATE=true$/,
+  )
+  await migrate(url)
+  expect(await requireLatest(url)).toEqual([])
+  await migrate(url, 'previous')
+  await expect(requireLatest(url)).rejects.toThrow(
+    `the database lacks ${names.at(-1) ?? ''}: run molecule-operator migrate, or set MIGRATE=true`,
+  )
+})
+
+test('the schema is taken back to where a migration was the last', async () => {
+  await migrate(url)
+  const to = names.at(-3) ?? ''
+  expect(await migrate(url, { to })).toEqual(names.slice(-2).toReversed())
+  expect(await migrate(url, { to })).toEqual([])
+  await expect(migrate(url, { to: names.at(-1) ?? '' })).rejects.toThrow(/is not applied: there is no way back to it$/)
+  expect(await migrate(url)).toEqual(names.slice(-2))
 })

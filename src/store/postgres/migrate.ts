@@ -23,8 +23,16 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
   '0013_restart_context': () => import('../../../migrations/0013_restart_context.ts'),
 }
 
-/** `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. */
-export type Goal = 'latest' | 'next' | 'previous' | 'nothing'
+const names = Object.keys(migrations)
+/** Name of the last migration of this version. */
+export const latestMigration = names.at(-1) ?? ''
+export const isMigration = (name: string): boolean => name in migrations
+
+/**
+ * `latest`: everything not yet applied. `next` and `previous`: one step. `nothing`: everything taken back. `to`: what came
+ * after that migration taken back.
+ */
+export type Goal = 'latest' | 'next' | 'previous' | 'nothing' | { readonly to: string }
 
 /** The code of PostgreSQL for a table that is not there: nothing was ever migrated. */
 const undefinedTable = '42P01'
@@ -34,9 +42,36 @@ const migrating = 7_263_104_552
 
 /**
  * Brings the schema to the goal and returns the names of the migrations that ran. Several processes may call it at once:
- * one works, the others wait for it and then find nothing to do. Each migration is one transaction.
+ * one works, the others wait for it and then find nothing to do. Each migration is one transaction. Throws where a newer
+ * version has migrated: what it changed is unknown here, so nothing may be done on top of it.
  */
 export async function migrate(databaseUrl: string, goal: Goal = 'latest'): Promise<readonly string[]> {
+  return await connected(databaseUrl, async (client) => {
+    // Almost every start finds nothing to do, and needs no lock to see that.
+    const missing = names.length - (await appliedNames(client)).length
+    if (goal === 'latest' && missing === 0) return []
+    await client.query('SELECT pg_advisory_lock($1)', [migrating])
+    const applied = await appliedNames(client)
+    if (goal === 'latest' && applied.length === names.length) return []
+    if (typeof goal === 'string') return await run(databaseUrl, goal)
+    const surplus = applied.length - 1 - applied.indexOf(goal.to)
+    if (!applied.includes(goal.to)) throw new Error(`migration ${goal.to} is not applied: there is no way back to it`)
+    const taken: string[] = []
+    for (let i = 0; i < surplus; i++) taken.push(...(await run(databaseUrl, 'previous')))
+    return taken
+  })
+}
+
+/** Throws unless the schema is this version's; for an operator that does not migrate. Gives the names that it applied: none. */
+export async function requireLatest(databaseUrl: string): Promise<readonly string[]> {
+  const applied = await connected(databaseUrl, appliedNames)
+  const missing = names.filter((name) => !applied.includes(name))
+  if (missing.length === 0) return []
+  const what = applied.length === 0 ? 'the database has no schema yet' : `the database lacks ${missing.join(', ')}`
+  throw new Error(`${what}: run molecule-operator migrate, or set MIGRATE=true`)
+}
+
+async function connected<T>(databaseUrl: string, work: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({
     connectionString: databaseUrl,
     application_name: 'molecule-operator-migrate',
@@ -47,37 +82,37 @@ export async function migrate(databaseUrl: string, goal: Goal = 'latest'): Promi
   client.on('error', () => {})
   await client.connect()
   try {
-    // Almost every start finds nothing to do, and needs no lock to see that.
-    if (goal === 'latest' && (await isLatest(client))) return []
-    await client.query('SELECT pg_advisory_lock($1)', [migrating])
-    if (goal === 'latest' && (await isLatest(client))) return []
-    return await run(databaseUrl, goal)
+    return await work(client)
   } finally {
     await client.end()
   }
 }
 
-async function isLatest(client: Client): Promise<boolean> {
+/** In order; none where nothing was ever migrated. Throws where one is of a newer version. */
+async function appliedNames(client: Client): Promise<readonly string[]> {
   try {
-    const applied = await client.query<{ name: string }>('SELECT name FROM knex_migrations')
-    const names = new Set(applied.rows.map((row) => row.name))
-    return Object.keys(migrations).every((name) => names.has(name))
+    const { rows } = await client.query<{ name: string }>('SELECT name FROM knex_migrations ORDER BY id')
+    const unknown = rows.map(({ name }) => name).filter((name) => !isMigration(name))
+    if (unknown.length === 0) return rows.map(({ name }) => name)
+    throw new Error(
+      `the database was migrated by a newer version, and ${unknown.join(', ')} is unknown here: run that version, or take its migrations back with it first, molecule-operator migrate --to ${latestMigration}`,
+    )
   } catch (error) {
-    if (error instanceof DatabaseError && error.code === undefinedTable) return false
+    if (error instanceof DatabaseError && error.code === undefinedTable) return []
     throw error
   }
 }
 
-async function run(databaseUrl: string, goal: Goal): Promise<readonly string[]> {
+async function run(databaseUrl: string, goal: Exclude<Goal, object>): Promise<readonly string[]> {
   const { default: knex } = await import('knex')
   const db = knex({ client: 'pg', connection: databaseUrl, pool: { min: 0, max: 2 } })
   const config = {
     migrationSource: {
-      getMigrations: () => Promise.resolve(Object.keys(migrations)),
+      getMigrations: () => Promise.resolve([...names]),
       getMigrationName: (name: string) => name,
       getMigration: (name: string) => {
         const load = migrations[name]
-        if (!load) throw new Error(`the database was migrated by a newer version: ${name} is unknown here`)
+        if (!load) throw new Error(`there is no migration ${name}`)
         return load()
       },
     },
@@ -92,7 +127,7 @@ async function run(databaseUrl: string, goal: Goal): Promise<readonly string[]> 
   }
 }
 
-function step(db: Knex, config: Knex.MigratorConfig, goal: Goal): Promise<unknown> {
+function step(db: Knex, config: Knex.MigratorConfig, goal: Exclude<Goal, object>): Promise<unknown> {
   switch (goal) {
     case 'latest':
       return db.migrate.latest(config)
