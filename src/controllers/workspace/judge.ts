@@ -148,13 +148,14 @@ export function judgeConnected({ row, desired, wish, sight }: Facts): Judgement 
 
 function unregistered({ row, desired }: Pick<Facts, 'row' | 'desired'>) {
   const { registrationRefusal: refusal, registeredAt, lastHeartbeatAt: beat, launchedAt, backend } = row
-  const { env } = desired.instance
   const notRegistered = (message: string) => ({ holds: false, reason: 'NotRegistered', message }) as const
   if (refusal !== undefined) return notRegistered(`the registration of the agent was refused: ${refusal}`)
   const beats = registeredAt === undefined && beat !== undefined && (launchedAt === undefined || beat >= launchedAt)
   if (beats) return notRegistered('the agent has been heard of, but has not registered: no message reaches it')
   const given =
-    backend === 'external' ? '' : `; the operator's address that it was given is ${env['PLATFORM_URL'] ?? ''}`
+    backend === 'external'
+      ? ': its owner starts it, since the backend external launches nothing'
+      : `; the operator's address that it was given is ${platformOf(desired)}`
   return { holds: false, reason: 'AwaitingRegistration', message: `the agent has not registered yet${given}` } as const
 }
 
@@ -206,11 +207,15 @@ const replacing = {
   message: 'the instance is being replaced: what it was started with changed',
 } as const
 
-const overdue = ({ bootDeadline }: Desired, failure: string) =>
+/** The address of the operator that the agent was given, without what may be secret in it. */
+const platformOf = ({ instance }: Pick<Desired, 'instance'>): string =>
+  URL.parse(instance.env['PLATFORM_URL'] ?? '')?.origin ?? 'none'
+
+const overdue = ({ bootDeadline, instance }: Desired, failure: string) =>
   ({
     holds: false,
     reason: 'BootDeadlineExceeded',
-    message: `the agent did not register within ${formatDuration(bootDeadline)}: ${failure}`,
+    message: `the agent did not register at ${platformOf({ instance })} within ${formatDuration(bootDeadline)}: ${failure}`,
   }) as const
 
 function pausedWhy({ power }: PowerVerdict): string {
