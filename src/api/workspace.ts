@@ -113,7 +113,9 @@ const fields = z.object({
     .exactOptional(),
   backend: z
     .enum(backends)
-    .meta({ description: "Where the instance lives. Absent: the operator's default. Cannot change." })
+    .meta({
+      description: "Where the instance lives. Absent: the operator's default. Cannot change. No operator has ec2 yet.",
+    })
     .exactOptional(),
   power: z.enum(['Running', 'Paused']).default('Running').meta({
     description: 'Paused stops the instance and keeps its configuration; descendants pause with it.',

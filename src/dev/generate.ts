@@ -1,6 +1,6 @@
 /**
- * `npm run generate` writes crds/*.yaml and docs/api.md from the schemas, and docs/states.md from the planner's table;
- * with `--check` it writes nothing, and lists what differs with exit code 1.
+ * `npm run generate` writes crds/*.yaml and docs/api.md from the schemas, docs/reasons.md from the list of reasons, and
+ * docs/states.md from the planner's table; with `--check` it writes nothing, and lists what differs with exit code 1.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -12,6 +12,7 @@ import { orgImportKind } from '../api/org-import.ts'
 import { pluginInstallKind } from '../api/plugin-install.ts'
 import { runtimeKind } from '../api/runtime.ts'
 import { workspaceKind } from '../api/workspace.ts'
+import { reasonsPage } from './reasons.ts'
 import { statesPage } from './states.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -27,6 +28,7 @@ const fileOf = ({ kind }: KindDefinition): string => kind.replaceAll(/(?<!^)[A-Z
 const generated: Readonly<Record<string, string>> = {
   ...Object.fromEntries(kinds.map((kind) => [`crds/${fileOf(kind)}.yaml`, crdYaml(kind)])),
   'docs/api.md': referenceOf(kinds),
+  'docs/reasons.md': reasonsPage(),
   'docs/states.md': statesPage(),
 }
 
