@@ -220,7 +220,7 @@ export const eventReasons = {
   PlanReady: 'A plan waits for `spec.approvedPlan`.',
   InstanceLeaked:
     'A deletion gave up on an instance whose backend did not answer: it is written down in `leaked_instances`.',
-  SessionsReset: 'The sessions of an agent were set aside before it was started anew.',
+  SessionsReset: 'The sessions of an agent were emptied, as `molecule.dev/reset-session-at` asks.',
   OrphanFound: 'Something without its Workspace is left over and was not removed.',
   OrphanRemoved: 'Something without its Workspace was removed.',
 } as const satisfies Reasons

@@ -14,6 +14,9 @@ import { withDatabase } from '../../src/store/postgres/start-faults.ts'
 import { emptyDatabase } from '../support/database.ts'
 
 const url = await emptyDatabase()
+/** The driver warns once a process. */
+const warnings: Error[] = []
+process.on('warning', (warning) => warnings.push(warning))
 
 /** As a command does it: the configuration reads the URL, and what is done says what went wrong. */
 function begin(databaseUrl: string): Promise<unknown> {
@@ -82,10 +85,6 @@ test('a certificate of a private authority is told with sslrootcert, which then 
   onTestFinished(() => rm(dir, { recursive: true }))
   const ca = join(dir, 'ca.pem')
   await writeFile(ca, authority.certificatePem)
-  const warnings: Error[] = []
-  const heard = (warning: Error) => warnings.push(warning)
-  process.on('warning', heard)
-  onTestFinished(() => void process.off('warning', heard))
   const at = `postgres://u:hunter2@127.0.0.1:${String((server.address() as AddressInfo).port)}/d`
   for (const mode of ['prefer', 'require', 'verify-ca', 'verify-full'])
     await expect(begin(`${at}?sslmode=${mode}`)).rejects.toThrow(
