@@ -7,7 +7,7 @@
  * read within `read`. By namespace as in places.ts.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Duration, seconds } from '../duration.ts'
+import { type Duration, milliseconds, seconds } from '../duration.ts'
 import { type Bound, Places } from '../places.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type Caller, callerOf } from './auth.ts'
@@ -21,7 +21,7 @@ const none = { pair: Infinity, destination: Infinity }
 /** Bytes; `reserved` of them for admins. */
 export const heldLimits = {
   request: { ...none, total: 16 * mebi, reserved: mebi, caller: mebi / 4 },
-  message: { ...none, total: 32 * mebi, reserved: 2 * mebi, caller: 4 * mebi },
+  message: { ...none, total: 16 * mebi, reserved: 2 * mebi, caller: 2 * mebi },
   answer: { ...none, total: 32 * mebi, reserved: 0, caller: 4 * mebi },
 }
 export type Held = keyof typeof heldLimits
@@ -31,6 +31,15 @@ export const byteRates = {
   caller: { perSecond: mebi / 2, burst: 4 * mebi },
   namespace: { perSecond: 2 * mebi, burst: 8 * mebi },
 }
+
+/** Bytes of a body that are read and dropped at once where it is refused. */
+const smallBytes = 64 * 1024
+
+/**
+ * Refusals of larger bodies wait before they are told. Until then nothing more of such a body is read than the first 64 KiB;
+ * afterwards Node reads and drops the rest. A caller that repeats what is refused would have hundreds of megabytes a second read.
+ */
+const refusalDelay = { most: 64, each: milliseconds(500) }
 
 const busyWith: Readonly<Partial<Record<Bound, string>>> = { caller: 'of this caller', namespace: 'of this namespace' }
 
@@ -46,8 +55,8 @@ export function createHeldBytes(
     answer: new Places(limits.answer),
   }
 
-  /** Throws a Refusal where there is no place for so many bytes; else they are held until the reply is over. */
-  function hold(kind: Held, bytes: number, caller: Caller, reply: FastifyReply): void {
+  /** Throws a Refusal where there is no place for so many bytes; else they are held until the reply is over, or freed before. */
+  function hold(kind: Held, bytes: number, caller: Caller, reply: FastifyReply): () => void {
     const claim = caller.kind === 'admin' ? {} : { caller: caller.id, namespace: caller.namespace }
     const place = places[kind].take(claim, bytes)
     if (typeof place === 'string') {
@@ -56,16 +65,35 @@ export function createHeldBytes(
       throw new Refusal(503, 'busy', `too many bytes ${whose} are under way`, { retryAfter: seconds(1) })
     }
     metrics.heldBytes.inc({ kind }, bytes)
-    onceOver(reply, () => {
+    let held = true
+    const free = () => {
+      if (!held) return
+      held = false
       place()
       metrics.heldBytes.dec({ kind }, bytes)
-    })
+    }
+    onceOver(reply, free)
+    return free
+  }
+
+  let delayed = 0
+  /** Waits, unless too many do, and no longer than the connection is there. */
+  async function delay(reply: FastifyReply): Promise<void> {
+    if (delayed >= refusalDelay.most) return
+    delayed++
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, refusalDelay.each)
+    onceOver(reply, resolve)
+    await promise
+    clearTimeout(timer)
+    delayed--
   }
 
   /** After the place: a request that finds none takes nothing of the rate. */
-  function pace(bytes: number, caller: Caller): void {
+  function pace(bytes: number, caller: Caller, free?: () => void): void {
     if (caller.kind === 'admin') return
     const refuse = (whose: string, retryAfter: Duration): never => {
+      free?.()
       metrics.rateLimited.inc({ limit: 'bytes' })
       throw new Refusal(429, 'too_many_bytes', `too many bytes of messages a second ${whose}`, { retryAfter })
     }
@@ -83,9 +111,14 @@ export function createHeldBytes(
       const bytes = chunked === undefined ? Math.min(Number(length ?? 0), bodyLimit) : bodyLimit
       if (bytes === 0) return
       const [kind, caller] = [bodyLimit >= mebi ? ('message' as const) : ('request' as const), callerOf(request)]
-      hold(kind, bytes, caller, reply)
-      // What is sent in chunks is paced once its length is known.
-      if (kind === 'message' && chunked === undefined) pace(bytes, caller)
+      try {
+        const free = hold(kind, bytes, caller, reply)
+        // What is sent in chunks is paced once its length is known.
+        if (kind === 'message' && chunked === undefined) pace(bytes, caller, free)
+      } catch (refusal) {
+        if (bytes > smallBytes) await delay(reply)
+        throw refusal
+      }
     },
     /** Paces a message that did not say its length, by that of its body. */
     paceChunked: (request: FastifyRequest, body: string): void => {

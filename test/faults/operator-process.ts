@@ -37,12 +37,15 @@ export class OperatorProcess {
       })
   }
 
-  /** Starts it and waits for nothing. Settings go by environment: secrets are among them. */
-  static async start(env: Readonly<Record<string, string>>): Promise<OperatorProcess> {
+  /** Starts it and waits for nothing. Settings go by environment: secrets are among them. Another `entry` is a built one. */
+  static async start(env: Readonly<Record<string, string>>, entry = main): Promise<OperatorProcess> {
     const healthPort = String(await freePort())
     const { PATH = '', HOME = '' } = process.env
     const own = { PATH, HOME, HEALTH_HOST: '127.0.0.1', HEALTH_PORT: healthPort, LOG_LEVEL: 'info' }
-    const child = spawn(process.execPath, [main, 'run'], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...own, ...env } })
+    const child = spawn(process.execPath, [entry, 'run'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...own, ...env },
+    })
     await once(child, 'spawn')
     return new OperatorProcess(child, `http://127.0.0.1:${healthPort}`)
   }

@@ -331,7 +331,8 @@ it('is traffic while it lasts, and stops working for a caller who has left', asy
   await until(() => leftAlone > left, { what: 'the agent to be left' })
   await until(async () => {
     const before = await traffic()
-    await wait(200)
+    // Longer than a mark is left as it is.
+    await wait(1500)
     return (await traffic())?.getTime() === before?.getTime()
   })
   await slow.stop()

@@ -32,14 +32,14 @@ function begin(port: number, path: string, token: string, more: string): Socket 
   return socket
 }
 
-it('a caller has four mebibytes of messages under way; its beats and all others go on', async () => {
+it('a caller has two mebibytes of messages under way; its beats and all others go on', async () => {
   const platform = await registry.serve()
   const [loud, quiet] = [await registry.workspace(outside), await registry.workspace(outside)]
   const path = `/workspaces/${loud.id}/a2a`
-  const sockets = Array.from({ length: 4 }, (_, n) =>
+  const sockets = Array.from({ length: 2 }, (_, n) =>
     begin(platform.port, path, loud.token, n === 0 ? 'transfer-encoding: chunked' : `content-length: ${mebi}`),
   )
-  await until(async () => (await held('message')) === 4 * mebi)
+  await until(async () => (await held('message')) === 2 * mebi)
   // Refused by its length, before any of the body is there.
   const refused = begin(platform.port, path, loud.token, `content-length: ${mebi}`)
   const [answer] = (await once(refused.setEncoding('utf8'), 'data')) as [string]
@@ -48,9 +48,29 @@ it('a caller has four mebibytes of messages under way; its beats and all others 
   expect(await beat(platform.base, quiet)).toMatchObject({ status: 200 })
   const other = await call(platform.base, 'POST', `/workspaces/${quiet.id}/a2a`, quiet.token, { method: 'm' })
   expect(other).toMatchObject({ status: 200 })
-  for (const socket of sockets) socket.destroy()
+  for (const socket of [...sockets, refused]) socket.destroy()
   await until(async () => (await held('message')) === 0)
   expect(await call(platform.base, 'POST', path, loud.token, { method: 'm' })).toMatchObject({ status: 200 })
+  await platform.stop()
+})
+
+it('a large body that is refused is answered later than a small one, which came after it', async () => {
+  const platform = await registry.serve()
+  const { id, token } = await registry.workspace(outside)
+  const path = `/workspaces/${id}/a2a`
+  const sockets = Array.from({ length: 2 }, () => begin(platform.port, path, token, `content-length: ${mebi}`))
+  await until(async () => (await held('message')) === 2 * mebi)
+  const order: string[] = []
+  const refused = async (size: number) => {
+    const socket = begin(platform.port, path, token, `content-length: ${size}`)
+    sockets.push(socket)
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    expect(String(answer)).toMatch(/^HTTP\/1.1 503 /)
+    order.push(size === mebi ? 'large' : 'small')
+  }
+  await Promise.all([refused(mebi), refused(mebi), refused(1000)])
+  expect(order).toEqual(['small', 'large', 'large'])
+  for (const socket of sockets) socket.destroy()
   await platform.stop()
 })
 

@@ -61,7 +61,7 @@ test('no statement carries more than four mebibytes, or one item', async () => {
   await Promise.all(receivers.map((id) => agents.updateCard(id, card)))
   await Promise.all(receivers.map((id) => agents.register({ id, url: '', agentCard: card, deliveryMode: 'poll' })))
   for (const [name, items] of [
-    ['trace_message', 60],
+    ['trace_large_message', 60],
     ['update_card', 10],
     ['register', 10],
   ] as const) {
@@ -130,6 +130,34 @@ test('the inboxes of a namespace share its limit, and another namespace has its 
   await sql(count, mine, 'crowd', inboxLimits.total.messages)
   expect(await queue(stranger, '{}')).toBe('total')
   await sql('DELETE FROM workspace_inboxes WHERE workspace_id = $1', mine)
+})
+
+test('namespaces that do not fetch leave room for one more, however many they are', async () => {
+  const { namespace, total } = inboxLimits
+  const free = async () => {
+    const [{ used } = {}] = await sql('SELECT sum(messages)::int AS used FROM workspace_inboxes')
+    return total.messages - Number(used)
+  }
+  for (let n = 0; n < 24; n++) {
+    const [full, sibling] = [await recorded({ namespace: `crowd-${n}` }), await recorded({ namespace: `crowd-${n}` })]
+    const share = Math.min(namespace.messages, Math.floor((await free()) / 3))
+    const count = 'INSERT INTO workspace_inboxes (workspace_id, namespace, messages, bytes) VALUES ($1, $2, $3, 0)'
+    await sql(count, full, `crowd-${n}`, share - 1)
+    expect(await queue(sibling, '{}')).toBeUndefined()
+    expect(await queue(sibling, '{}')).toBe(share === namespace.messages ? 'namespace' : 'total')
+  }
+  expect(await free()).toBeLessThan(total.messages / 100)
+  expect(await queue(await recorded({ namespace: 'late' }), '{}')).toBeUndefined()
+  await sql(`DELETE FROM workspace_inboxes WHERE namespace LIKE 'crowd-%'`)
+})
+
+test('a small message does not wait for the statement of large ones', async () => {
+  const [loud, quiet] = [await recorded(), await recorded()]
+  const body = JSON.stringify('\\'.repeat(mebi / 4))
+  const order: string[] = []
+  const large = Array.from({ length: 12 }, () => queue(loud, body).then(() => order.push('large')))
+  await Promise.all([...large, queue(quiet, '{}').then(() => order.push('small'))])
+  expect(order.indexOf('small')).toBeLessThan(4)
 })
 
 test('messages of before the count are handed out, and count in number', async () => {

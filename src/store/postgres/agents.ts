@@ -43,6 +43,12 @@ const mayTalk = `
       WHERE a.id = $1 AND a.depth = 0 AND b.id = $2 AND b.depth = 0
     ) AS allowed`
 
+/**
+ * Code units of a body from which on a message has a statement of its own: one of a few mebibytes takes PostgreSQL tens of
+ * milliseconds, and small messages would wait for it.
+ */
+const largeBody = 16 * 1024
+
 /** Rows at one go: more are taken by the next round, so that no statement holds many locks for long. */
 const expiredAtOnce = 500
 const expire = `
@@ -88,6 +94,7 @@ export function openAgents(
   const addresses = batched(database, metrics, address)
   const begun = batched(database, metrics, beginMessage)
   const traces = batched(database, metrics, traceMessage)
+  const largeTraces = batched(database, metrics, { ...traceMessage, name: 'trace_large_message', alone: true })
   const opened = (found: SealedAddress | undefined) => found && openedAddress(found, seal)
   let turn = 0
 
@@ -113,7 +120,10 @@ export function openAgents(
     refuseRegistration: (id, refusal) => refused.add({ id, refusal }),
     heartbeat: (beat) => beats.add(beat),
     updateCard: (id, agentCard) => cards.add({ id, agentCard }),
-    logMessage: (message) => traces.add({ activityId: message.id ?? randomUUID(), turn: turn++, message }),
+    logMessage(message) {
+      const lane = (message.body?.length ?? 0) < largeBody ? traces : largeTraces
+      return lane.add({ activityId: message.id ?? randomUUID(), turn: turn++, message })
+    },
     address: async (id) => opened(await addresses.add(id)),
     beginMessage: async (id) => opened(await begun.add(id, 'now')),
     async mayTalk(from, to) {
@@ -166,7 +176,9 @@ export function openAgents(
     },
     async close() {
       await Promise.all(
-        [tokens, registrations, refused, beats, cards, addresses, begun, traces].map((batcher) => batcher.close()),
+        [tokens, registrations, refused, beats, cards, addresses, begun, traces, largeTraces].map((batcher) =>
+          batcher.close(),
+        ),
       )
     },
   }

@@ -72,28 +72,41 @@ export const address: Statement<WorkspaceId, AddressRow, SealedAddress | undefin
   result: addressOf,
 }
 
+/**
+ * A mark of traffic is renewed once it is this old. In between messages lock no row: a message would wait for every other
+ * statement that has a row of its batch. It is less than any `idleAfter`, so that a row with a younger mark is not put to sleep.
+ */
+const marked = `interval '1 second'`
+
 export const beginMessage: Statement<WorkspaceId, AddressRow, SealedAddress | undefined> = {
   name: 'begin_message',
   key: (id) => id,
   columns: [['id', 'uuid', (id) => id]],
   sql: `,
-  met AS MATERIALIZED (
+  due AS MATERIALIZED (
     SELECT ${parts('w')}, w.status IN ('hibernating', 'hibernated') AND w.wake_requested_at IS NULL AS waking
     FROM workspaces w JOIN input i ON i.id = w.id
-    WHERE w.status <> 'removed'
+    WHERE w.status <> 'removed' AND (COALESCE(w.last_traffic_at, '-infinity') < now() - ${marked}
+      OR w.status IN ('hibernating', 'hibernated') AND w.wake_requested_at IS NULL)
     ORDER BY w.id FOR NO KEY UPDATE OF w
   ),
-  marked AS (
+  touched AS (
     UPDATE workspaces w SET
       last_traffic_at = now(),
       wake_requested_at = CASE WHEN m.waking THEN now() ELSE w.wake_requested_at END,
       signalled_at = CASE WHEN m.waking THEN now() ELSE w.signalled_at END
-    FROM met m WHERE w.id = m.id
+    FROM due m WHERE w.id = m.id
     RETURNING w.namespace, w.resource_name, m.waking
   ),
   signalled AS MATERIALIZED (
-    SELECT m.namespace, m.resource_name FROM marked m WHERE m.waking
-  )${notified}
+    SELECT m.namespace, m.resource_name FROM touched m WHERE m.waking
+  )${notified},
+  met AS (
+    SELECT ${parts('d')} FROM due d
+    UNION ALL
+    SELECT ${parts('w')} FROM workspaces w JOIN input i ON i.id = w.id
+    WHERE w.status <> 'removed' AND NOT EXISTS (SELECT FROM due d WHERE d.id = w.id)
+  )
   SELECT i.ord::int AS ord, ${parts('m')}, ${notifiedCount} FROM input i LEFT JOIN met m ON m.id = i.id`,
   result: addressOf,
 }
@@ -108,9 +121,14 @@ export interface Trace {
 
 const { workspace: own, namespace: shared, total } = inboxLimits
 
+/** Of the total, what namespace `n` may have while `e` counts all. */
+const share = (what: 'messages' | 'bytes'): string =>
+  `(${total[what]} - COALESCE(e.${what}, 0) + COALESCE(n.${what}, 0)) / 3`
+
 /**
  * Which of the messages to be queued find room, as `judged`: those that came first, while the counts of the inbox, its
- * namespace and all together allow it. Reads a row an inbox and no message. One that is there already (a statement repeated
+ * namespace and all together allow it. A namespace has at most a third of what all the others have left, as in places.ts:
+ * by a fixed limit alone, sixteen namespaces that do not fetch would leave none for the seventeenth. Reads a row an inbox and no message. One that is there already (a statement repeated
  * after its COMMIT was lost) is not judged again.
  */
 const judged = `
@@ -137,8 +155,10 @@ const judged = `
   nearby AS (
     SELECT h.*, h.fits
       AND COALESCE(n.messages, 0) + count(*) FILTER (WHERE h.fits) OVER before <= ${shared.messages}
-      AND COALESCE(n.bytes, 0) + sum(h.bytes) FILTER (WHERE h.fits) OVER before <= ${shared.bytes} AS fits_nearby
-    FROM at_home h LEFT JOIN neighbours n ON n.namespace = h.namespace
+      AND COALESCE(n.bytes, 0) + sum(h.bytes) FILTER (WHERE h.fits) OVER before <= ${shared.bytes} AS fits_nearby,
+      COALESCE(n.messages, 0) + count(*) FILTER (WHERE h.fits) OVER before <= ${share('messages')}
+      AND COALESCE(n.bytes, 0) + sum(h.bytes) FILTER (WHERE h.fits) OVER before <= ${share('bytes')} AS fits_share
+    FROM at_home h CROSS JOIN everyone e LEFT JOIN neighbours n ON n.namespace = h.namespace
     WINDOW before AS (PARTITION BY h.namespace ORDER BY h.ord)
   ),
   judged AS MATERIALIZED (
@@ -146,7 +166,8 @@ const judged = `
       WHEN NOT n.fits THEN 'workspace'
       WHEN NOT n.fits_nearby THEN 'namespace'
       WHEN COALESCE(e.messages, 0) + count(*) FILTER (WHERE n.fits_nearby) OVER before > ${total.messages}
-        OR COALESCE(e.bytes, 0) + sum(n.bytes) FILTER (WHERE n.fits_nearby) OVER before > ${total.bytes} THEN 'total'
+        OR COALESCE(e.bytes, 0) + sum(n.bytes) FILTER (WHERE n.fits_nearby) OVER before > ${total.bytes}
+        OR NOT n.fits_share THEN 'total'
       END AS refused_by
     FROM nearby n CROSS JOIN everyone e
     WINDOW before AS (ORDER BY n.ord)
@@ -175,14 +196,15 @@ export const traceMessage: Statement<Trace, Answer & { refused_by: InboxFull | n
     WHERE j.refused_by IS NULL ORDER BY i.ord
     ON CONFLICT (id) DO NOTHING
   ),
-  -- The receiver was marked when the message began: again only where that is a while ago.
+  -- Both may have been marked just now: again only where that is a while ago.
   party AS MATERIALIZED (
     SELECT w.id, p.sent FROM (
       SELECT u.id, bool_or(u.sent) AS sent FROM (
         SELECT i.sender AS id, true AS sent FROM input i UNION ALL SELECT i.receiver, false FROM input i
       ) u GROUP BY u.id
     ) p JOIN workspaces w ON w.id = p.id
-    WHERE p.sent OR COALESCE(w.last_traffic_at, '-infinity') < now() - interval '1 second'
+    WHERE COALESCE(w.last_traffic_at, '-infinity') < now() - ${marked}
+      OR p.sent AND COALESCE(w.last_outbound_at, '-infinity') < now() - ${marked}
     ORDER BY w.id FOR NO KEY UPDATE OF w
   ),
   moved AS (

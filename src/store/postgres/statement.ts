@@ -26,6 +26,8 @@ export interface Statement<Item, Row extends Answer, Result> {
   readonly key: (item: Item) => string
   /** Milliseconds that an item may wait for company; without it, as the batcher sees fit. */
   readonly pause?: number
+  /** Each item has a statement of its own, in which its values travel as they are: for those that are large. */
+  readonly alone?: true
   /** Undefined when the statement gave no row for the item. An Error rejects this caller alone. */
   readonly result: (row: Row | undefined, item: Item) => Result | Error
 }
@@ -71,6 +73,12 @@ function literal(value: Value): string {
   }
 }
 
+/** A single item, by the same names and types as `inputOf`. */
+function loneInput<Item>(columns: readonly Column<Item>[]): string {
+  return `(VALUES (${columns.map(([, type], index) => `$${index + 1}::${type}`).join(', ')}, 1::bigint))
+    AS u(${columns.map(([name]) => name).join(', ')}, ord)`
+}
+
 function inputOf<Item>(columns: readonly Column<Item>[], from: number): string {
   const arrays = columns.map(([, type], index) => `$${index + from}::${type}[]`).join(', ')
   const names = columns.map(([name]) => name).join(', ')
@@ -83,15 +91,29 @@ export function batched<Item, Row extends Answer, Result>(
   metrics: Metrics,
   statement: Statement<Item, Row, Result>,
 ): Batcher<Item, Result> {
-  const { name, columns, sql, key, result, pause } = statement
-  const text = `WITH RECURSIVE input AS MATERIALIZED (SELECT u.* FROM ${inputOf(columns, 1)})${sql}`
+  const { name, columns, sql, key, result, pause, alone } = statement
+  const text = (input: string) => `WITH RECURSIVE input AS MATERIALIZED (SELECT u.* FROM ${input})${sql}`
+  const paced = { name, metrics, ...(pause !== undefined && { pause }) }
+  if (alone) {
+    const single = text(loneInput(columns))
+    const values = (item: Item) => columns.map(([, , value]) => value(item) ?? null)
+    return createBatcher<Item, Result>({
+      ...paced,
+      key,
+      maxRows: 1,
+      write: async ([item]) => {
+        if (item === undefined) return []
+        const [row] = await database.query<Row>(name, single, values(item))
+        return [result(row, item)]
+      },
+    })
+  }
+  const many = text(inputOf(columns, 1))
   const batcher = createBatcher<Sendable<Item>, Result>({
-    name,
+    ...paced,
     key: ({ item }) => key(item),
     weigh: ({ bytes }) => bytes,
-    metrics,
-    ...(pause !== undefined && { pause }),
-    write: async (items) => pair(items, await database.query<Row>(name, text, arraysOf(columns, items)), result),
+    write: async (items) => pair(items, await database.query<Row>(name, many, arraysOf(columns, items)), result),
   })
   return { add: (item, haste) => batcher.add(sendable(columns, item), haste), close: () => batcher.close() }
 }
