@@ -128,8 +128,19 @@ describe('an agent that is not there yet', () => {
     expect(backend.creates.get(uid)).toBe(1)
   })
 
-  test('incident-22: an agent of which only beats arrive is ready all the same', async () => {
-    await make('silent-beater')
+  test('incident-22: an agent of which only beats arrive is ready all the same, if messages reach it; if not, it says why', async () => {
+    await make('silent-pusher')
+    const pusher = (await settles('silent-pusher', 'Launched', 'True Running')).metadata.uid
+    await until(async () => {
+      expect(await scene.beat(pusher, backend.volumes.get(pusher)?.get('.auth_token') ?? '')).toBe(200)
+      const { status } = await scene.get('silent-pusher')
+      expect(conditionOf(status, 'Connected')).toBe('False NotRegistered')
+      expect(status?.summary).toBe('The agent has been heard of, but has not registered: no message reaches it')
+      return true
+    })
+    expect(await row(pusher)).toMatchObject({ status: 'provisioning' })
+    await remove('silent-pusher')
+    await make('silent-beater', { delivery: 'poll' })
     const { uid } = (await settles('silent-beater', 'Launched', 'True Running')).metadata
     // More than one, since whoever is silent for two seconds may be called so before anybody looks.
     await until(async () => {

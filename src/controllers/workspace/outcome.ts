@@ -16,7 +16,11 @@ const soonest = seconds(30)
 export function outcomeAfter(step: Step, facts: Facts, age: Duration, now: Date): Outcome {
   const { delay, refusal, hold, row } = facts
   if (delay !== undefined) return again(milliseconds(Math.max(hold, delay.after)), delay.why)
-  if (refusal !== undefined) return { kind: 'blocked', ...refusal, retryAfter: milliseconds(Math.max(hold, soonest)) }
+  if (refusal !== undefined) {
+    // Whoever asks for a look between two launches need not wait longer than the next one has to.
+    const retryAfter = milliseconds(Math.max(hold, step === 'launch' ? soonest : 100))
+    return { kind: 'blocked', ...refusal, retryAfter }
+  }
   return noLaterThan(bySight(step, facts, age, now), [
     facts.power.lookAgainIn,
     untilSleep(facts, now),
