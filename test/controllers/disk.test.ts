@@ -22,4 +22,8 @@ test('one that takes more disk than its tier allows says so, and goes on', async
   expect(told.status?.conditions?.find(({ type }) => type === 'DiskExceeded')?.message).toContain('1Gi of disk')
   await scene.settles('hoarder', 'Ready', 'True Settled')
   expect((await get('tidy')).status?.conditions?.map(({ type }) => type)).not.toContain('DiskExceeded')
+  // An operator that was started anew has looked at no disk yet, and takes nothing back for that.
+  const conditions = (await get('hoarder')).status?.conditions
+  await scene.restarted()
+  expect((await scene.looked('hoarder')).status?.conditions).toEqual(conditions)
 })

@@ -235,7 +235,7 @@ function waitingConditions({ turn, wish, row }: Facts): ConditionDraft[] {
 /** How long tasks may be at work without a message coming or going before somebody should look. */
 const longBusy = minutes(10)
 
-function timelyConditions({ power, row, desired, disk }: Facts, now: Date): ConditionDraft[] {
+function timelyConditions({ workspace, power, row, desired, disk, seen }: Facts, now: Date): ConditionDraft[] {
   const conditions: ConditionDraft[] = []
   const { end } = power
   if (end !== undefined && !end.over && end.at.getTime() - now.getTime() <= notice)
@@ -253,6 +253,9 @@ function timelyConditions({ power, row, desired, disk }: Facts, now: Date): Cond
     conditions.push(condition('Downgraded', true, 'HostAccessRefused', message))
   }
   const bound = desired.instance.limits.diskBytes
+  // Disks are looked at every quarter of an hour: until then a new leader knows no better than the last one.
+  if (bound !== undefined && disk === undefined && seen.state === 'running')
+    conditions.push(...conditionAsBefore(workspace, 'DiskExceeded'))
   if (bound !== undefined && disk !== undefined && disk > bound)
     conditions.push(
       condition(
