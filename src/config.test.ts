@@ -36,16 +36,16 @@ test('help says what each setting must be, and what it is when not given, in lin
   const help = helpText()
   const about = (flag: string) =>
     new RegExp(`^ {2}--${flag},.*\\n((?: {6}.*\\n)+)`, 'm').exec(help)?.[1]?.replaceAll(/\s+/g, ' ')
-  expect(about('log-level')).toMatch(/Trace, debug, info, warn or error\. Default: info\./)
-  expect(about('deployment-mode')).toMatch(/Self-hosted or saas\. Default: self-hosted\./)
+  expect(about('log-level')).toMatch(/Must be trace, debug, info, warn or error\. Default: info\./)
+  expect(about('deployment-mode')).toMatch(/Must be self-hosted or saas\. Default: self-hosted\./)
   expect(about('backends')).toMatch(
-    /One or more of docker, process and external, separated by commas\. Default: external\./,
+    /Must be one or more of docker, process and external, separated by commas\. Default: external\./,
   )
-  expect(about('workers')).toMatch(/A whole number from 1 to 1024\. Default: 256\./)
-  expect(about('migrate')).toMatch(/True or false\. Default: true\./)
-  expect(about('liveness-silence')).toMatch(/A duration like 90s, 30m or 1h30m\. Default: 180s\./)
-  expect(about('objects-total')).toMatch(/A size like 512Ki, 32Mi or 1Gi\. Default: 192Mi\./)
-  expect(about('orphan-share')).toMatch(/A number from 0 to 1\. Default: 0\.2\./)
+  expect(about('workers')).toMatch(/Must be a whole number from 1 to 1024\. Default: 256\./)
+  expect(about('migrate')).toMatch(/Must be true or false\. Default: true\./)
+  expect(about('liveness-silence')).toMatch(/Must be a duration like 90s, 30m or 1h30m\. Default: 180s\./)
+  expect(about('objects-total')).toMatch(/Must be a size like 512Ki, 32Mi or 1Gi\. Default: 192Mi\./)
+  expect(about('orphan-share')).toMatch(/Must be a number from 0 to 1\. Default: 0\.2\./)
   expect(about('source-hosts')).not.toMatch(/Default/)
   for (const command of ['run', 'migrate', 'adopt', 'version', 'help'])
     expect(help).toMatch(new RegExp(`^  ${command}\\n {6}[A-Z]`, 'm'))

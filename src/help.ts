@@ -27,7 +27,7 @@ export function helpText(): string {
     const title = secretSettings.has(name) ? `${flagName}-file FILE, ${name} or ${name}_FILE` : `${flagName}, ${name}`
     const facts = [
       sentence(setting.description ?? ''),
-      expects === undefined ? '' : sentence(capital(expects)),
+      expects === undefined ? '' : sentence(`Must be ${expects}`),
       usually === undefined ? '' : `Default: ${usually}.`,
     ]
     return `  ${title}\n${folded(facts.filter((fact) => fact !== '').join(' '))}`
@@ -43,7 +43,6 @@ ${settings.join('\n')}
 `
 }
 
-const capital = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 const sentence = (text: string) => (/[.:]$/.test(text) ? text : `${text}.`)
 
 /** Broken at blanks; a word that is longer than a line has one to itself. */

@@ -25,7 +25,12 @@ export class LookUpsBusy extends Error {
 
 /** The URL may not be used. `message` names the host and what is wrong with it. */
 export class UrlRefused extends Error {
-  override readonly name = 'UrlRefused'
+  override readonly name: string = 'UrlRefused'
+}
+
+/** Its name has no address, or none now: a fault of names, which may pass, and no matter of what is allowed. */
+export class NameUnresolved extends UrlRefused {
+  override readonly name = 'NameUnresolved'
 }
 
 /**
@@ -83,7 +88,7 @@ async function allowedAddresses(
     return []
   }
   const found = family === 0 ? await resolve(host, claim).catch(missing) : [{ address: host, family }]
-  if (found.length === 0) throw new UrlRefused(`the name ${host} does not resolve`)
+  if (found.length === 0) throw new NameUnresolved(`the name ${host} does not resolve`)
   const bad = found.find(({ address }) => !rule(address))
   if (bad) throw new UrlRefused(`${host} is at ${bad.address}, where the operator does not connect`)
   return found
@@ -103,7 +108,10 @@ export async function checkedUrl(
   if (url.username !== '' || url.password !== '') throw new UrlRefused('it carries credentials')
   url.hash = ''
   const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new UrlRefused(`${url.hostname} does not resolve in time`)), limit)
+  const timer = setTimeout(
+    () => late.reject(new NameUnresolved(`the name ${url.hostname} does not resolve in time`)),
+    limit,
+  )
   try {
     await Promise.race([allowedAddresses(url.hostname.replace(/^\[|\]$/g, ''), rule, resolve, claim), late.promise])
   } finally {

@@ -10,6 +10,7 @@ import {
   LookUpsBusy,
   loopbackConnector,
   type Resolve,
+  NameUnresolved,
   UrlRefused,
 } from '../outbound.ts'
 import { type Bound, type Claim, Places } from '../places.ts'
@@ -231,6 +232,8 @@ function contentType(response: Dispatcher.ResponseData): string {
 
 /** undici and the system say what happened by code; one not named here is a connection that broke or never was. */
 function refusalOf(error: unknown): unknown {
+  if (error instanceof NameUnresolved)
+    return new Refusal(503, 'agent_unreachable', 'the name of the agent does not resolve', { retryAfter })
   if (error instanceof UrlRefused)
     return new Refusal(502, 'agent_url_refused', 'the address of the agent is one that it may not have')
   if (error instanceof LookUpsBusy) return lookUpsBusy(error)

@@ -8,7 +8,7 @@ import request from 'undici/lib/api/api-request.js'
 import Agent from 'undici/lib/dispatcher/agent.js'
 import { seconds } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
-import { addressRule, guardedConnector, type Resolve, UrlRefused } from '../outbound.ts'
+import { addressRule, guardedConnector, NameUnresolved, type Resolve, UrlRefused } from '../outbound.ts'
 import { tooLarge } from './intake.ts'
 import { SourceError, type Credentials } from './source.ts'
 
@@ -168,7 +168,8 @@ async function* cap(body: Readable, { maxBytes, signal }: HttpRequest, host: str
 function asSourceError(error: unknown, host: string, signal: AbortSignal): SourceError {
   if (error instanceof SourceError) return error
   for (let cause = error; cause instanceof Error; cause = cause.cause)
-    if (cause instanceof UrlRefused)
+    if (cause instanceof NameUnresolved) return new SourceError('SourceUnreachable', cause.message, { cause: error })
+    else if (cause instanceof UrlRefused)
       return new SourceError('NotAllowed', `${cause.message}; the operator's SOURCE_NETWORKS can open a network`)
   const why = signal.aborted ? 'no whole answer in time' : reasonOf(error)
   return new SourceError('SourceUnreachable', `${host}: ${why}`, { cause: error })

@@ -25,12 +25,18 @@ afterAll(() => {
   server.close()
 })
 
-async function read(given: { path?: string; digest?: string; reach?: Partial<Reach>; packedBytes?: number }) {
-  const { path = '/a.tar.gz', digest = digestOf('sha256'), reach, packedBytes = 10_000 } = given
+async function read(given: {
+  path?: string
+  from?: string
+  digest?: string
+  reach?: Partial<Reach>
+  packedBytes?: number
+}) {
+  const { path = '/a.tar.gz', digest = digestOf('sha256'), reach, packedBytes = 10_000, from = origin } = given
   const http = new Http({ ...open, ...reach }, async () => [])
   const request = {
     kind: 'artifact',
-    url: `${origin}${path}`,
+    url: `${from}${path}`,
     digest,
     revision: 'main@sha1:abc',
     path: 'orgs/a',
@@ -61,6 +67,11 @@ it.each([
   ['too many bytes', { packedBytes: 100 }, /^SourceTooLarge: .* sends more than 100 bytes/],
   ['a redirect to where nobody may go', { path: '/away' }, /^NotAllowed: .* redirects to http:\/\/169.254.169.254/],
   ['a host that is not trusted without TLS', { reach: { plainHosts: [] } }, /^NotAllowed: .* not encrypted/],
+  [
+    'a name that does not resolve, which may pass',
+    { from: 'http://nowhere.example', reach: { plainHosts: ['nowhere.example'] } },
+    /^SourceUnreachable: the name nowhere\.example does not resolve$/,
+  ],
   ['an address that is not open', { reach: { networks: [] } }, /^NotAllowed: 127.0.0.1 is an address/],
 ])('is refused with %s', async (_, given, rule) => {
   expect(await read(given)).toMatch(rule)
