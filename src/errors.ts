@@ -24,7 +24,7 @@ export class Terminal extends Error {
  * may last, `reason` says so: whoever waits for the object is told, by the message alone.
  */
 export class RetryAfter extends Error {
-  override readonly name = 'RetryAfter'
+  override readonly name: string = 'RetryAfter'
   readonly after: Duration
   readonly reason: string | undefined
   constructor(after: Duration, why: string, options: ErrorOptions & { readonly reason?: string } = {}) {
@@ -32,6 +32,11 @@ export class RetryAfter extends Error {
     this.after = after
     this.reason = options.reason
   }
+}
+
+/** What the operator itself needs is away, for all objects alike: waited for as any other wait, and counted apart from them. */
+export class Unavailable extends RetryAfter {
+  override readonly name = 'Unavailable'
 }
 
 /**
@@ -42,9 +47,14 @@ export class Fenced extends Error {
   override readonly name = 'Fenced'
 }
 
-/** The text of anything thrown, with its causes, on one line and without a stack. */
+/** The text of anything thrown, with its causes, each said once, on one line and without a stack. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return oneLine(String(error))
-  const cause = error.cause === undefined ? '' : `: ${reasonOf(error.cause)}`
-  return oneLine(`${error.message || error.name}${cause}`)
+  const said = error.message || partsOf(error) || error.name
+  const cause = error.cause === undefined ? '' : reasonOf(error.cause)
+  return oneLine(cause === '' || said.endsWith(cause) ? said : `${said}: ${cause}`)
 }
+
+/** A host with several addresses fails with one error for each, under an error without words. */
+const partsOf = (error: Error): string =>
+  error instanceof AggregateError ? [...new Set(error.errors.map(reasonOf))].join(', ') : ''

@@ -12,7 +12,7 @@ import { workspaceType, type Workspace } from './api/workspace.ts'
 import { apiVersion, keyOf, type KubeObject } from './api/meta.ts'
 import type { Backend, InstanceRef } from './backends/backend.ts'
 import type { EngineTls } from './backends/docker/host.ts'
-import { measured } from './backends/measured.ts'
+import { backendTroubles, measured } from './backends/measured.ts'
 import { ConfigError, type Config } from './config.ts'
 import {
   childIndexes,
@@ -66,6 +66,7 @@ import { restartContext } from './sweepers/restart-context.ts'
 import { retentionSweeper } from './sweepers/retention.ts'
 import { scheduler } from './sweepers/scheduler.ts'
 import { orphanSweeper, type OrphanOptions } from './sweepers/orphans/sweeper.ts'
+import { Dependency } from './telemetry/dependency.ts'
 import type { Logger } from './telemetry/log.ts'
 import { giveMemoryBack } from './telemetry/memory.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -94,10 +95,12 @@ export async function runOperator(
   try {
     const kube = await connect(config, log, metrics)
     const leader = elect(config, kube, store, log, metrics)
-    const probes = new Probes({ kube, metrics, host: config.HEALTH_HOST, port: config.HEALTH_PORT })
-    const manager = new Manager({ kube, leader, probes, log })
     const opened = await openBackends(config, await withDatabase(databaseUrl, () => store.leaders.instance()), more)
-    const backends = new Map([...opened].map(([name, backend]) => [name, measured(backend, metrics)]))
+    const { backends, used } = watched(opened, log, metrics)
+    const health = { host: config.HEALTH_HOST, port: config.HEALTH_PORT }
+    const probes = new Probes({ kube, metrics, needed: [store.dependency], used, ...health })
+    const manager = new Manager({ kube, leader, probes, log })
+    manager.add({ name: 'database', leaderOnly: false, start: (ending) => store.watch(ending) })
     const { resolve } = new LookUps({ onBusy: () => metrics.lookUpsRefused.inc() })
     addControllers(manager, { config, kube, leader, store, backends, resolve, log, metrics })
     addPlatform(manager, { config, store, resolve, log, metrics })
@@ -113,6 +116,18 @@ export async function runOperator(
 /** Off, and not even loaded, unless there is a collector. */
 async function trace({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_TRACES_SAMPLER_ARG: ratio }: Config) {
   return endpoint === undefined ? async () => undefined : await startTracing({ endpoint, ratio })
+}
+
+/** The backends as the rest of the operator sees them, and what is known of whether they answer. */
+function watched(opened: ReadonlyMap<string, Backend>, log: Logger, metrics: Metrics) {
+  const backends = new Map<string, Backend>()
+  const used: Dependency[] = []
+  for (const [name, backend] of opened) {
+    const dependency = new Dependency({ name, causes: backendTroubles, log, metrics })
+    used.push(dependency)
+    backends.set(name, measured(backend, metrics, dependency))
+  }
+  return { backends, used }
 }
 
 interface Parts {

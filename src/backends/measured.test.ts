@@ -2,18 +2,26 @@ import { unguarded } from './backend.ts'
 import { expect, test } from 'vitest'
 import { seconds } from '../duration.ts'
 import { RetryAfter, Terminal } from '../errors.ts'
+import { Dependency } from '../telemetry/dependency.ts'
+import { createLogger } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { FakeBackend } from './fake/backend.ts'
-import { measured } from './measured.ts'
+import { backendTroubles, measured } from './measured.ts'
 
 const never = new AbortController().signal
 const ref = { uid: 'a', namespace: 'acme', name: 'solo' }
 const limits = { memoryBytes: 1, cpus: 1, pids: 1, readOnlyRoot: false, hostAccess: [] }
 const spec = { ref, specHash: 'h', image: 'i', runtime: 'r', env: {}, files: [], token: 't', limits }
 
-test('every call is counted by how it ended, and ends as it did', async () => {
+function given() {
   const [fake, metrics] = [new FakeBackend({ slowRemoval: true }), createMetrics()]
-  const backend = measured(fake, metrics)
+  const causes = backendTroubles
+  const dependency = new Dependency({ name: 'fake', causes, log: createLogger('silent'), metrics })
+  return { fake, metrics, dependency, backend: measured(fake, metrics, dependency) }
+}
+
+test('every call is counted by how it ended, and ends as it did', async () => {
+  const { fake, metrics, backend } = given()
   const counted = async () =>
     (await metrics.backendSeconds.get()).values
       .filter(({ metricName }) => metricName?.endsWith('_count'))
@@ -39,4 +47,22 @@ test('every call is counted by how it ended, and ends as it did', async () => {
     'remove ok 1',
     'remove waits 1',
   ])
+})
+
+test('a backend that a look or a list cannot reach does not serve, until one can; what one spec is refused for says nothing', async () => {
+  const { fake, backend, dependency } = given()
+  const list = () => Array.fromAsync(backend.owned(never))
+  fake.fail('ensure', new Error('broken'))
+  await expect(backend.ensure(spec, never, unguarded)).rejects.toThrow('broken')
+  expect(dependency.trouble).toBeUndefined()
+  fake.fail('observe', new Error('away'))
+  await backend.observe(ref, never)
+  expect(dependency.trouble).toBe('it does not answer')
+  await backend.observe(ref, never)
+  expect(dependency.trouble).toBeUndefined()
+  fake.fail('owned', new Error('away'))
+  await expect(list()).rejects.toThrow('away')
+  expect(dependency.trouble).toBe('it does not answer')
+  await list()
+  expect(dependency.trouble).toBeUndefined()
 })

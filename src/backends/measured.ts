@@ -1,15 +1,39 @@
 /** A backend seen from outside: every call is timed, counted by how it ended, and a span where traces are on. */
 import { RetryAfter, Terminal } from '../errors.ts'
+import type { Dependency } from '../telemetry/dependency.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { traced } from '../telemetry/trace.ts'
-import type { Backend } from './backend.ts'
+import type { Backend, Observation } from './backend.ts'
 
 type Verb = 'observe' | 'ensure' | 'remove' | 'resetSessions' | 'prepare' | 'identify' | 'adopt' | 'logs'
 type Result = 'ok' | 'unknown' | 'waits' | 'refused' | 'error'
 
-/** The lists and streams go through as they are: their time is that of whoever reads them. */
-export function measured(backend: Backend, { backendSeconds }: Pick<Metrics, 'backendSeconds'>): Backend {
+/** What is wrong with a backend. */
+export const backendTroubles = { unreachable: 'it does not answer' } as const
+
+/**
+ * Lists and streams are not timed: their time is that of whoever reads them. Whether the backend answers is known by its
+ * looks and lists; what else fails may be the fault of one image or one spec.
+ */
+export function measured(
+  backend: Backend,
+  { backendSeconds }: Pick<Metrics, 'backendSeconds'>,
+  dependency: Dependency<keyof typeof backendTroubles>,
+): Backend {
   const { name } = backend
+  function unreachable(cause: unknown): void {
+    dependency.count('unreachable')
+    dependency.fails('unreachable', cause)
+  }
+  async function* listed<T>(list: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+    try {
+      yield* list
+      dependency.works()
+    } catch (error) {
+      if (!signal.aborted) unreachable(error)
+      throw error
+    }
+  }
   async function timed<T>(
     verb: Verb,
     uid: string,
@@ -38,13 +62,13 @@ export function measured(backend: Backend, { backendSeconds }: Pick<Metrics, 'ba
 
   return {
     name,
-    observe: (ref, signal) =>
-      timed(
-        'observe',
-        ref.uid,
-        () => backend.observe(ref, signal),
-        ({ state }) => (state === 'unknown' ? 'unknown' : 'ok'),
-      ),
+    async observe(ref, signal) {
+      const judge = ({ state }: Observation) => (state === 'unknown' ? 'unknown' : 'ok')
+      const found = await timed('observe', ref.uid, () => backend.observe(ref, signal), judge)
+      if (found.state !== 'unknown') dependency.works()
+      else if (!signal.aborted) unreachable(found.cause)
+      return found
+    },
     ensure: (spec, signal, guard) => timed('ensure', spec.ref.uid, () => backend.ensure(spec, signal, guard)),
     remove: (ref, volumes, signal, guard) =>
       timed(
@@ -60,8 +84,8 @@ export function measured(backend: Backend, { backendSeconds }: Pick<Metrics, 'ba
     adopt: (ref, id, signal, guard) => timed('adopt', ref.uid, () => backend.adopt(ref, id, signal, guard)),
     logs: (ref, bytes, signal) => timed('logs', ref.uid, () => backend.logs(ref, bytes, signal)),
     disk: (signal) => backend.disk(signal),
-    owned: (signal) => backend.owned(signal),
-    ownedVolumes: (signal) => backend.ownedVolumes(signal),
+    owned: (signal) => listed(backend.owned(signal), signal),
+    ownedVolumes: (signal) => listed(backend.ownedVolumes(signal), signal),
     changes: (signal) => backend.changes(signal),
   }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
-import { minutes, seconds, type Duration } from '../duration.ts'
-import { Fenced, reasonOf, RetryAfter, Terminal } from '../errors.ts'
+import { milliseconds, minutes, seconds, type Duration } from '../duration.ts'
+import { Fenced, reasonOf, RetryAfter, Terminal, Unavailable } from '../errors.ts'
 import { failpoint } from '../failpoint.ts'
 import type { Fence } from '../fence.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -42,7 +42,10 @@ export interface ControllerOptions<T extends KubeObject> {
 /** Failures in a row after which people are told: one is a hiccup. */
 const patience = 3
 
-type Ending = 'settled' | 'again' | 'blocked' | 'error' | 'conflict' | 'skipped'
+type Ending = 'settled' | 'again' | 'blocked' | 'unavailable' | 'error' | 'conflict' | 'skipped'
+
+/** Between two tries while the API server is away: steady, so that all goes on soon after it is back. */
+const away = seconds(2)
 
 /** A status that another has written is put right after this long, so that two writers do not race each other. */
 const takeBack = seconds(1)
@@ -251,7 +254,13 @@ export class Controller<T extends KubeObject> {
         const reported = await this.#tell(key, object, trouble, pass)
         if (reported?.kind === 'written') pass.context.log.warn({ cause: reasonOf(error) }, 'pass waits')
       }
-      return 'again'
+      return error instanceof Unavailable ? 'unavailable' : 'again'
+    }
+    if (error instanceof KubeError && error.isAway) {
+      this.#queue.forget(key)
+      this.#queue.addAfter(key, error.retryAfter ?? milliseconds(away * (0.5 + Math.random())))
+      pass.context.log.debug({ cause: reasonOf(error) }, 'pass waits')
+      return 'unavailable'
     }
     if (error instanceof Terminal) {
       const trouble: Trouble = { kind: 'blocked', reason: error.reason, message: reasonOf(error) }

@@ -1,7 +1,7 @@
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
 import { seconds, type Duration } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
-import type { Logger } from '../telemetry/log.ts'
+import { News, type Logger } from '../telemetry/log.ts'
 import { sizeOf, type Allowance } from './allowance.ts'
 import type { ResourceType } from './client.ts'
 import type { InformerState, InformerTools } from './informer.ts'
@@ -68,6 +68,7 @@ export class FollowedNamespace<T extends KubeObject> {
   readonly #stop = new AbortController()
   #signal: AbortSignal | undefined
   #state: FollowState = 'syncing'
+  readonly #news = new News()
   #listed = false
   #heardAt = performance.now()
 
@@ -181,7 +182,10 @@ export class FollowedNamespace<T extends KubeObject> {
   }
 
   #handle(event: WatchEvent<Name>): void {
-    if (event.type !== 'trouble') this.#heardAt = performance.now()
+    if (event.type !== 'trouble') {
+      this.#heardAt = performance.now()
+      this.#news.end()
+    }
     switch (event.type) {
       case 'synced':
         if (event.anew) this.#reset(event.objects, event.resourceVersion)
@@ -360,7 +364,8 @@ export class FollowedNamespace<T extends KubeObject> {
     if (error.reason === 'TooManyObjects') this.#crowd()
     else if (error.isForbidden) this.#move('forbidden')
     else if (error.isNotFound) this.#move('missing')
-    else this.#log.info({ cause: reasonOf(error), reason: error.reason }, 'watch will be tried again')
+    else if (this.#news.is(error.reason))
+      this.#log.info({ cause: reasonOf(error), reason: error.reason }, 'watch will be tried again')
   }
 
   #move(state: FollowState): void {

@@ -1,7 +1,7 @@
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
 import type { Duration } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
-import type { Logger } from '../telemetry/log.ts'
+import { News, type Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { sizeOf, type Allowance } from './allowance.ts'
 import type { Cache, Change, ResourceType } from './client.ts'
@@ -54,6 +54,7 @@ export class Informer<T extends KubeObject> {
   /** Versions already reported as unreadable, so that each is said once. */
   readonly #unreadable = new Map<Key, string>()
   #state: InformerState = 'syncing'
+  readonly #news = new News()
   #heardAt = performance.now()
   #running: Promise<void> | undefined
 
@@ -127,7 +128,10 @@ export class Informer<T extends KubeObject> {
   }
 
   #handle(event: WatchEvent<T>): void {
-    this.#heardAt = event.type === 'trouble' ? this.#heardAt : performance.now()
+    if (event.type !== 'trouble') {
+      this.#heardAt = performance.now()
+      this.#news.end()
+    }
     switch (event.type) {
       case 'synced':
         if (event.anew) this.#reset(event.objects, event.resourceVersion)
@@ -239,7 +243,8 @@ export class Informer<T extends KubeObject> {
   #complain(error: KubeError): void {
     if (error.isForbidden) this.#move('forbidden')
     else if (error.isNotFound) this.#move('missing')
-    else this.#log.info({ cause: reasonOf(error), reason: error.reason }, 'watch will be tried again')
+    else if (this.#news.is(error.reason))
+      this.#log.info({ cause: reasonOf(error), reason: error.reason }, 'watch will be tried again')
   }
 
   #move(state: InformerState): void {

@@ -50,6 +50,11 @@ export class KubeError extends Error {
   get isThrottled(): boolean {
     return this.code === 429
   }
+  /** The API server as a whole does not serve us: nothing is wrong with the request. A 500 may be of one object alone. */
+  get isAway(): boolean {
+    if (this.code === 0) return !this.isTooLarge && this.reason !== 'BadAnswer'
+    return this.isUnauthorized || this.isThrottled || (this.code >= 502 && this.code <= 504)
+  }
   /** Asking again later may help. */
   get isTransient(): boolean {
     if (this.isTooLarge) return false

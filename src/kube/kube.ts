@@ -101,7 +101,7 @@ export class Kube {
 /** Finds the credentials and the way to the API server. Sends nothing yet. */
 export async function createKube(options: KubeOptions): Promise<Kube> {
   const credentials = await findCredentials(options.credentials)
-  const { metrics, connections } = options
-  const transport = new Transport({ credentials, metrics, ...(connections !== undefined && { connections }) })
+  const { metrics, log, connections } = options
+  const transport = new Transport({ credentials, metrics, log, ...(connections !== undefined && { connections }) })
   return new Kube(options, transport, credentials.namespace)
 }

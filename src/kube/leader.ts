@@ -1,7 +1,7 @@
 import { seconds, type Duration } from '../duration.ts'
 import { Fenced, reasonOf, RetryAfter } from '../errors.ts'
 import type { Fence } from '../fence.ts'
-import type { Logger } from '../telemetry/log.ts'
+import { News, type Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { KubeError } from './kube-error.ts'
 import { microTime } from './micro-time.ts'
@@ -61,6 +61,8 @@ export class Leader {
   #changedAt = 0
   #validUntil = Number.NEGATIVE_INFINITY
   #epoch: bigint | undefined
+  /** Why it neither leads nor renews: an outage of minutes is one line. */
+  readonly #news = new News()
 
   constructor(options: LeaderOptions) {
     this.#options = options
@@ -150,10 +152,12 @@ export class Leader {
         const epoch = await this.#options.beginEpoch(this.#options.identity)
         if (performance.now() > this.#validUntil) throw new Fenced('the lease ran out before its epoch began')
         this.#epoch = epoch
+        this.#news.end()
         return
       } catch (error) {
         if (error instanceof Fenced) throw error
-        this.#options.log.warn({ cause: reasonOf(error) }, 'epoch cannot begin yet')
+        const cause = reasonOf(error)
+        if (this.#news.is(cause)) this.#options.log.warn({ cause }, 'epoch cannot begin yet')
         await sleep(this.#times.retry, signal)
       }
     }
@@ -163,6 +167,7 @@ export class Leader {
   async #attempt(): Promise<boolean> {
     try {
       const seen = await this.#read()
+      this.#news.end()
       if (!seen) return await this.#take(undefined)
       const stands = seen.metadata.resourceVersion === this.#lease?.metadata.resourceVersion
       if (!stands) this.#changedAt = performance.now()
@@ -172,7 +177,8 @@ export class Leader {
       const free = holder === '' || holder === this.#options.identity
       return (free || performance.now() - this.#changedAt > lasts) && (await this.#take(seen))
     } catch (error) {
-      this.#options.log.info({ cause: reasonOf(error) }, 'lease cannot be read or taken yet')
+      const cause = reasonOf(error)
+      if (this.#news.is(cause)) this.#options.log.info({ cause }, 'lease cannot be read or taken yet')
       return false
     }
   }
@@ -203,10 +209,13 @@ export class Leader {
         if (!this.#lease) throw new Fenced('there is no lease to renew')
         await this.#put({ ...this.#lease.spec, ...this.#claimed(microTime(new Date())) })
         this.#validUntil = sentAt + this.#times.lease - this.#times.margin
+        this.#news.end()
         return
       } catch (error) {
         if (error instanceof Fenced) throw error
-        this.#options.log.warn({ cause: reasonOf(error), inDoubt: !this.leads }, 'lease not renewed')
+        const [cause, inDoubt] = [reasonOf(error), !this.leads]
+        if (this.#news.is(`${cause} ${String(inDoubt)}`))
+          this.#options.log.warn({ cause, inDoubt }, 'lease not renewed')
         if (error instanceof KubeError && (error.code === 409 || error.isNotFound)) await this.#lookWhoHolds()
         await sleep((this.#times.retry / 2) as Duration, signal)
       }

@@ -1,6 +1,8 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Dependency } from '../telemetry/dependency.ts'
+import type { InformerState } from './informer.ts'
 import type { Kube } from './kube.ts'
 
 export interface ProbesOptions {
@@ -9,15 +11,20 @@ export interface ProbesOptions {
   /** 0 takes a free one. */
   readonly port: number
   readonly host?: string
-  /** More that must hold for `/readyz`; the name of each that does not is shown. */
-  readonly ready?: Readonly<Record<string, () => boolean>>
+  /** What must serve for `/readyz`, beside the API server. */
+  readonly needed?: readonly Dependency[]
+  /** What is in the metrics alone: a replica without it serves all who do not ask for it. */
+  readonly used?: readonly Dependency[]
 }
 
 /** Anything that reaches the port may connect: so few at once, and none for long, that it costs the operator nothing. */
 const mostConnections = 64
 const bounds = { headersTimeout: 5000, requestTimeout: 10_000, connectionsCheckingInterval: 1000 }
 
-/** `/healthz`: the loop turns. `/readyz`: caches synced, API server reachable. `/metrics`. */
+/**
+ * `/livez` (and `/healthz`): the loop turns, which no dependency can change. `/readyz`: caches synced, and all that is
+ * needed serves; each line of it names what does not. `/metrics`.
+ */
 export class Probes {
   readonly #options: ProbesOptions
   readonly #server: Server
@@ -56,6 +63,7 @@ export class Probes {
 
   async #answer(url: string, response: ServerResponse): Promise<void> {
     switch (url.split('?')[0]) {
+      case '/livez':
       case '/healthz':
         return say(response, 200, 'ok\n')
       case '/readyz': {
@@ -73,23 +81,27 @@ export class Probes {
         return say(response, 200, await registry.metrics())
       }
       default:
-        return say(response, 404, 'there is /healthz, /readyz and /metrics\n')
+        return say(response, 404, 'there is /livez, /healthz, /readyz and /metrics\n')
     }
   }
 
   #missing(): string[] {
-    const { kube, ready = {} } = this.#options
-    const caches = kube.required.filter((informer) => !informer.cache.hasSynced)
+    const { kube, needed = [] } = this.#options
+    // One that was whole once goes on as it is while it cannot be followed: out of date, and none may rely on it.
+    const caches = kube.required.filter(({ cache, state }) => !cache.hasSynced || isRefused(state))
     return [
       ...caches.map((informer) => `cache of ${informer.type.plural}: ${informer.state}`),
-      ...(kube.transport.reachable ? [] : ['the API server does not answer']),
-      ...Object.entries(ready).flatMap(([name, holds]) => (holds() ? [] : [name])),
+      ...[kube.transport.dependency, ...needed].flatMap(({ name, trouble }) =>
+        trouble === undefined ? [] : [`${name}: ${trouble}`],
+      ),
     ]
   }
 
   /** What is only worth knowing when somebody looks. */
   #observe(): void {
-    const { kube, metrics } = this.#options
+    const { kube, metrics, needed = [], used = [] } = this.#options
+    kube.transport.dependency.observe(!kube.required.some(({ state }) => isRefused(state)))
+    for (const dependency of [...needed, ...used]) dependency.observe()
     for (const { kind, size, silence } of kube.caches) {
       metrics.cacheObjects.set({ kind }, size)
       metrics.watchAge.set({ kind }, silence / 1000)
@@ -102,6 +114,8 @@ export class Probes {
     this.#lag.reset()
   }
 }
+
+const isRefused = (state: InformerState): boolean => state === 'forbidden' || state === 'missing'
 
 function say(response: ServerResponse, code: number, body: string): void {
   response.writeHead(code).end(body)

@@ -1,9 +1,12 @@
 import type { Dispatcher, Pool as UndiciPool } from 'undici'
 import Pool from 'undici/lib/dispatcher/pool.js'
 import { milliseconds, seconds, type Duration } from '../duration.ts'
+import { Dependency } from '../telemetry/dependency.ts'
+import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Span } from '../telemetry/span.ts'
 import { traced } from '../telemetry/trace.ts'
+import { apiTroubles, troubleOf, troubleOfAnswer, type ApiTrouble } from './api-trouble.ts'
 import type { Access, Credentials } from './credentials.ts'
 import { ChunkStream } from './chunk-stream.ts'
 import { Exchange, type Answer, type Call } from './exchange.ts'
@@ -13,6 +16,7 @@ import { jitter, sleep } from './timing.ts'
 export interface TransportOptions {
   readonly credentials: Credentials
   readonly metrics: Metrics
+  readonly log: Logger
   /** Requests in flight; the rest wait in the pool. Watches are not counted. */
   readonly connections?: number
   /** For a whole call with its retries. */
@@ -24,8 +28,8 @@ const attempts = 5
 
 /** The way to the API server: two pools (calls and watches), credentials kept fresh, a deadline on everything. */
 export class Transport {
-  /** False from a call that got no answer (or 5xx) to the next that did. */
-  reachable = true
+  /** Fails from a call that got no answer, or one that any other would have got too, to the next that went well. */
+  readonly dependency: Dependency<ApiTrouble>
   /** Path prefix of the server's URL, for API servers behind a proxy. */
   readonly #prefix: string
   readonly #origin: string
@@ -46,6 +50,8 @@ export class Transport {
     this.#prefix = url.pathname === '/' ? '' : url.pathname
     this.#credentials = options.credentials
     this.#metrics = options.metrics
+    const { log, metrics } = options
+    this.dependency = new Dependency({ name: 'api_server', causes: apiTroubles, log, metrics, patience: seconds(2) })
     this.#connections = options.connections ?? 32
     this.#deadline = options.deadline ?? seconds(15)
   }
@@ -85,11 +91,16 @@ export class Transport {
         { ...this.#options('GET', path, accept), headersTimeout: seconds(30), bodyTimeout: idle },
         stream,
       )
-      // 0 when no answer came, which is thrown below.
-      const code = await stream.opened.catch(() => 0)
-      this.#metrics.apiRequests.inc({ verb: 'watch', code })
-      if (!signal.aborted) this.reachable = code > 0 && code < 500
-      if (code === 0) await stream.opened
+      let code = 0
+      try {
+        code = await stream.opened
+      } catch (error) {
+        if (!signal.aborted) this.#failed(troubleOf(error), error)
+        throw error
+      } finally {
+        this.#metrics.apiRequests.inc({ verb: 'watch', code })
+      }
+      if (!signal.aborted) this.#answered(code)
       if (code < 400) return stream
       const error = errorOfAnswer(`watch ${path}`, code, await stream.text(), stream.retryAfter)
       if (!error.isUnauthorized || attempt > 1) throw error
@@ -125,14 +136,14 @@ export class Transport {
     try {
       answer = await exchange.answer
     } catch (error) {
-      if (error instanceof KubeError) this.reachable = error.isTooLarge
+      this.#failed(troubleOf(error), error)
       throw error
     } finally {
       span.set({ 'http.response.status_code': exchange.code })
       this.#metrics.apiRequests.inc({ verb: call.verb, code: exchange.code })
       this.#metrics.apiSeconds.observe({ verb: call.verb }, (performance.now() - began) / 1000)
     }
-    this.reachable = answer.code < 500
+    this.#answered(answer.code)
     const what = `${call.verb} ${call.path}`
     if (answer.code >= 400) throw errorOfAnswer(what, answer.code, answer.body, answer.retryAfter)
     try {
@@ -140,6 +151,21 @@ export class Transport {
     } catch {
       throw new KubeError(0, 'BadAnswer', `${what}: the answer is not JSON`)
     }
+  }
+
+  #answered(code: number): void {
+    const trouble = troubleOfAnswer(code)
+    if (trouble === undefined) return this.dependency.works()
+    this.dependency.count(trouble)
+    // What is refused to us for once, or for now, says nothing of other calls.
+    if (trouble === 'forbidden' || trouble === 'throttled') this.dependency.works()
+    else this.dependency.fails(trouble, `answered ${String(code)}`)
+  }
+
+  #failed(trouble: ApiTrouble | undefined, error: unknown): void {
+    if (trouble === undefined) return
+    this.dependency.count(trouble)
+    this.dependency.fails(trouble, error)
   }
 
   #options(method: Call['method'], path: string, accept?: string): Dispatcher.DispatchOptions {
@@ -169,7 +195,11 @@ export class Transport {
       this.#access = await this.#credentials.load()
     } catch (error) {
       // A file being replaced, a plugin that fails once: what we have may still be good, and a 401 will say if not.
-      if (!before) throw new KubeError(0, 'Credentials', 'credentials cannot be read', { cause: error })
+      if (!before) {
+        const failure = new KubeError(0, 'Credentials', 'credentials cannot be read', { cause: error })
+        this.#failed('credentials', failure)
+        throw failure
+      }
     }
     this.#loadedAt = performance.now()
     const now = this.#access

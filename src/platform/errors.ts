@@ -1,7 +1,7 @@
 /** How anything thrown becomes an answer: one shape, and nothing of the inside in it. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
-import { reasonOf, RetryAfter } from '../errors.ts'
+import { reasonOf, RetryAfter, Unavailable } from '../errors.ts'
 import { seconds } from '../duration.ts'
 import type { LookUpsBusy } from '../outbound.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -18,14 +18,15 @@ const known: Readonly<Record<string, Refusal>> = {
 const internal = new Refusal(500, 'internal', 'something went wrong here; the log of the operator says what')
 const badRequest = new Refusal(400, 'bad_request', 'the request cannot be read')
 
+const storeUnavailable = (cause: RetryAfter): Refusal =>
+  new Refusal(503, 'store_unavailable', 'the database cannot be reached; try again', { retryAfter: seconds(5), cause })
+
 /** Awaits the store. A database that is away is a 503 that asks the caller to come again; anything else is our fault. */
 export async function fromStore<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (cause) {
-    if (!(cause instanceof RetryAfter)) throw cause
-    const message = 'the database cannot be reached; try again'
-    throw new Refusal(503, 'store_unavailable', message, { retryAfter: seconds(5), cause })
+    throw cause instanceof RetryAfter ? storeUnavailable(cause) : cause
   }
 }
 
@@ -35,6 +36,7 @@ export const lookUpsBusy = ({ message }: LookUpsBusy): Refusal =>
 
 function refusalOf(error: FastifyError | Error): Refusal {
   if (error instanceof Refusal) return error
+  if (error instanceof Unavailable) return storeUnavailable(error)
   const { code, statusCode } = error as Partial<FastifyError>
   const found = code === undefined ? undefined : known[code]
   if (found) return found

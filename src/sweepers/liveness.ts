@@ -30,5 +30,12 @@ export function livenessSweeper(options: LivenessOptions): Sweeper {
     metrics.duplicateRows.set(await agents.countDuplicates())
   }
 
-  return createSweeper({ name: 'liveness', every, log, sweep, begin: () => (hearingSince = performance.now()) })
+  /** Before the first look there is nothing to say; and after one that failed, what the last one saw may be long over. */
+  function begin(): void {
+    hearingSince = performance.now()
+    metrics.workspaces.reset()
+    metrics.duplicateRows.remove()
+  }
+
+  return createSweeper({ name: 'liveness', every, log, sweep, begin })
 }

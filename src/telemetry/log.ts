@@ -24,6 +24,23 @@ const shownError = (error: unknown) =>
     ? { type: error.name, message: reasonOf(error), stack: plain(error.stack ?? '') }
     : oneLine(String(error))
 
+/** What was told last of something that lasts: the same told again is no news. */
+export class News {
+  #last: string | undefined
+
+  /** Whether this is news; if so it is what was told last. */
+  is(text: string): boolean {
+    if (text === this.#last) return false
+    this.#last = text
+    return true
+  }
+
+  /** It is over: when it comes again it is news. */
+  end(): void {
+    this.#last = undefined
+  }
+}
+
 /** JSON lines, on stdout unless a destination is given. Messages are constant lower-case phrases; whatever varies is a field. */
 export function createLogger(level: string, destination?: DestinationStream): Logger {
   const options: LoggerOptions = {

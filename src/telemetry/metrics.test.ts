@@ -30,9 +30,6 @@ test('every metric is there before anything has happened', async () => {
 
 test.each([
   'molecule_phantom_busy_resets_total 0',
-  'molecule_pending_uploads_swept_total{outcome="acked"} 0',
-  'molecule_pending_uploads_swept_total{outcome="expired"} 0',
-  'molecule_pending_uploads_swept_total{outcome="error"} 0',
   'molecule_operator_orphans_removed_total{plane="volume"} 0',
   'molecule_operator_stop_retry_exhausted_total{backend="docker"} 0',
   'molecule_operator_duplicate_instances{backend="docker"} 0',
@@ -54,7 +51,7 @@ test('no label could grow with the installation', async () => {
 test('the page and the alerts speak of what there is, and the page of all of it', async () => {
   const declared = new Set((await createMetrics().registry.getMetricsAsJSON()).map(({ name }) => name))
   const inFile = (path: string) =>
-    new Set(readFileSync(path, 'utf8').match(/\b(molecule_(operator|http|phantom|pending)|process|nodejs)_[a-z_]+/g))
+    new Set(readFileSync(path, 'utf8').match(/\b(molecule_(operator|http|phantom)|process|nodejs)_[a-z_]+/g))
   expect(inFile('docs/telemetry.md')).toEqual(declared)
   for (const name of inFile('manifests/monitoring/alerts.yaml'))
     expect(declared).toContain(name.replace(/_bucket$/, ''))

@@ -9,7 +9,7 @@ export type ControllerName = (typeof controllers)[number]
 
 /** The closed sets that are shown at zero. Rooms that own such a set are compared with it by metrics.test.ts. */
 export const labelValues = {
-  outcome: ['settled', 'again', 'blocked', 'error', 'conflict', 'skipped'],
+  outcome: ['settled', 'again', 'blocked', 'unavailable', 'error', 'conflict', 'skipped'],
   phase: [
     'provisioning',
     'online',
@@ -27,7 +27,6 @@ export const labelValues = {
   sweep: ['done', 'held', 'failed'],
   leavings: ['tokens', 'rows'],
   hold: ['ResourcesUnreadable', 'RowsUnreadable', 'BackendUnreadable', 'ResourcesEmpty', 'TooManyMissing'],
-  swept: ['acked', 'expired', 'error'],
   run: ['ok', 'error', 'skipped'],
   bound: ['pair', 'destination', 'caller', 'namespace', 'total'],
   inbox: ['workspace', 'namespace', 'total'],
@@ -122,6 +121,11 @@ const outside = ({ counter, gauge, histogram, kept }: Declare) => ({
   sqlStatements: counter('sql_statements_total', 'Statements sent to PostgreSQL.', ['name']),
   sqlRows: counter('sql_batch_rows_total', 'Rows that went through the batcher.', ['name']),
   sqlPoisoned: counter('sql_poisoned_rows_total', 'Rows bisected out of a batch.', ['name']),
+  dependencyUp: gauge('dependency_up', '1 while it serves, as this process sees it.', ['dependency']),
+  dependencyErrors: counter('dependency_errors_total', 'Failed calls to what the operator needs, by cause.', [
+    'dependency',
+    'cause',
+  ]),
   httpRequests: kept('http_requests_total', 'Requests of agents and admins.', ['method', 'path', 'status']),
   httpSeconds: kept('http_request_duration_seconds_total', 'Time spent on them, summed.', ['method', 'path', 'status']),
 })
@@ -152,7 +156,6 @@ const workspaces = ({ counter, gauge, histogram, kept }: Declare) => ({
   ),
   orgNodes: counter('org_nodes_total', 'Nodes of imports by what was done to them.', ['action']),
   scheduleRuns: counter('schedule_runs_total', 'Runs of schedules by how they ended.', ['outcome']),
-  pendingUploadsSwept: kept('pending_uploads_swept_total', 'Uploads swept.', ['outcome']),
 })
 
 /** The process itself, read when somebody looks: prom-client's own collection wakes the process all the time. */
@@ -230,5 +233,4 @@ function zero(
   }
   for (const limit of labelValues.rate) metrics.rateLimited.inc({ limit }, 0)
   for (const limit of labelValues.inbox) metrics.inboxRefused.inc({ limit }, 0)
-  for (const outcome of labelValues.swept) metrics.pendingUploadsSwept.inc({ outcome }, 0)
 }

@@ -4,7 +4,7 @@
  */
 import type { Logger } from './log.ts'
 
-/** What each of the five tells. Ids and words alone: never a value of an environment, a token or an address. */
+/** What each of them tells. Ids and words alone: never a value of an environment, a token or an address. */
 export interface ProvlogFields {
   /** An instance is about to be made. `sync`: whoever asked waits for it; a controller never does. */
   'provision.start': {
@@ -26,22 +26,7 @@ export interface ProvlogFields {
     readonly import?: string
     readonly reconcile_id?: string
   }
-  /** The cloud has accepted an instance. */
-  'provision.ec2_started': {
-    readonly workspace_id: string
-    readonly instance_id: string
-    readonly state: string
-    readonly tier: number
-    readonly runtime: string
-    readonly reconcile_id?: string
-  }
-  /** The cloud has accepted its end. */
-  'provision.ec2_stopped': {
-    readonly workspace_id: string
-    readonly instance_id: string
-    readonly reconcile_id?: string
-  }
-  /** An instance is about to be taken away for the next one. `cp`: ec2, through the control plane of the cloud. */
+  /** An instance is about to be taken away for the next one. */
   'restart.pre_stop': {
     readonly workspace_id: string
     readonly backend: 'docker' | 'cp' | 'none' | 'process' | 'fake'

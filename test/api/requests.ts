@@ -9,6 +9,7 @@ import { workspaceKind } from '../../src/api/workspace.ts'
 import { findCredentials } from '../../src/kube/credentials.ts'
 import { KubeError } from '../../src/kube/kube-error.ts'
 import { Transport } from '../../src/kube/transport.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { until } from '../support/until.ts'
 
@@ -59,7 +60,12 @@ export type Requests = Awaited<ReturnType<typeof requests>>
 /** In one namespace, as whoever the kubeconfig says. */
 export async function requests(namespace: string, kubeconfig: string) {
   const credentials = await findCredentials({ kubeconfig })
-  const transport = new Transport({ credentials, metrics: createMetrics(), connections: 8 })
+  const transport = new Transport({
+    credentials,
+    metrics: createMetrics(),
+    log: createLogger('silent'),
+    connections: 8,
+  })
   const pathOf = (kind: Kind, name = '') => {
     const { plural, namespaced } = kinds[kind]
     return `/apis/${apiVersion}${namespaced ? `/namespaces/${namespace}` : ''}/${plural}${name && `/${name}`}`

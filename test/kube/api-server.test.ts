@@ -171,7 +171,7 @@ test('the API server killed for a while: nothing lost, back within seconds', asy
   const client = kube.client()
   await client.create(configMaps, configMap(namespace, 'before'))
   await plane.apiServer.kill()
-  await until(() => !kube.transport.reachable)
+  await until(() => kube.transport.dependency.trouble !== undefined)
   await plane.apiServer.start()
   await until(
     () => client.create(configMaps, configMap(namespace, 'after')).then(Boolean, (e: KubeError) => e.isAlreadyExists),

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { KubeObject } from '../../src/api/meta.ts'
 import type { ResourceType } from '../../src/kube/client.ts'
 import { Transport } from '../../src/kube/transport.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 export interface Thing extends KubeObject<{ readonly n: number }> {
@@ -87,7 +88,7 @@ export class FaultServer {
 
   transport(options: Partial<ConstructorParameters<typeof Transport>[0]> = {}): Transport {
     const credentials = { server: this.url, namespace: 'default', load: () => Promise.resolve({}) }
-    return new Transport({ credentials, metrics: createMetrics(), ...options })
+    return new Transport({ credentials, metrics: createMetrics(), log: createLogger('silent'), ...options })
   }
 
   put(name: string, n: unknown = 1, uid = `uid-${name}`): void {

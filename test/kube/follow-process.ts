@@ -14,6 +14,7 @@ const metrics = createMetrics()
 const transport = new Transport({
   credentials: { server, namespace: 'here', load: () => Promise.resolve({}) },
   metrics,
+  log: createLogger('silent'),
 })
 const followed = new Followed<Thing>(
   {

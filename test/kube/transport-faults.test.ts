@@ -8,6 +8,7 @@ import { Fenced } from '../../src/errors.ts'
 import { findCredentials } from '../../src/kube/credentials.ts'
 import { KubeClient } from '../../src/kube/kube-client.ts'
 import { Transport } from '../../src/kube/transport.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { until } from '../support/until.ts'
 import { FaultServer, status, things } from './fault-server.ts'
@@ -105,7 +106,7 @@ test('a token that was rotated is read again after a 401, once', async () => {
   server.fault = ({ authorization }, response) => authorization !== valid && status(response, 401, 'Unauthorized')
   const credentials = await findCredentials({ kubeconfig })
   expect(credentials.namespace).toBe('mine')
-  const transport = new Transport({ credentials, metrics: createMetrics() })
+  const transport = new Transport({ credentials, metrics: createMetrics(), log: createLogger('silent') })
   const client = new KubeClient({ transport, fieldManager: 'test' })
   await client.mergePatch(things, 'here/a', patch)
   valid = 'Bearer new'

@@ -4,6 +4,7 @@ import { createServer, type RequestListener } from 'node:http'
 import { connect } from 'node:net'
 import { Client } from 'pg'
 import { pino } from 'pino'
+import { milliseconds, seconds } from '../../src/duration.ts'
 import { createPlatform, type PlatformOptions } from '../../src/platform/server.ts'
 import { openStore } from '../../src/store/postgres/open.ts'
 import {
@@ -31,7 +32,9 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
   const lines: string[] = []
   // No redaction here, unlike the operator's own log: what reaches it is seen by the tests.
   const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) })
-  const open = (key = secretsKey) => openStore({ databaseUrl, lease: 'test', metrics, log, secretsKey: key })
+  const lookTimes = { calm: seconds(1), troubled: milliseconds(250), hold: seconds(2) }
+  const options = { databaseUrl, lease: 'test', metrics, log, lookTimes }
+  const open = (key = secretsKey) => openStore({ ...options, secretsKey: key })
   const store = open()
   const fence = { epoch: await store.leaders.begin('test', 'test'), check: () => {} }
   const client = new Client({ connectionString: databaseUrl })

@@ -4,10 +4,11 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Backend, InstanceRef } from '../../src/backends/backend.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
-import { measured } from '../../src/backends/measured.ts'
+import { backendTroubles, measured } from '../../src/backends/measured.ts'
 import { milliseconds } from '../../src/duration.ts'
 import type { WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { orphanSweeper, type OrphanOptions } from '../../src/sweepers/orphans/sweeper.ts'
+import { Dependency } from '../../src/telemetry/dependency.ts'
 import { never, specOf } from '../contract/spec.ts'
 import { fenceOf, given, intent, lease } from '../store/given.ts'
 import { database } from '../support/database.ts'
@@ -23,6 +24,12 @@ let backend = new FakeBackend()
 let lines: string[] = []
 let events: string[] = []
 const running: (() => Promise<void>)[] = []
+
+/** As the operator sees it. */
+function seen(backend: Backend): Backend {
+  const log = pino({ level: 'silent' })
+  return measured(backend, metrics, new Dependency({ name: 'fake', causes: backendTroubles, log, metrics }))
+}
 
 beforeEach(async () => {
   for (const table of ['workspaces', 'orphans', 'retained_instances', 'structure_events'])
@@ -165,7 +172,7 @@ test('a lease that is lost right before the backend acts takes nothing away', as
   const mine = fenceOf(fence.epoch)
   let asked = 0
   const late: Backend = {
-    ...measured(backend, metrics),
+    ...seen(backend),
     remove: (...call) => {
       asked++
       mine.lose()
@@ -364,7 +371,7 @@ test('one that cannot be removed does not keep the others', async () => {
   for (const made of [stuck, other]) vanish(made)
   const remove: Backend['remove'] = (ref, volumes, signal) =>
     ref.uid === stuck.ref.uid ? Promise.reject(new Error('device busy')) : backend.remove(ref, volumes, signal)
-  start({ backends: new Map([['fake', { ...measured(backend, metrics), remove }]]) })
+  start({ backends: new Map([['fake', { ...seen(backend), remove }]]) })
   await until(() => !backend.volumes.has(other.ref.uid), { what: 'the other to be gone' })
   await afterSweeps(2, 'failed')
   expect([backend.has(stuck.ref.uid), await rowOf(stuck), await whole(living)]).toEqual([true, 'removed', true])

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { reasonOf } from '../../errors.ts'
-import type { Logger } from '../../telemetry/log.ts'
+import { News, type Logger } from '../../telemetry/log.ts'
 import { sessionOf } from './pool.ts'
 import { channel } from './signal.ts'
 
@@ -100,13 +100,20 @@ async function listen(
 ): Promise<void> {
   const end = AbortSignal.any([signal, inbox.closed])
   const seen: Seen = { upTo: undefined, heard: new Set(), heardBefore: new Set() }
-  for (let failures = 0; !end.aborted; failures++) {
+  const news = new News()
+  const connected = () => {
+    failures = 0
+    news.end()
+  }
+  let failures = 0
+  for (; !end.aborted; failures++) {
     const client = new Client({ ...sessionOf(databaseUrl, 'molecule-operator-listen'), statement_timeout: 5000 })
     try {
-      await attend(client, pollEvery, inbox, seen, end, () => (failures = 0))
+      await attend(client, pollEvery, inbox, seen, end, connected)
     } catch (error) {
       if (end.aborted) break
-      log.warn({ reason: reasonOf(error), failures }, 'connection that listens was lost')
+      const cause = reasonOf(error)
+      if (news.is(cause)) log.warn({ cause, failures }, 'connection that listens was lost')
       // What came while nobody listened is found by the look after the reconnect.
       seen.heard.clear()
       seen.heardBefore.clear()

@@ -1,3 +1,4 @@
+import { Dependency } from '../../telemetry/dependency.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { AgentStore } from '../agent-store.ts'
@@ -9,15 +10,17 @@ import type { RestartStore } from '../restart-store.ts'
 import type { ScheduleStore } from '../schedule-store.ts'
 import type { WorkspaceStore } from '../workspace-store.ts'
 import { openAgents } from './agents.ts'
+import { troubles } from './faults.ts'
 import { openHistory } from './history.ts'
 import { openLeaders } from './leaders.ts'
 import { createListener } from './notify.ts'
 import { openOrphans } from './orphans.ts'
 import { openParts } from './parts.ts'
-import { openPool } from './pool.ts'
+import { openPool, type PoolOptions } from './pool.ts'
 import { openRestarts } from './restarts.ts'
 import { openSchedules } from './schedules.ts'
 import { createSeal } from './seal.ts'
+import { createWatchdog, type LookTimes } from './watchdog.ts'
 import { openWorkspaces } from './workspaces.ts'
 
 export interface StoreOptions {
@@ -28,6 +31,8 @@ export interface StoreOptions {
   readonly log: Logger
   /** Connections at most, without the one that listens. */
   readonly connections?: number
+  /** When it is looked whether the database serves. */
+  readonly lookTimes?: Partial<LookTimes>
   /** Milliseconds between two looks at what was signalled without being heard. */
   readonly pollEvery?: number
   /** 32 bytes that credentials are sealed with. Without them, parts with credentials and launches with a secret are refused. */
@@ -45,14 +50,24 @@ export interface Store {
   readonly schedules: ScheduleStore
   readonly restarts: RestartStore
   readonly orphans: OrphanStore
+  /** Whether the database serves: known while `watch` runs. */
+  readonly dependency: Dependency
+  /** Looks at that until the signal aborts. */
+  watch(signal: AbortSignal): Promise<void>
   /** Writes what waits, then closes the connections. End the iterations of `changes` by their own signal. */
   close(): Promise<void>
 }
 
 /** The rows in PostgreSQL. Connects on first use, and the schema must have been migrated. */
 export function openStore(options: StoreOptions): Store {
-  const { metrics, lease, secretsKey } = options
-  const database = openPool(options)
+  const { databaseUrl, metrics, log, lease, secretsKey } = options
+  const dependency = new Dependency({ name: 'database', causes: troubles, log, metrics })
+  const watchdog = createWatchdog({ databaseUrl, dependency, times: options.lookTimes ?? {} })
+  const onTrouble: PoolOptions['onTrouble'] = (trouble, error) => {
+    dependency.count(trouble)
+    watchdog.notice(trouble, error)
+  }
+  const database = openPool({ ...options, onTrouble })
   const seal = secretsKey && createSeal(secretsKey)
   const workspaces = openWorkspaces(database, createListener(options), metrics, lease, seal)
   const agents = openAgents(database, metrics, seal)
@@ -68,6 +83,8 @@ export function openStore(options: StoreOptions): Store {
     schedules,
     restarts: openRestarts(database),
     orphans: openOrphans(database, lease),
+    dependency,
+    watch: (signal) => watchdog.run(signal),
     async close() {
       await Promise.all([workspaces, agents, parts, schedules].map((rows) => rows.close()))
       await database.close()

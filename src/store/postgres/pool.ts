@@ -1,13 +1,15 @@
 /** The connections, and what every query of this room has in common: bounded waits and errors put in classes. */
 import { Pool, type PoolClient, type QueryResultRow } from 'pg'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { faultOf } from './faults.ts'
+import { faultOf, NotConnected, troubleOf, type Trouble } from './faults.ts'
 
 export interface PoolOptions {
   readonly databaseUrl: string
   readonly metrics: Metrics
   /** Connections at most, without the one that listens. */
   readonly connections?: number
+  /** Told of each statement that failed for a reason that is the database's. */
+  readonly onTrouble?: (trouble: Trouble, error: unknown) => void
 }
 
 /** Statements over one small pool. */
@@ -48,11 +50,25 @@ export function sessionOf(databaseUrl: string, applicationName: string) {
   }
 }
 
-export function openPool({ databaseUrl, metrics, connections = 6 }: PoolOptions): Database {
+export function openPool({ databaseUrl, metrics, connections = 6, onTrouble }: PoolOptions): Database {
   const pool = new Pool({ ...sessionOf(databaseUrl, 'molecule-operator'), max: connections, idleTimeoutMillis: 60_000 })
   // A connection that breaks also tells so by events, which would end the process. The query that meets it says enough.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
+
+  async function connect(): Promise<PoolClient> {
+    try {
+      return await pool.connect()
+    } catch (error) {
+      throw pool.ending ? error : told(new NotConnected(error))
+    }
+  }
+
+  function told(error: unknown): unknown {
+    const trouble = troubleOf(error)
+    if (trouble !== undefined) onTrouble?.(trouble, error)
+    return error
+  }
 
   return {
     async query<Row extends QueryResultRow>(
@@ -61,7 +77,7 @@ export function openPool({ databaseUrl, metrics, connections = 6 }: PoolOptions)
       values: readonly unknown[],
       guard?: () => void,
     ) {
-      const client: PoolClient = await pool.connect()
+      const client = await connect()
       let broken = false
       try {
         guard?.()
@@ -70,7 +86,7 @@ export function openPool({ databaseUrl, metrics, connections = 6 }: PoolOptions)
         return (await client.query<Row>({ name, text, values: [...values] })).rows
       } catch (error) {
         broken = faultOf(error) === 'connection'
-        throw error
+        throw told(error)
       } finally {
         client.release(broken)
       }
