@@ -17,7 +17,9 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY build.config.ts ./
 COPY migrations migrations
 COPY src src
-RUN npm run build
+# --build-arg COMMIT=$(git rev-parse HEAD): what the metric build_info says.
+ARG COMMIT=unknown
+RUN GIT_COMMIT=$COMMIT npm run build
 
 FROM ${BASE}
 WORKDIR /app

@@ -1,6 +1,6 @@
 /** The command line. */
-import { readFileSync } from 'node:fs'
 import { adoptCommand } from './adopt-command.ts'
+import { readVersion } from './build.ts'
 import { ConfigError, migrateUsage, readConfig, releasedBackends, requireReach } from './config.ts'
 import { Fenced, reasonOf } from './errors.ts'
 import { helpText } from './help.ts'
@@ -34,11 +34,9 @@ async function main(argv: readonly string[], more: MoreBackends): Promise<number
       process.stdout.write(await adoptCommand(args, process.env))
       return 0
     case 'version':
-    case '--version': {
-      const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-      process.stdout.write(`${(JSON.parse(text) as { version: string }).version}\n`)
+    case '--version':
+      process.stdout.write(`${readVersion()}\n`)
       return 0
-    }
     case 'help':
     case '--help':
     case '-h':

@@ -13,6 +13,7 @@ import { apiVersion, keyOf, type KubeObject } from './api/meta.ts'
 import type { Backend, InstanceRef } from './backends/backend.ts'
 import type { EngineTls } from './backends/docker/host.ts'
 import { backendTroubles, measured } from './backends/measured.ts'
+import { commit, readVersion } from './build.ts'
 import { ConfigError, type Config } from './config.ts'
 import {
   childIndexes,
@@ -85,7 +86,9 @@ export async function runOperator(
   more: Readonly<Record<string, OpenBackend>> = {},
 ): Promise<void> {
   const metrics = createMetrics()
-  const stopTracing = await trace(config)
+  const version = readVersion()
+  metrics.buildInfo.set({ version, commit }, 1)
+  const stopTracing = await trace(config, version)
   const { DATABASE_URL: databaseUrl, LEASE_NAME: lease, SECRETS_KEY: secretsKey } = config
   const applied = await withDatabase(databaseUrl, () =>
     config.MIGRATE ? migrate(databaseUrl) : requireLatest(databaseUrl),
@@ -102,7 +105,7 @@ export async function runOperator(
     const manager = new Manager({ kube, leader, probes, log })
     manager.add({ name: 'database', leaderOnly: false, start: (ending) => store.watch(ending) })
     const { resolve } = new LookUps({ onBusy: () => metrics.lookUpsRefused.inc() })
-    addControllers(manager, { config, kube, leader, store, backends, resolve, log, metrics })
+    addControllers(manager, probes, { config, kube, leader, store, backends, resolve, log, metrics })
     addPlatform(manager, { config, store, resolve, log, metrics })
     addScheduler(manager, { config, leader, store, resolve, log, metrics })
     manager.add({ name: 'memory', leaderOnly: false, start: (ending) => giveMemoryBack(log, ending) })
@@ -114,8 +117,9 @@ export async function runOperator(
 }
 
 /** Off, and not even loaded, unless there is a collector. */
-async function trace({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_TRACES_SAMPLER_ARG: ratio }: Config) {
-  return endpoint === undefined ? async () => undefined : await startTracing({ endpoint, ratio })
+async function trace(config: Config, version: string) {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_TRACES_SAMPLER_ARG: ratio } = config
+  return endpoint === undefined ? async () => undefined : await startTracing({ endpoint, ratio, version })
 }
 
 /** The backends as the rest of the operator sees them, and what is known of whether they answer. */
@@ -227,7 +231,7 @@ async function openBackends(
   return backends
 }
 
-function addControllers(manager: Manager, parts: Parts): void {
+function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
   const { config, kube, leader, store, backends, resolve, log, metrics } = parts
   const { fence } = leader
   const client = kube.client(fence)
@@ -346,8 +350,10 @@ function addControllers(manager: Manager, parts: Parts): void {
   const keep = { activity: config.ACTIVITY_RETENTION, structure: config.EVENT_RETENTION }
   const { resources } = orphans
   manager.add(retentionSweeper({ history: store.history, keep, resources, metrics, log }))
-  for (const controller of [workspace, runtime, orgImport, pluginInstall])
+  for (const controller of [workspace, runtime, orgImport, pluginInstall]) {
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
+    probes.onScrape(() => controller.observe())
+  }
   const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
   manager.add({ name: 'outside', leaderOnly: true, start: outside })
 }

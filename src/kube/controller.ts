@@ -8,6 +8,7 @@ import type { Logger } from '../telemetry/log.ts'
 import type { ControllerName, Metrics } from '../telemetry/metrics.ts'
 import type { Span, SpanDetails } from '../telemetry/span.ts'
 import { traced } from '../telemetry/trace.ts'
+import { oneLine } from '../text.ts'
 import type { Change, Client } from './client.ts'
 import type { Events } from './events.ts'
 import { claim, hasFinalizer, release } from './finalizer.ts'
@@ -19,6 +20,7 @@ import { limitOf } from './reduced.ts'
 import { Reporter, type Reported } from './report.ts'
 import type { Trouble } from './status.ts'
 import { sleep } from './timing.ts'
+import { standingOf, Verdicts, type Standing } from './verdicts.ts'
 
 export interface ControllerOptions<T extends KubeObject> {
   readonly name: ControllerName
@@ -63,6 +65,7 @@ export class Controller<T extends KubeObject> {
   readonly #queue: Queue
   readonly #reporter: Reporter<T>
   readonly #log: Logger
+  readonly #verdicts: Verdicts
   /** Keys that are kept in outline and wait to be looked at whole, the longest waiting first. */
   readonly #outlines = new Set<Key>()
   #wholeUnderWay = false
@@ -72,6 +75,7 @@ export class Controller<T extends KubeObject> {
     this.name = name
     this.#options = options
     this.#log = options.log.child({ controller: name })
+    this.#verdicts = new Verdicts({ controller: name, metrics })
     this.#queue = new Queue({ onWait: (waited) => metrics.queueWait.observe({ controller: name }, waited / 1000) })
     const onWrite = () => metrics.statusWrites.inc({ controller: name })
     this.#reporter = new Reporter({ client, type: informer.type, onWrite, ...(quiet !== undefined && { quiet }) })
@@ -81,6 +85,11 @@ export class Controller<T extends KubeObject> {
   enqueue(key: Key, priority: Priority = 'change'): void {
     this.#queue.add(key, priority)
     this.#options.metrics.queueDepth.set({ controller: this.name }, this.#queue.depth)
+  }
+
+  /** Brings those metrics up to date that are only worth knowing when somebody looks. */
+  observe(): void {
+    this.#verdicts.observe()
   }
 
   /** Asks for a pass after `span`; of several such wishes the earliest counts. */
@@ -122,6 +131,7 @@ export class Controller<T extends KubeObject> {
     if (change.after === undefined) {
       this.#queue.forget(change.key)
       this.#reporter.forget(change.key)
+      this.#verdicts.forget(change.key)
     } else if (isWorthAPass(change.before, change.after)) this.enqueue(change.key)
     else if (this.#reporter.isForeign(change)) this.enqueueAfter(change.key, takeBack)
   }
@@ -170,6 +180,7 @@ export class Controller<T extends KubeObject> {
     if (this.#outlines.delete(key)) this.#wakeOutline()
     if (object) return await this.#passOf(object, stopping, span)
     this.#queue.forget(key)
+    this.#verdicts.forget(key)
     return 'skipped'
   }
 
@@ -220,10 +231,13 @@ export class Controller<T extends KubeObject> {
       if (pass.released) return this.#after(key, { kind: 'settled' })
       const reported = await this.#reporter.report(object, verdict, new Date(), pass.context.reconcileId)
       if (reported.kind === 'written') failpoint('reported')
+      const standing = standingOf(verdict)
+      // What a person must mend is said by every process anew; the rest when the status says so, too.
+      this.#settle(key, standing, pass, span, standing?.state === 'stalled' || reported.kind === 'written')
       if (verdict.outcome.kind === 'blocked') pass.warn(reported, verdict.outcome)
       return this.#after(key, verdict.outcome, reported)
     } catch (error) {
-      return await this.#failed(key, object, pass, error, stopping)
+      return await this.#failed(key, object, pass, error, stopping, span)
     } finally {
       pass.end()
     }
@@ -238,7 +252,21 @@ export class Controller<T extends KubeObject> {
     return outcome.kind
   }
 
-  async #failed(key: Key, object: T, pass: Pass<T>, error: unknown, stopping: AbortSignal): Promise<Ending> {
+  #settle(key: Key, standing: Standing | undefined, pass: Pass<T>, span: Span, isNews: boolean): boolean {
+    if (standing) span.set({ 'molecule.reason': standing.reason })
+    const told = this.#verdicts.set(key, standing, () => pass.context.log, isNews)
+    pass.told ||= told
+    return told
+  }
+
+  async #failed(
+    key: Key,
+    object: T,
+    pass: Pass<T>,
+    error: unknown,
+    stopping: AbortSignal,
+    span: Span,
+  ): Promise<Ending> {
     if (error instanceof Fenced) throw error
     if (stopping.aborted) return 'skipped'
     if (pass.gone) return 'skipped'
@@ -252,7 +280,9 @@ export class Controller<T extends KubeObject> {
       if (error.reason !== undefined) {
         const trouble: Trouble = { kind: 'waiting', reason: error.reason, message: error.message }
         const reported = await this.#tell(key, object, trouble, pass)
-        if (reported?.kind === 'written') pass.context.log.warn({ cause: reasonOf(error) }, 'pass waits')
+        span.set({ 'molecule.reason': error.reason })
+        // Of one that was seen through before nothing is said while the operator's own needs are away.
+        if (reported?.kind === 'written') this.#settle(key, { ...trouble, state: 'waiting' }, pass, span, true)
       }
       return error instanceof Unavailable ? 'unavailable' : 'again'
     }
@@ -265,12 +295,15 @@ export class Controller<T extends KubeObject> {
     if (error instanceof Terminal) {
       const trouble: Trouble = { kind: 'blocked', reason: error.reason, message: reasonOf(error) }
       const reported = await this.#tell(key, object, trouble, pass)
+      this.#settle(key, { ...trouble, state: 'stalled' }, pass, span, true)
       if (reported) pass.warn(reported, trouble)
       if (error.retryAfter !== undefined) this.#queue.addAfter(key, error.retryAfter)
       return 'blocked'
     }
     const failures = this.#queue.addBackoff(key)
-    pass.context.log.error({ err: error, failures }, 'pass failed')
+    const standing: Standing = { state: 'failing', reason: 'Retrying', message: reasonOf(error) }
+    if (this.#settle(key, standing, pass, span, true)) pass.context.log.error({ err: error, failures }, 'pass failed')
+    else pass.context.log.debug({ cause: standing.message, failures }, 'pass failed again')
     if (failures >= patience)
       await this.#tell(key, object, { kind: 'retrying', reason: 'Retrying', message: reasonOf(error) }, pass)
     return 'error'
@@ -300,6 +333,8 @@ export interface Source<C> {
 class Pass<T extends KubeObject> {
   readonly context: Context
   released = false
+  /** The log says what came of it. */
+  told = false
   /** The object was gone when we wanted to claim it. */
   gone = false
   readonly #options: ControllerOptions<T>
@@ -327,13 +362,25 @@ class Pass<T extends KubeObject> {
       now: () => new Date(),
       claim: () => this.#claim(),
       release: () => this.#release(),
-      event: (type, reason, message) => options.events.emit(object, type, reason, message, reconcileId),
+      event: (type, reason, message) => {
+        if (this.#emit(type, reason, message)) this.#logEvent(type, reason, message)
+      },
     }
   }
 
   /** One Warning a change of mind, not one a pass, nor one for each write while the verdict is the same. */
   warn(reported: Reported, { reason, message }: { readonly reason: string; readonly message: string }): void {
-    if (reported.kind === 'written' && reported.news) this.context.event('Warning', reason, message)
+    if (reported.kind !== 'written' || !reported.news) return
+    if (this.#emit('Warning', reason, message) && !this.told) this.#logEvent('Warning', reason, message)
+  }
+
+  #emit(type: 'Normal' | 'Warning', reason: string, message: string): boolean {
+    return this.#options.events.emit(this.#object, type, reason, message, this.context.reconcileId)
+  }
+
+  /** Under the id that the event carries: events are kept for an hour, and logs for longer. */
+  #logEvent(type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.context.log[type === 'Warning' ? 'warn' : 'info']({ reason, message: oneLine(message) }, 'event told')
   }
 
   end(): void {

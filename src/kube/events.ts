@@ -50,8 +50,11 @@ export class Events {
     this.#options = options
   }
 
-  /** Never throws and never waits. `reconcileId` joins the event with the log lines of the pass. */
-  emit(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string, reconcileId?: string): void {
+  /**
+   * Never throws and never waits. `reconcileId` joins the event with the log lines of the pass. Returns whether this is a
+   * new event, under that id; else it is counted in one that was told before, or there were too many.
+   */
+  emit(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string, reconcileId?: string): boolean {
     const now = performance.now()
     const note = noteOf(message)
     const id = createHash('sha256')
@@ -63,15 +66,16 @@ export class Events {
       known.count++
       known.lastAt = now
       if (now - known.sentAt >= seriesUpdate && this.#mayTell(now)) this.#send(this.#repeat(known, now))
-      return
+      return false
     }
-    if (!this.#mayTell(now)) return
+    if (!this.#mayTell(now)) return false
     const namespace = object.metadata.namespace ?? 'default'
     const told = { name: `${object.metadata.name.slice(0, 230)}.${id}`, namespace, count: 1, lastAt: now, sentAt: now }
     this.#told.delete(id)
     this.#told.set(id, told)
     this.#bound()
     this.#send(this.#first(told, object, { type, reason, note }, reconcileId))
+    return true
   }
 
   async #first(

@@ -28,6 +28,7 @@ const bounds = { headersTimeout: 5000, requestTimeout: 10_000, connectionsChecki
 export class Probes {
   readonly #options: ProbesOptions
   readonly #server: Server
+  readonly #observers: (() => void)[] = []
   readonly #lag = monitorEventLoopDelay({ resolution: 100 })
 
   constructor(options: ProbesOptions) {
@@ -39,6 +40,11 @@ export class Probes {
       this.#answer(request.url ?? '/', response).catch(() => response.writeHead(500).end())
     })
     this.#server.maxConnections = mostConnections
+  }
+
+  /** Called before each answer of `/metrics`, for what is only worth knowing when somebody looks. */
+  onScrape(observe: () => void): void {
+    this.#observers.push(observe)
   }
 
   /** The port it listens on, once started. */
@@ -97,8 +103,8 @@ export class Probes {
     ]
   }
 
-  /** What is only worth knowing when somebody looks. */
   #observe(): void {
+    for (const observe of this.#observers) observe()
     const { kube, metrics, needed = [], used = [] } = this.#options
     kube.transport.dependency.observe(!kube.required.some(({ state }) => isRefused(state)))
     for (const dependency of [...needed, ...used]) dependency.observe()

@@ -7,11 +7,14 @@ import { planes } from '../store/orphan-store.ts'
 import { phases } from '../store/workspace-store.ts'
 import { sourceFaults } from '../sources/source.ts'
 import { holds } from '../sweepers/orphans/plan.ts'
+import { releasedBackends } from '../config.ts'
 import { createMetrics, labelValues } from './metrics.ts'
 
 const text = await createMetrics().registry.metrics()
 
 test('the closed sets are those of the rooms that own them', () => {
+  // A backend that can be configured has its lines at zero; the fake one is of the tests.
+  expect(labelValues.backend.filter((name) => name !== 'fake')).toEqual(releasedBackends)
   expect(labelValues.phase).toEqual(phases)
   expect(labelValues.plane).toEqual(planes)
   expect(labelValues.hold).toEqual(holds)

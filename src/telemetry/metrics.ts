@@ -7,6 +7,10 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 export const controllers = ['workspace', 'org-import', 'runtime', 'plugin-install'] as const
 export type ControllerName = (typeof controllers)[number]
 
+/** How an object is that is not ready: src/kube/verdicts.ts. */
+export const notReady = ['stalled', 'waiting', 'failing', 'idle'] as const
+export type NotReady = (typeof notReady)[number]
+
 /** The closed sets that are shown at zero. Rooms that own such a set are compared with it by metrics.test.ts. */
 export const labelValues = {
   outcome: ['settled', 'again', 'blocked', 'unavailable', 'error', 'conflict', 'skipped'],
@@ -94,7 +98,17 @@ const machine = ({ counter, gauge, histogram }: Declare) => ({
   queueWait: histogram('queue_wait_seconds', 'Time a key waited for a worker.', ['controller']),
   reconciles: counter('reconcile_total', 'Passes by how they ended.', ['controller', 'outcome']),
   reconcileSeconds: histogram('reconcile_seconds', 'Time of one pass.', ['controller']),
+  objectsNotReady: gauge('objects_not_ready', 'Objects whose last pass did not find them ready, and why.', [
+    'controller',
+    'state',
+    'reason',
+  ]),
+  longestNotReady: gauge('longest_not_ready_seconds', 'How long the longest of them has been so.', [
+    'controller',
+    'state',
+  ]),
   statusWrites: counter('status_writes_total', 'Status patches sent.', ['controller']),
+  buildInfo: gauge('build_info', '1; its labels say what runs.', ['version', 'commit']),
   leader: gauge('leader', '1 while this process leads.', ['lease']),
 })
 
@@ -207,6 +221,7 @@ function zero(
     metrics.statusWrites.inc({ controller }, 0)
     metrics.queueWait.zero({ controller })
     metrics.reconcileSeconds.zero({ controller })
+    for (const state of notReady) metrics.longestNotReady.set({ controller, state }, 0)
     for (const outcome of labelValues.outcome) metrics.reconciles.inc({ controller, outcome }, 0)
   }
   for (const phase of labelValues.phase) metrics.workspaces.set({ phase }, 0)

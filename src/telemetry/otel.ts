@@ -13,10 +13,13 @@ import {
 import { seconds } from '../duration.ts'
 import type { SpanDetails, SpanLink, SpanName, Tracing, TracingOptions } from './span.ts'
 
-export function createTracing({ endpoint, ratio }: TracingOptions): Tracing {
+export function createTracing({ endpoint, ratio, version }: TracingOptions): Tracing {
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces` })
   const provider = new TracerProvider({
-    resource: resourceFromAttributes({ 'service.name': 'molecule-operator' }),
+    resource: resourceFromAttributes({
+      'service.name': 'molecule-operator',
+      ...(version !== undefined && { 'service.version': version }),
+    }),
     sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
     // What is over this is dropped: a collector that is away must not fill the memory.
     spanProcessors: [new BatchSpanProcessor({ exporter, maxQueueSize: 8192, scheduledDelayMillis: 2000 })],

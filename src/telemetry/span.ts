@@ -41,4 +41,6 @@ export interface TracingOptions {
   readonly endpoint: string
   /** Share of traces that are kept, 0 to 1. */
   readonly ratio: number
+  /** Of the operator. */
+  readonly version?: string
 }

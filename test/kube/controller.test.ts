@@ -3,14 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { inject, beforeAll, expect, test, type TestContext } from 'vitest'
 import { finalizer, reconcileRequestedAt, type CommonStatus, type KubeObject } from '../../src/api/meta.ts'
 import { milliseconds, minutes, type Duration } from '../../src/duration.ts'
-import { RetryAfter, Terminal } from '../../src/errors.ts'
+import { RetryAfter, Terminal, Unavailable } from '../../src/errors.ts'
 import { Allowance } from '../../src/kube/allowance.ts'
 import type { Manifest, ResourceType } from '../../src/kube/client.ts'
 import { Controller } from '../../src/kube/controller.ts'
 import { Events } from '../../src/kube/events.ts'
 import { createKube } from '../../src/kube/kube.ts'
 import type { Context, Outcome, Verdict } from '../../src/kube/reconciler.ts'
-import { createLogger } from '../../src/telemetry/log.ts'
+import { createLogger, type Logger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { until } from '../support/until.ts'
 
@@ -31,7 +31,7 @@ const gears: ResourceType<Gear> = {
   namespaced: true,
   parse: (raw) => raw as Gear,
 }
-const log = createLogger('silent')
+const silent = createLogger('silent')
 const fence = { epoch: 1n, check: () => undefined }
 
 beforeAll(async () => {
@@ -68,7 +68,10 @@ beforeAll(async () => {
 async function connect() {
   const metrics = createMetrics()
   const { kubeconfig } = inject('cluster')
-  return { metrics, kube: await createKube({ credentials: { kubeconfig }, log, metrics, fieldManager: 'test' }) }
+  return {
+    metrics,
+    kube: await createKube({ credentials: { kubeconfig }, log: silent, metrics, fieldManager: 'test' }),
+  }
 }
 
 const verdict = (outcome: Outcome, ready = outcome.kind === 'settled'): Verdict<GearStatus> => ({
@@ -87,7 +90,11 @@ type Reconcile = (gear: Gear, ctx: Context, pass: number) => Promise<Verdict<Gea
 async function run(
   { onTestFinished }: TestContext,
   reconcile: Reconcile,
-  { allowance, ...options }: { quiet?: Duration; workers?: number; allowance?: Allowance } = {},
+  {
+    allowance,
+    log = silent,
+    ...options
+  }: { quiet?: Duration; workers?: number; allowance?: Allowance; log?: Logger } = {},
 ) {
   const { kube, metrics } = await connect()
   const namespace = `gears-${randomBytes(4).toString('hex')}`
@@ -140,7 +147,20 @@ async function run(
     return values.filter(({ labels }) => verbs.includes(String(labels.verb))).reduce((sum, { value }) => sum + value, 0)
   }
   const get = (name: string) => user.client().get(gears, key(name))
-  return { client: user.client(), user, controller, informer, passes, key, manifest, sent, get, namespace, stop }
+  return {
+    client: user.client(),
+    user,
+    controller,
+    informer,
+    passes,
+    key,
+    manifest,
+    sent,
+    get,
+    namespace,
+    stop,
+    metrics,
+  }
 }
 
 const writes = ['patch_status', 'patch', 'create', 'apply', 'delete', 'event', 'get'] as const
@@ -380,4 +400,95 @@ test('objects beyond the share of their namespace end one after the other, and h
   gate.resolve()
   await until(() => informer.cache.size === 1)
   expect(most).toBe(1)
+})
+
+interface Line {
+  readonly level: string
+  readonly msg: string
+  readonly key?: string
+  readonly reconcileId?: string
+  readonly reason?: string
+}
+
+function recorder() {
+  const lines: Line[] = []
+  return { lines, log: createLogger('info', { write: (line) => void lines.push(JSON.parse(line) as Line) }) }
+}
+
+interface Told {
+  readonly reason: string
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> }
+}
+
+test('why each is not ready is said once, under the id that its event carries; the same again is not', async (context) => {
+  const { log, lines } = recorder()
+  const { client, manifest, get, key, user, namespace, passes } = await run(
+    context,
+    async ({ metadata: { name } }, ctx, pass) => {
+      switch (name) {
+        case 'stalled':
+          return verdict({ kind: 'blocked', reason: 'WrongGear', message: 'it does not fit' })
+        case 'refused':
+          throw new Terminal('WrongSize', 'it is too large')
+        case 'waiting':
+          return verdict({ kind: 'again', after: milliseconds(50), waitingFor: 'oil' })
+        case 'failing':
+          throw new Error('it broke', { cause: new Error('the tooth') })
+        default:
+          ctx.event('Normal', 'Turned', `for the ${String(pass)}th time`)
+          return verdict(settled)
+      }
+    },
+    { log, quiet: milliseconds(0) },
+  )
+  const names = ['stalled', 'refused', 'waiting', 'failing', 'fine']
+  for (const name of names) await client.create(gears, manifest(name))
+  for (const name of names.filter((name) => name !== 'failing'))
+    await until(async () => (await get(name))?.status?.observedGeneration === 1, { what: name })
+  for (let n = 2; n < 5; n++)
+    for (const name of ['stalled', 'refused']) {
+      await client.mergePatch(gears, key(name), { spec: { n } })
+      await until(async () => (await get(name))?.status?.observedGeneration === n)
+    }
+  await until(() => passes.filter(({ metadata }) => metadata.name === 'failing').length > 2)
+  const said = (name: string) =>
+    lines.filter((line) => line.key === key(name)).map(({ level, msg }) => `${level} ${msg}`)
+  expect(Object.fromEntries(names.map((name) => [name, said(name)]))).toEqual({
+    stalled: ['warn object stalled'],
+    refused: ['warn object stalled'],
+    waiting: ['info object waits'],
+    failing: ['error pass failed'],
+    fine: ['info event told'],
+  })
+  const path = `/apis/events.k8s.io/v1/namespaces/${namespace}/events`
+  const events = await until(async () => {
+    const { items } = (await user.transport.send({ method: 'GET', path, verb: 'list' })) as { items: Told[] }
+    return items.length >= 3 ? items : undefined
+  })
+  for (const { reason, metadata } of events) {
+    const id = metadata.annotations?.['molecule.dev/reconcile-id']
+    expect([reason, lines.some(({ reconcileId }) => reconcileId === id && id !== undefined)]).toEqual([reason, true])
+  }
+})
+
+test('what waits for the operator’s own needs is tried at a steady pace however long it lasts, and is no error', async (context) => {
+  const { log, lines } = recorder()
+  const { client, manifest, passes, metrics } = await run(
+    context,
+    async (_gear, _ctx, pass) => {
+      if (pass > 12) return verdict(settled)
+      throw new Unavailable(milliseconds(100), 'the store is away', { reason: 'DatabaseUnavailable' })
+    },
+    { log, quiet: milliseconds(0) },
+  )
+  const began = performance.now()
+  await client.create(gears, manifest('g'))
+  await until(() => passes.length > 12, { within: 10_000 })
+  expect(performance.now() - began).toBeLessThan(8000)
+  const { values } = await metrics.reconciles.get()
+  const ended = (outcome: string) => values.find(({ labels }) => labels.outcome === outcome)?.value
+  expect([ended('unavailable'), ended('error'), ended('again')]).toEqual([12, 0, 0])
+  expect(lines.map(({ level, msg, reason }) => [level, msg, reason])).toEqual([
+    ['info', 'object waits', 'DatabaseUnavailable'],
+  ])
 })

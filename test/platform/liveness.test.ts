@@ -98,6 +98,8 @@ it('survives a database that fails, says so once, listens anew afterwards, and n
       return registry.store.agents.expire(silence)
     },
     async countByPhase() {
+      // After a failed look there is no yesterday's number.
+      if (calls > 0) gauges.push((await registry.metrics.workspaces.get()).values)
       calls++
       most = Math.max(most, ++atOnce)
       await wait(30)
@@ -111,10 +113,12 @@ it('survives a database that fails, says so once, listens anew afterwards, and n
     },
     countDuplicates: () => registry.store.agents.countDuplicates(),
   }
+  const gauges: unknown[] = []
   const before = registry.lines.length
   await sweepUntil(async () => (await registry.row(id))['status'] === 'offline', agents)
   const [first, ...others] = registry.lines.slice(before).map((line) => (JSON.parse(line) as { msg: string }).msg)
   expect(first).toBe('liveness sweep failed')
+  expect(gauges.slice(0, 2)).toEqual([[], []])
   // Who listened long enough before the first sweep that works says so in that sweep.
   expect(others.toSorted()).toEqual(['liveness sweep works again', 'silent agents marked offline'])
   expect(Math.min(...heard)).toBeGreaterThanOrEqual(100)

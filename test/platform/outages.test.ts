@@ -1,4 +1,5 @@
 /** What agents are answered, and what the operator says of itself, for every way in which a database fails. */
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { migrate } from '../../src/store/postgres/migrate.ts'
 import { troubles, type Trouble } from '../../src/store/postgres/faults.ts'
@@ -92,3 +93,27 @@ test.each(statementFaults)(
   },
   180_000,
 )
+
+test('while the database lets no one in, looks alone knock, however many wait', async () => {
+  await database.line.set('babble')
+  try {
+    await isSaid('unreachable')
+    const before = database.line.taken
+    const began = performance.now()
+    // As objects that wait do, and agents that come again.
+    await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const key = { ownerUid: member.id, namespace: 'default' }
+        while (performance.now() - began < 3000) {
+          await expect(registry.store.workspaces.find(key)).rejects.toThrow(troubles.unreachable)
+          await setImmediate()
+        }
+      }),
+    )
+    // Looks come twice a second at most.
+    expect(database.line.taken - before).toBeLessThanOrEqual(8)
+  } finally {
+    await database.line.set('pass')
+  }
+  await until(async () => (await beat()).status === 200, { within: 5000, what: 'a heartbeat that is taken' })
+}, 60_000)

@@ -80,7 +80,7 @@ const everyWrite = (action: string) => `
 export const databaseFaults: readonly DatabaseFault[] = [
   byLine('refused', 'refuse'),
   byLine('frozen', 'freeze'),
-  byLine('no server of PostgreSQL', 'babble'),
+  byLine('another server answers', 'babble'),
   bySql(
     'wrong password after a rotation',
     'credentials',

@@ -7,6 +7,8 @@ export type Line = 'pass' | 'refuse' | 'freeze' | 'babble'
 
 export class TcpProxy {
   readonly port: number
+  /** Connections that came so far. */
+  taken = 0
   readonly #target: number
   readonly #open = new Set<Socket>()
   #server: Server | undefined
@@ -53,6 +55,7 @@ export class TcpProxy {
   }
 
   #take(socket: Socket): void {
+    this.taken++
     this.#keep(socket)
     if (this.#line === 'freeze') return void socket.pause()
     if (this.#line === 'babble') return void socket.end('this is no server that you know\n')

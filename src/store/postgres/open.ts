@@ -67,7 +67,7 @@ export function openStore(options: StoreOptions): Store {
     dependency.count(trouble)
     watchdog.notice(trouble, error)
   }
-  const database = openPool({ ...options, onTrouble })
+  const database = openPool({ ...options, refusal: () => watchdog.refusal, onTrouble })
   const seal = secretsKey && createSeal(secretsKey)
   const workspaces = openWorkspaces(database, createListener(options), metrics, lease, seal)
   const agents = openAgents(database, metrics, seal)

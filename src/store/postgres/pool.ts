@@ -8,6 +8,8 @@ export interface PoolOptions {
   readonly metrics: Metrics
   /** Connections at most, without the one that listens. */
   readonly connections?: number
+  /** Why none can be had now, where that is known: then only connections that stand are used. */
+  readonly refusal?: () => NotConnected | undefined
   /** Told of each statement that failed for a reason that is the database's. */
   readonly onTrouble?: (trouble: Trouble, error: unknown) => void
 }
@@ -50,13 +52,15 @@ export function sessionOf(databaseUrl: string, applicationName: string) {
   }
 }
 
-export function openPool({ databaseUrl, metrics, connections = 6, onTrouble }: PoolOptions): Database {
+export function openPool({ databaseUrl, metrics, connections = 6, refusal, onTrouble }: PoolOptions): Database {
   const pool = new Pool({ ...sessionOf(databaseUrl, 'molecule-operator'), max: connections, idleTimeoutMillis: 60_000 })
   // A connection that breaks also tells so by events, which would end the process. The query that meets it says enough.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
 
   async function connect(): Promise<PoolClient> {
+    const refused = pool.idleCount === 0 ? refusal?.() : undefined
+    if (refused) throw refused
     try {
       return await pool.connect()
     } catch (error) {

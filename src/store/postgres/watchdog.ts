@@ -16,6 +16,11 @@ import { sessionOf } from './pool.ts'
 export interface Watchdog {
   /** A statement met this. Never throws and never waits. */
   notice(trouble: Trouble, error: unknown): void
+  /**
+   * Why the last look got no connection; undefined when it got one. Meanwhile no statement tries for one of its own: ten
+   * thousand objects that wait would knock at a server that lets no one in, and wait for each other to be refused.
+   */
+  readonly refusal: NotConnected | undefined
   /** Looks until the signal aborts. */
   run(signal: AbortSignal): Promise<void>
 }
@@ -55,6 +60,7 @@ export function createWatchdog({ databaseUrl, dependency, times: given }: Watchd
   let wake = () => {}
   let noticed = false
   let heldUntil = Number.NEGATIVE_INFINITY
+  let refusal: NotConnected | undefined
 
   async function ask(): Promise<boolean> {
     const session = { ...sessionOf(databaseUrl, 'molecule-operator-look'), connectionTimeoutMillis: answer }
@@ -75,9 +81,12 @@ export function createWatchdog({ databaseUrl, dependency, times: given }: Watchd
 
   async function attempt(): Promise<void> {
     try {
-      if (await ask()) dependency.fails('read_only', 'the server takes no writes')
+      const readOnly = await ask()
+      refusal = undefined
+      if (readOnly) dependency.fails('read_only', 'the server takes no writes')
       else if (performance.now() >= heldUntil) dependency.works()
     } catch (error) {
+      refusal = error instanceof NotConnected ? error : undefined
       const trouble = troubleOf(error) ?? 'other'
       dependency.count(trouble)
       dependency.fails(trouble, error)
@@ -85,6 +94,9 @@ export function createWatchdog({ databaseUrl, dependency, times: given }: Watchd
   }
 
   return {
+    get refusal() {
+      return refusal
+    },
     notice(trouble, error) {
       if (single.has(trouble)) return
       if (unseen.has(trouble)) {

@@ -232,7 +232,7 @@ class OrphanSweeps {
     await store.mark(orphan, 'reported', reconcileId, fence)
     log.warn({ plane, backend, ...ref, cause, reconcileId }, 'orphan found and left')
     metrics.orphansReported.inc({ plane })
-    event(ref, 'Warning', 'OrphanFound', `${nameOf(orphan)} is left over: ${cause}. It was not removed`)
+    event(ref, 'Warning', 'OrphanFound', `${nameOf(orphan)} is left over: ${cause}. It was not removed`, reconcileId)
   }
 
   #tellGone(suspect: Suspect): void {
