@@ -8,11 +8,15 @@ import { git, inlineOrg, sourceRef } from './org-source.ts'
 import { commonStatus, counts } from './status.ts'
 
 const configMapRef = f.dataRef('ConfigMap').extend({
-  key: f.dataKey().default('org.yaml').meta({ description: 'The key that holds the template.' }),
+  key: f
+    .matching('^[-._a-zA-Z0-9]+(/[-._a-zA-Z0-9]+)*$', 253, 1)
+    .default('org.yaml')
+    .meta({ description: 'The key that holds the template; with archiveKey, the path of that file.' }),
   archiveKey: f
     .dataKey()
     .meta({
-      description: 'A key of binaryData that holds the whole template folder as tar.gz; key is then a file in it.',
+      description:
+        'A key of binaryData that holds the template folder as tar.gz; key is then a file in it, and the folder of that file the top.',
     })
     .exactOptional(),
 })
@@ -228,7 +232,13 @@ const orgImportStatus = z.object({
     })
     .meta({ description: 'What the template asks of the environment.' })
     .exactOptional(),
-  warnings: f.atomic(warning, 50, 'What is odd in the template, the first fifty.').exactOptional(),
+  warnings: f
+    .atomic(
+      warning,
+      50,
+      'What is odd in the template, what is lost first; when there are more than fifty, the last says how many.',
+    )
+    .exactOptional(),
   nodes: f
     .atomic(
       node,

@@ -24,7 +24,9 @@ const name = z.string().trim().max(255)
 const prompt = z.string().max(100_000)
 const path = z.string().max(1024)
 const variable = z.string().max(128)
-const plugins = z.array(z.string().max(2048)).max(256)
+/** A name or an address, alone or with settings. */
+const plugin = z.union([z.string().max(2048), z.object({ source: z.string().max(2048), config: maybe(z.unknown()) })])
+const plugins = z.array(plugin).max(256)
 const routing = z.record(z.string(), z.array(z.string().max(255)).max(32))
 
 const memory = z.object({ content: maybe(z.string()), scope: maybe(z.string()) })
@@ -116,6 +118,7 @@ export type OrgDefaults = z.output<typeof defaults>
 export type OrgMemory = z.output<typeof memory>
 export type OrgSchedule = z.output<typeof schedule>
 export type OrgChannel = z.output<typeof channel>
+export type OrgPlugin = z.output<typeof plugin>
 export type EnvRequirement = z.output<typeof requirement>
 
 /** The keys of each kind of map, the flags among them, and the kinds of the maps below. */
@@ -124,7 +127,8 @@ interface Shape {
   readonly flags?: readonly string[]
   readonly below?: Readonly<Record<string, ShapeName>>
 }
-type ShapeName = 'template' | 'defaults' | 'node' | 'schedule' | 'channel' | 'memory' | 'requirement' | 'canvas'
+type ShapeName =
+  'template' | 'defaults' | 'node' | 'plugin' | 'schedule' | 'channel' | 'memory' | 'requirement' | 'canvas'
 
 const shapes: Readonly<Record<ShapeName, Shape>> = {
   template: {
@@ -137,12 +141,13 @@ const shapes: Readonly<Record<ShapeName, Shape>> = {
       recommended_env: 'requirement',
     },
   },
-  defaults: { keys: Object.keys(defaults.shape), below: { initial_memories: 'memory' } },
+  defaults: { keys: Object.keys(defaults.shape), below: { plugins: 'plugin', initial_memories: 'memory' } },
   node: {
     keys: [...Object.keys(leaf.shape), 'children'],
     flags: ['external', 'spawning'],
     below: {
       children: 'node',
+      plugins: 'plugin',
       schedules: 'schedule',
       channels: 'channel',
       initial_memories: 'memory',
@@ -151,6 +156,7 @@ const shapes: Readonly<Record<ShapeName, Shape>> = {
       recommended_env: 'requirement',
     },
   },
+  plugin: { keys: ['source', 'config'] },
   schedule: { keys: Object.keys(schedule.shape), flags: ['enabled'] },
   channel: { keys: Object.keys(channel.shape), flags: ['enabled'] },
   memory: { keys: Object.keys(memory.shape) },

@@ -31,8 +31,8 @@ const deep = (files: number) =>
 
 describe('a template is refused', () => {
   it.each([
-    ['no org.yaml', { 'x.yaml': '' }, 'SourceInvalid', 'there is no org.yaml in the source'],
-    ['org.yml', { 'org.yml': 'name: x' }, 'SourceInvalid', 'there is no org.yaml in the source'],
+    ['no org.yaml', { 'x.yaml': '' }, 'SourceInvalid', '"org.yaml" is not in the source'],
+    ['org.yml', { 'org.yml': 'name: x' }, 'SourceInvalid', '"org.yaml" is not in the source'],
     ['an empty one', { 'org.yaml': '# nothing' }, 'InvalidField', 'the template: is empty'],
     ['a text', { 'org.yaml': 'hello' }, 'InvalidField', 'the template: expected object'],
     ['no YAML', { 'org.yaml': 'a: [1,\nb: }' }, 'SyntaxError', 'org.yaml:2:4: Unexpected flow-map-end token'],
@@ -164,9 +164,9 @@ describe('a template is refused', () => {
     ],
     [
       'a folder from a variable',
-      node('workspace_dir: "${DIR}", workspace_access: read_only'),
+      node('workspace_dir: "/srv/${DIR}", workspace_access: read_only'),
       'InvalidField',
-      'workspaces[0].workspace_dir: "${DIR}" has a variable in it',
+      'workspaces[0].workspace_dir: "/srv/${DIR}": a variable stands at the beginning, as in ${A_NAME}/folder',
     ],
     [
       'a template from outside',
@@ -268,9 +268,9 @@ describe('a template is refused', () => {
     ],
     [
       'a repository without a pin',
-      { 'org.yaml': 'workspaces: [!external { repo: "https://git.example/o/r", ref: main, path: a.yaml }]' },
+      { 'org.yaml': 'workspaces: [!external { repo: "https://git.example/o/r", ref: ../x, path: a.yaml }]' },
       'InvalidField',
-      'org.yaml:1:24: !external takes a pinned ref',
+      'org.yaml:1:24: !external takes a tag or a whole commit id as its ref',
     ],
   ] as const)('%s', (_what, files, code, text) => {
     const error = refusal(() => render(files))
@@ -351,6 +351,7 @@ describe('a template is taken, with a warning', () => {
     ['yes for true', 'external: yes', 'Yaml11Boolean', 'write true or false'],
     ['off for false', 'spawning: off', 'Yaml11Boolean', 'write true or false'],
     ['a canvas on a child', 'children: [{ name: B, canvas: { x: 1 } }]', 'IgnoredCanvas', 'canvas is of roots only'],
+    ['a folder from a variable that is not mounted', 'workspace_dir: "${D}"', 'IneffectiveWorkspaceDir', 'is none'],
     ['a folder that is not mounted', 'workspace_dir: /srv/x', 'IneffectiveWorkspaceDir', 'workspace_access is none'],
     ['an unquoted opt-out', 'plugins: [!x ]', 'UnquotedOptOut', 'write "!x"'],
     ['a long role', `role: ${'x'.repeat(1001)}`, 'RoleCut', 'cut to 1000 characters'],
@@ -505,4 +506,39 @@ it('delivers the whole template to a node that asks for it, but for YAML that wa
     ['notes/a.md', 'Note.'],
     ['system-prompt.md', 'You watch.'],
   ])
+})
+
+describe('what the source left out', () => {
+  const skipped = new Map([
+    ['CLAUDE.md', 'it is a symbolic link'],
+    ['vendor/lib', 'it is a submodule'],
+    ['a/link.md', 'it is a symbolic link'],
+  ])
+  const read = (files: Record<string, string>) =>
+    renderOrg({ kind: 'files', files: new Map(Object.entries(files)), entry: 'org.yaml', skipped }, { importUid })
+
+  it('is warned of where nothing names it, and the files beside it are there', () => {
+    const { nodes, warnings } = read({ ...node('files_dir: a'), 'a/system-prompt.md': 'You watch.' })
+    expect([...(nodes[0]?.files.keys() ?? [])]).toEqual(['system-prompt.md'])
+    expect(warnings).toEqual([
+      { code: 'FileSkipped', path: 'CLAUDE.md', message: 'it is a symbolic link: left out' },
+      { code: 'FileSkipped', path: 'vendor/lib', message: 'it is a submodule: left out' },
+      { code: 'FileSkipped', path: 'a/link.md', message: 'it is a symbolic link: left out' },
+    ])
+  })
+
+  it.each([
+    ['children: !include CLAUDE.md', 'IncludeMissing', '"CLAUDE.md" cannot be read: it is a symbolic link'],
+    ['children: !include vendor/lib/a.yaml', 'IncludeMissing', 'cannot be read: of "vendor/lib", it is a submodule'],
+    ['files_dir: vendor/lib', 'FileMissing', '.files_dir: "vendor/lib" cannot be read: it is a submodule'],
+    ['files_dir: vendor/lib/x', 'FileMissing', '"vendor/lib/x" cannot be read: of "vendor/lib", it is a submodule'],
+    ['initial_prompt_file: CLAUDE.md', 'FileMissing', '"CLAUDE.md" cannot be read: it is a symbolic link'],
+    ['files_dir: a, idle_prompt_file: link.md', 'FileMissing', '"a/link.md" cannot be read: it is a symbolic link'],
+    ['schedules: [{ cron_expr: "* * * * *", prompt_file: CLAUDE.md }]', 'FileMissing', 'it is a symbolic link'],
+  ])('refuses a template that names it: %s', (text, code, message) => {
+    const error = refusal(() => read({ ...node(text), 'a/b': 'x' }))
+    expect(error.message).toContain(message)
+    expect(error.code).toBe(code)
+    expect(error.place).toMatchObject({ file: 'org.yaml', line: 1 })
+  })
 })

@@ -21,7 +21,7 @@ it.each([
   ['an access that is none', { workspaces: [{ name: 'A', workspace_access: 'all' }] }, 'expected one of "none"'],
   ['a long prompt', { workspaces: [{ name: 'A', idle_prompt: 'x'.repeat(100_001) }] }, 'too big'],
   ['a number for a name', { workspaces: [{ name: 7 }] }, 'expected string, received number: quote it'],
-  ['several faults', { name: 1, description: 2, workspaces: 3 }, '; and 2 more'],
+  ['several faults', { name: 1, description: 2, workspaces: 3 }, '3 mistakes: name: expected string'],
 ])('says what is wrong with %s', (_what, template, text) => {
   expect(refusal(template)).toContain(text)
   expect(refusal(template)).not.toContain('Invalid input')

@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import { oddities, orgTemplate, type OrgTemplate } from '../api/org-template.ts'
 import { limits } from './limits.ts'
 import { OrgError, type OrgErrorCode, type Path, type Place } from './org-error.ts'
+import type { Faults } from './faults.ts'
 import type { Warnings } from './warnings.ts'
 
 /** What is wrong where. Says the path within the template beside file and line, when those are known. */
@@ -23,16 +24,28 @@ export const showPath = (path: Path): string =>
         .join('')
         .replace(/^\./, '')
 
-/** Throws an OrgError with the first fault, and how many more there are. `strict`: a key that nothing reads is one. */
-export function checkTemplate(value: unknown, refuse: Refuse, warnings: Warnings, strict: boolean): OrgTemplate {
-  if (value === undefined) return refuse('InvalidField', [], 'is empty')
+/**
+ * The template as far as it fits the schema; undefined when nothing of it does. `faults` hold what does not: it is taken out
+ * of the value, so that what is judged later is judged in the same round. `strict`: a key that nothing reads does not fit.
+ */
+export function checkTemplate(
+  value: unknown,
+  faults: Faults,
+  refuse: Refuse,
+  warnings: Warnings,
+  strict: boolean,
+): OrgTemplate | undefined {
+  const fault = (path: Path, message: string) => faults.attempt(() => refuse('InvalidField', path, message), undefined)
+  if (value === undefined) {
+    // What could not be read at all is told already.
+    if (!faults.any) fault([], 'is empty')
+    return undefined
+  }
   measureTree(value, refuse)
-  const checked = orgTemplate.safeParse(value)
+  let checked = orgTemplate.safeParse(value)
   if (!checked.success) {
-    const [first, ...rest] = checked.error.issues
-    const fault = first === undefined ? { path: [], message: 'does not fit' } : told(first)
-    const more = rest.length === 0 ? '' : `; and ${rest.length} more`
-    return refuse('InvalidField', fault.path, `${fault.message}${more}`)
+    for (const { path, message } of checked.error.issues.map(told)) fault(path, message)
+    checked = orgTemplate.safeParse(without(value, checked.error.issues))
   }
   for (const { kind, path } of oddities(value)) {
     const key = String(path.at(-1))
@@ -40,11 +53,40 @@ export function checkTemplate(value: unknown, refuse: Refuse, warnings: Warnings
       kind === 'UnknownKey'
         ? strangerText(key, path.length === 1)
         : `read as a boolean: write true or false, for to YAML 1.2 this is a text`
-    if (strict && kind === 'UnknownKey') refuse('InvalidField', path, message)
-    warnings.add(kind, showPath(path), message, path)
+    if (strict && kind === 'UnknownKey') fault(path, message)
+    else warnings.add(kind, showPath(path), message, path)
   }
   return checked.data
 }
+
+/** As many values are taken out; what is left to be told then is told in a second round. */
+const mostTakenOut = 1000
+
+/** A copy in which each value that an issue is about is absent; an absent name is replaced, or its node would be lost. */
+function without(value: unknown, issues: readonly z.core.$ZodIssue[]): unknown {
+  const copy: unknown = structuredClone(value)
+  for (const [i, issue] of issues.slice(0, mostTakenOut).entries()) {
+    const { path, expected } = told(issue)
+    const [last, holder] = [path.at(-1), path.slice(0, -1).reduce(member, copy)]
+    if (last === undefined || typeof holder !== 'object' || holder === null) continue
+    if (Array.isArray(holder)) holder[Number(last)] = filler(path.at(-2), expected, holder[Number(last)], i)
+    else if (last === 'name' && typeof path.at(-2) === 'number' && ofNodes(path.at(-3)))
+      Reflect.set(holder, last, unnamed(i))
+    else Reflect.deleteProperty(holder, last)
+  }
+  return copy
+}
+
+/** An element that fits in its list, so that those beside it stay where they are. */
+function filler(list: PropertyKey | undefined, expected: string, given: unknown, i: number): unknown {
+  if (ofNodes(list)) return { name: unnamed(i) }
+  if (list === 'required_env' || list === 'recommended_env') return 'A'
+  return expected === 'string' || typeof given === 'string' ? '' : {}
+}
+
+const ofNodes = (key: unknown) => key === 'workspaces' || key === 'children'
+/** Unique among its siblings, and never shown. */
+const unnamed = (i: number) => `unnamed ${i}`
 
 /** What people write who come from other descriptions of this language. */
 const instead: Readonly<Record<string, string>> = {
@@ -82,28 +124,28 @@ function measureTree(value: unknown, refuse: Refuse) {
   }
 }
 
-const member = (value: unknown, key: string): unknown =>
+const member = (value: unknown, key: PropertyKey): unknown =>
   typeof value === 'object' && value !== null ? Object.getOwnPropertyDescriptor(value, key)?.value : undefined
 
 /** An issue of the schema in words; of a union, what the alternative that came furthest says. */
-function told(issue: z.core.$ZodIssue): { path: Path; message: string } {
+function told(issue: z.core.$ZodIssue): { path: Path; message: string; expected: string } {
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     const furthest = issue.errors.flat().toSorted((a, b) => b.path.length - a.path.length)[0]
     if (furthest !== undefined) {
       const inner = told(furthest)
-      return { path: [...issue.path, ...inner.path], message: inner.message }
+      return { ...inner, path: [...issue.path, ...inner.path] }
     }
   }
   const message = issue.message.replace(/^Invalid (input|option): /, '').replace(/^Too /, 'too ')
-  if (issue.code !== 'invalid_type') return { path: issue.path, message }
-  return { path: issue.path, message: `${message}${cureOf(issue.expected, message, issue.path)}` }
+  if (issue.code !== 'invalid_type') return { path: issue.path, message, expected: '' }
+  const { path, expected } = issue
+  return { path, message: `${message}${cureOf(expected, message, path)}`, expected }
 }
 
 /** What to write instead, where one thing is meant often enough. */
 function cureOf(expected: string, message: string, path: Path): string {
   const received = /received (\w+)$/.exec(message)?.[1] ?? ''
   const [key, list] = [path.at(-1), path.at(-2)]
-  const ofNodes = (name: unknown) => name === 'workspaces' || name === 'children'
   if (received === 'undefined') return key === 'name' && ofNodes(path.at(-3)) ? ': every node has a name' : ''
   if (expected === 'array' && ofNodes(key)) return ': nodes are a list, each behind a dash'
   if (received === 'array' && ofNodes(list)) return ': a list is included without a dash before it'

@@ -4,7 +4,8 @@
  */
 import { isAlias, isMap, isScalar, isSeq } from 'yaml'
 import type { Alias, Node, Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml'
-import { readExternal, type External } from './externals.ts'
+import { homeOf, readExternal, type External } from './externals.ts'
+import type { Faults } from './faults.ts'
 import type { FileTree } from './file-tree.ts'
 import { limits } from './limits.ts'
 import { OrgError, showPlace, type OrgErrorCode, type OrgWarning, type Path, type Place } from './org-error.ts'
@@ -23,10 +24,12 @@ export interface Expanded {
   readonly needs: readonly External[]
 }
 
-/** Throws an OrgError. */
-export function expand(files: FileTree, entry: string): Expanded {
-  const expander = new Expander(files)
-  const value = expander.include(entry, undefined)
+/** `home`: where the template's own repository is, if it is of one (externals.ts). With `faults`, what can be read is read on, and they hold what could not be. Throws an OrgError for all else. */
+export function expand(files: FileTree, entry: string, home?: string, faults?: Faults): Expanded {
+  const expander = new Expander(files, home, faults)
+  const include = () => expander.include(entry, undefined)
+  const read = faults === undefined ? include() : faults.attempt(include, lost)
+  const value = read === lost ? undefined : read
   return {
     value,
     placeOf: (path) => expander.placeOf(value, path),
@@ -60,6 +63,10 @@ class Expander {
   readonly parsed = new Map<string, YamlFile>()
   readonly needs = new Map<string, External>()
   readonly #files: FileTree
+  readonly #home: string | undefined
+  readonly #faults: Faults | undefined
+  /** Files that cannot be read: told where they are met first. */
+  readonly #broken = new Set<string>()
   readonly #spots = new WeakMap<object, Map<string, Spot>>()
   readonly #budget: Budget = { tokens: limits.tokens }
   #includes = 0
@@ -67,8 +74,22 @@ class Expander {
   #characters = 0
   #written = 0
 
-  constructor(files: FileTree) {
+  constructor(files: FileTree, home: string | undefined, faults: Faults | undefined) {
     this.#files = files
+    this.#home = home
+    this.#faults = faults
+  }
+
+  /** What `read` gives, or `lost` when a mistake is in it that is told with the others. */
+  #attempt(read: () => unknown): unknown {
+    return this.#faults === undefined ? read() : this.#faults.attempt(read, lost)
+  }
+
+  /** Tells a mistake that takes nothing else with it. */
+  #note(code: OrgErrorCode, message: string, node: Node, reading: Reading): void {
+    const refuse = () => this.#refuse(code, message, node, reading)
+    if (this.#faults === undefined) refuse()
+    else this.#faults.attempt(refuse, undefined)
   }
 
   /** `into`: the folder of another repository, when the way leads there. */
@@ -83,7 +104,10 @@ class Expander {
     const externals = (above?.externals ?? 0) + (into === undefined ? 0 : 1)
     if (externals > limits.externalDepth)
       throw new OrgError('DepthExceeded', `more than ${limits.externalDepth} repositories inside one another`, at)
+    if (this.#broken.has(path)) return lost
+    this.#broken.add(path)
     const file = this.parsed.get(path) ?? this.#parse(path, at)
+    this.#broken.delete(path)
     const reading: Reading = {
       file,
       root: into ?? above?.root ?? '',
@@ -112,8 +136,9 @@ class Expander {
   #parse(path: string, at: Place | undefined): YamlFile {
     const text = this.#files.text(path)
     if (text === undefined) {
-      if (at === undefined) throw new OrgError('SourceInvalid', `there is no ${path} in the source`)
-      throw new OrgError('IncludeMissing', `"${path}" is not in the source`, at)
+      const why = this.#files.why(path)
+      const what = `"${path}" ${why === undefined ? 'is not in the source' : `cannot be read: ${why}`}`
+      throw new OrgError(at === undefined ? 'SourceInvalid' : 'IncludeMissing', what, at)
     }
     this.#characters += text.length
     if (this.#characters > limits.characters)
@@ -203,13 +228,13 @@ class Expander {
   #external(node: Exclude<Node, Alias>, reading: Reading): unknown {
     if (!isMap(node)) return this.#refuse('InvalidField', '!external takes repo, ref and path', node, reading)
     const map = this.#map(node, { ...reading, nesting: reading.nesting + 1 })
-    const ref = readExternal(map)
-    if (typeof ref === 'string') return this.#refuse('InvalidField', ref, node, reading)
-    const { url, commit, folder, file } = ref
+    const read = readExternal(map, reading.root === '' ? this.#home : homeOf(reading.root))
+    if (typeof read === 'string') return this.#refuse('InvalidField', read, node, reading)
+    const { url, ref, folder, file } = read
     const spot = spotOf(node, reading)
     if (this.#files.below(folder).length > 0) return this.include(`${folder}/${file}`, spot, folder)
     const askedAt = showPlace(this.#place(spot))
-    if (!this.needs.has(folder)) this.needs.set(folder, { url, commit, folder, askedAt })
+    if (!this.needs.has(folder)) this.needs.set(folder, { url, ref, folder, askedAt })
     if (this.needs.size > limits.externals)
       this.#refuse('TooLarge', `more than ${limits.externals} other repositories`, node, reading)
     return undefined
@@ -242,8 +267,9 @@ class Expander {
     const spots = this.#remember(list)
     for (const item of node.items) {
       if (!isNode(item)) return this.#refuse('InvalidField', 'not a plain list', node, reading)
-      const value = this.#convert(item, reading)
+      const value = this.#attempt(() => this.#convert(item, reading))
       const spot = spotOf(item, reading)
+      if (value === lost) continue
       if (value !== undefined) {
         spots.set(String(list.length), spot)
         list.push(value)
@@ -264,10 +290,17 @@ class Expander {
       if (!isScalar(pair.key))
         return this.#refuse('InvalidField', 'a key must be a plain word', pair.key ?? node, reading)
       const key = pair.key.source ?? String(pair.key.value)
-      if (seen.has(key)) this.#refuse('SyntaxError', `the key "${key}" stands here twice`, pair.key, reading)
+      if (seen.has(key)) {
+        this.#note('SyntaxError', `the key "${key}" stands here twice`, pair.key, reading)
+        continue
+      }
       seen.add(key)
+      const { value: given } = pair
       const value =
-        pair.value === null ? undefined : this.#placed(key, this.#convert(pair.value, reading), pair.value, reading)
+        given === null
+          ? undefined
+          : this.#attempt(() => this.#placed(key, this.#convert(given, reading), given, reading))
+      if (value === lost) continue
       if (key === '<<') merged.push(...(Array.isArray(value) ? value : [value]))
       else if (value !== undefined) own.set(key, value)
       spots.set(key, spotOf(pair.value !== null && (pair.value.range?.[1] ?? 0) > 0 ? pair.value : pair.key, reading))
@@ -326,6 +359,8 @@ class Expander {
   }
 }
 
+/** Stands for a value that could not be read. */
+const lost = Symbol('lost')
 const isNode = (item: unknown): item is Node => isAlias(item) || isScalar(item) || isMap(item) || isSeq(item)
 const tagOf = (node: Node): string | undefined => (isAlias(node) ? undefined : node.tag)
 const spotOf = (node: Node, reading: Reading): Spot => ({ reading, offset: node.range?.[0] ?? 0 })

@@ -28,7 +28,7 @@ const teams = {
 describe('a template that refers to another repository', () => {
   it('says what it needs, and says nothing more once it is there', () => {
     expect(externalsNeeded(source(org))).toEqual([
-      { url: 'https://git.example/org/teams', commit, folder, askedAt: 'org.yaml:4:19' },
+      { url: 'https://git.example/org/teams', ref: { kind: 'commit', name: commit }, folder, askedAt: 'org.yaml:4:19' },
     ])
     expect(externalsNeeded(source(org, { [folder]: teams }))).toEqual([])
     expect(externalsNeeded({ kind: 'inline', template: {} })).toEqual([])
@@ -82,11 +82,12 @@ describe('a template that refers to another repository', () => {
 })
 
 it.each([
-  ['a branch', include('a.yaml', 'https://git.example/o/r', 'main'), 'takes a pinned ref'],
+  ['a ref that leaves', include('a.yaml', 'https://git.example/o/r', 'a/../b'), 'takes a tag or a whole commit id'],
+  ['a ref that is an option', include('a.yaml', 'https://git.example/o/r', '--x'), 'takes a tag or a whole commit id'],
   ['another protocol', include('a.yaml', 'git://git.example/o/r'), 'needs a whole address'],
   ['a file', include('a.yaml', 'file:///etc'), 'needs a whole address'],
   ['a user', include('a.yaml', 'https://me@git.example/o/r'), 'needs a whole address'],
-  ['a port', include('a.yaml', 'https://git.example:22/o/r'), 'needs a whole address'],
+  ['a port that is none', include('a.yaml', 'https://git.example:x/o/r'), 'needs a whole address'],
   ['dots', include('a.yaml', 'https://git.example/o/../r'), 'needs a whole address'],
   ['no host', include('a.yaml', 'o/r'), 'needs a whole address'],
   ['a path out of it', include('../a.yaml'), '"../a.yaml" is no path inside'],
@@ -110,4 +111,28 @@ it('refers to thirty-two repositories at most', () => {
 it('takes the host apart from the repository, and a name that ends in .git', () => {
   const text = `!external { url: "https://git.example/", repo: org/teams.git, ref: ${commit}, path: a.yaml }`
   expect(externalsNeeded(source({ 'org.yaml': `workspaces: ${text}` })).map((each) => each.folder)).toEqual([folder])
+})
+
+it('takes a tag, and a port', () => {
+  const text = include('a.yaml', 'https://git.example:8443/o/r', 'release/v1.0.0')
+  expect(externalsNeeded(source({ 'org.yaml': `workspaces: ${text}` }))).toEqual([
+    {
+      url: 'https://git.example:8443/o/r',
+      ref: { kind: 'tag', name: 'release/v1.0.0' },
+      folder: '.external/git.example:8443/o/r/release%2Fv1.0.0',
+      askedAt: 'org.yaml:1:23',
+    },
+  ])
+})
+
+it('finds a repository without an address beside the one that names it', () => {
+  const beside = `!external { repo: org/teams, ref: ${commit}, path: a.yaml }`
+  const own = { ...source({ 'org.yaml': `workspaces: [${beside}]` }), home: 'https://git.example' } as OrgSource
+  expect(externalsNeeded(own).map((each) => each.folder)).toEqual([folder])
+  const first = `.external/other.example/o/r/${commit}`
+  const nested = source(
+    { 'org.yaml': `workspaces: ${include('x.yaml', 'https://other.example/o/r')}` },
+    { [first]: { 'x.yaml': `[${beside}]` } },
+  )
+  expect(externalsNeeded(nested).map(({ url }) => url)).toEqual(['https://other.example/org/teams'])
 })

@@ -1,16 +1,15 @@
 /**
- * `!external { repo, ref, path }`: a file of another repository, which is brought here by whoever reads sources. A
- * template names the commit, so that the same template is the same tree.
+ * `!external { repo, ref, path }`: a file of another repository, which is brought here by whoever reads sources. `ref` is a
+ * commit, by which the same template is the same tree for good, or a tag.
  */
 import { externalsFolder } from './file-tree.ts'
 import { resolvePath } from './source-path.ts'
 
-/** A repository at a commit, of which the template includes a file. */
+/** A repository at a commit or tag, of which the template includes a file. */
 export interface External {
   /** `https://git.example/org/teams`, without a user and a trailing slash. */
   readonly url: string
-  /** 40 hexadecimal digits. */
-  readonly commit: string
+  readonly ref: { readonly kind: 'commit' | 'tag'; readonly name: string }
   /** Its files stand below this folder: the key of OrgSource.externals. */
   readonly folder: string
   /** The place that asks first, for messages. */
@@ -19,28 +18,36 @@ export interface External {
 
 const keys: ReadonlySet<string> = new Set(['repo', 'ref', 'path', 'url'])
 
-export type ExternalRef =
-  { readonly url: string; readonly commit: string; readonly folder: string; readonly file: string } | string
+export type ExternalRef = (Pick<External, 'url' | 'ref' | 'folder'> & { readonly file: string }) | string
 
-/** Reads the map behind the tag; a string says what is wrong with it. */
-export function readExternal(map: Readonly<Record<string, unknown>>): ExternalRef {
+/**
+ * Reads the map behind the tag; a string says what is wrong with it. `home`: where the repository is that says so, as
+ * `https://git.example`, if it is known: there `org/teams` is.
+ */
+export function readExternal(map: Readonly<Record<string, unknown>>, home: string | undefined): ExternalRef {
   const text = (key: string) => (typeof map[key] === 'string' ? map[key].trim() : '')
   const odd = Object.keys(map).find((key) => !keys.has(key))
   if (odd !== undefined) return `!external has no "${odd}": it takes repo, ref, path and url`
-  const [repo, commit, path, host] = [text('repo'), text('ref'), text('path'), text('url')]
-  if (repo === '' || commit === '' || path === '') return '!external takes repo, ref and path'
-  const url = address(repo, host)
+  const [repo, name, path, host] = [text('repo'), text('ref'), text('path'), text('url')]
+  if (repo === '' || name === '' || path === '') return '!external takes repo, ref and path'
+  const url = address(repo, host === '' && !repo.includes('://') ? (home ?? '') : host)
   if (url === undefined)
-    return '!external needs a whole address, without user, port or query: repo: https://git.example/org/teams, or url: https://git.example and repo: org/teams'
-  if (!/^[0-9a-f]{40}$/.test(commit))
-    return `!external takes a pinned ref, a whole commit id of 40 digits and a to f, not "${commit}"`
+    return '!external needs a whole address, without user or query: repo: https://git.example/org/teams, or url: https://git.example and repo: org/teams'
+  const kind = /^[0-9a-f]{40}$/.test(name) ? 'commit' : 'tag'
+  if (!tag.test(name)) return `!external takes a tag or a whole commit id as its ref, not "${name}"`
   const file = path.startsWith('/') ? undefined : resolvePath('', path)
   if (file === undefined || file === '') return `"${path}" is no path inside that repository`
-  return { url, commit, folder: `${externalsFolder}/${url.slice('https://'.length)}/${commit}`, file }
+  const folder = `${externalsFolder}/${url.slice('https://'.length)}/${name.replaceAll('/', '%2F')}`
+  return { url, ref: { kind, name }, folder, file }
 }
 
 const segment = '[A-Za-z0-9_][A-Za-z0-9_.-]*'
-const whole = new RegExp(`^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(/${segment})+$`)
+const whole = new RegExp(`^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/${segment})+$`)
+/** What Git takes for a tag, without what would leave a folder of that name. */
+const tag = /^(?!.*(\.\.|\/\/))[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,200}$/
+
+/** Where the repository is whose files stand below this folder (External.folder). */
+export const homeOf = (folder: string): string => `https://${folder.split('/')[1]}`
 
 function address(repo: string, host: string): string | undefined {
   const joined = repo.includes('://') ? (host === '' ? repo : '') : `${host.replace(/\/+$/, '')}/${repo}`

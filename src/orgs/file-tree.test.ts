@@ -12,6 +12,28 @@ it('knows what is below a folder, and not what only begins alike', () => {
   expect(files.text('b/x')).toBe('b/x')
 })
 
+it.each([
+  ['a NUL', ['a\0b'], 'a control character'],
+  ['a line feed', ['a\nb'], 'a control character'],
+  ['a backslash', ['a\\..\\b'], 'or a backslash'],
+  ['capitals that tell two apart', ['Team/a.md', 'team/a.md'], 'it and "Team/a.md" are one name to some'],
+  ['two ways to write one letter', ['caf\u00e9', 'cafe\u0301'], 'are one name to some'],
+])('leaves out %s, and says why', (_what, paths, text) => {
+  const files = tree(...paths)
+  const last = paths.at(-1) ?? ''
+  expect(files.text(last)).toBeUndefined()
+  expect(files.why(last)).toContain(text)
+  expect(files.skipped).toEqual([[last, expect.stringContaining(text)]])
+})
+
+it('knows why what was left out, and what would be below it, is not there', () => {
+  const files = new FileTree(new Map([['a', '']]), new Map(), new Map([['lib', 'it is a submodule']]))
+  expect(files.why('lib')).toBe('it is a submodule')
+  expect(files.why('lib/a/b')).toBe('of "lib", it is a submodule')
+  expect(files.why('libs')).toBeUndefined()
+  expect(files.why('')).toBeUndefined()
+})
+
 describe('refuses', () => {
   it.each([
     ['a way out', ['../x'], 'is no path of a file'],
@@ -19,12 +41,7 @@ describe('refuses', () => {
     ['a path that is not worked out', ['a//b'], 'is no path of a file'],
     ['a dot', ['./a'], 'is no path of a file'],
     ['nothing', [''], 'is no path of a file'],
-    ['a NUL', ['a\0b'], '"a\\u0000b" is no path'],
-    ['a line feed', ['a\nb'], '"a\\nb" is no path'],
-    ['a backslash', ['a\\..\\b'], 'is no path of a file'],
     ['a path without end', ['x/'.repeat(1000)], '…" is no path'],
-    ['capitals that tell two apart', ['Team/a.md', 'team/a.md'], '"Team/a.md" and "team/a.md" are one name to some'],
-    ['two ways to write one letter', ['caf\u00e9', 'cafe\u0301'], 'are one name to some'],
     ['a file that is a folder', ['a/b/c', 'a'], '"a" is both a file and a folder'],
     ['the folder of other repositories', ['.external/git.example/x'], 'is kept for other repositories'],
   ])('%s', (_what, paths, text) => {

@@ -16,14 +16,15 @@ const scopes = ['LOCAL', 'TEAM', 'GLOBAL'] as const
 
 /** `global`: those of the whole organisation, which its first node keeps. Each once. */
 export function memoriesOf(scope: Scope, global: readonly OrgMemory[]): NodeMemory[] {
-  const { merged, at, path, refuse } = scope
+  const { merged, at, path, refuse, attempt } = scope
   const { from, list } = merged.memories
   const own = [...(from === 'node' ? at : ['defaults']), 'initial_memories']
-  const read = [
-    ...global.map((memory, i) => readMemory({ ...memory, scope: 'GLOBAL' }, ['global_memories', i], scope)),
-    ...list.map((memory, i) => readMemory(memory, [...own, i], scope)),
+  const read = (memory: OrgMemory, here: Path) => attempt(() => readMemory(memory, here, scope), undefined)
+  const kept = [
+    ...global.map((memory, i) => read({ ...memory, scope: 'GLOBAL' }, ['global_memories', i])),
+    ...list.map((memory, i) => read(memory, [...own, i])),
   ].filter((memory) => memory !== undefined)
-  const distinct = new Map(read.map((memory) => [`${memory.scope} ${memory.content}`, memory]))
+  const distinct = new Map(kept.map((memory) => [`${memory.scope} ${memory.content}`, memory]))
   if (distinct.size > mostMemories)
     refuse('TooLarge', own, `${path} starts with ${distinct.size} memories, more than ${mostMemories}`)
   return [...distinct.values()]

@@ -4,7 +4,7 @@ import type { Refuse } from './check.ts'
 import { limits } from './limits.ts'
 import type { Prompt } from './merge.ts'
 import type { Path } from './org-error.ts'
-import { checkedText, fileNamed } from './prompts.ts'
+import { checkedText, fileNamed, refuseUnreadable } from './prompts.ts'
 import type { Scope } from './scope.ts'
 import { resolvePath } from './source-path.ts'
 
@@ -48,18 +48,23 @@ export function roleFolder(node: TemplateNode, at: Path, refuse: Refuse): string
 
 /** Paths below /configs, sorted, with their text. Throws an OrgError. */
 export function filesOf(scope: Scope): ReadonlyMap<string, string> {
-  const { node, merged, at, refuse } = scope
-  const files = roleFiles(scope)
+  const { node, merged, at, refuse, attempt } = scope
+  const files = attempt(() => roleFiles(scope), new Map<string, string>())
   const own = node.system_prompt ?? ''
   const system = own === '' ? files.get(promptPaths.system) : own
-  if (system !== undefined)
-    files.set(promptPaths.system, checkedText(system, [...at, own === '' ? 'files_dir' : 'system_prompt'], refuse))
+  if (system !== undefined) {
+    const here = [...at, own === '' ? 'files_dir' : 'system_prompt']
+    files.set(
+      promptPaths.system,
+      attempt(() => checkedText(system, here, refuse), ''),
+    )
+  }
   for (const [path, prompt, key] of [
     [promptPaths.initial, merged.initialPrompt, 'initial_prompt'],
     [promptPaths.idle, merged.idlePrompt, 'idle_prompt'],
   ] as const)
     if (prompt !== undefined) {
-      const text = promptText(prompt, key, scope)
+      const text = attempt(() => promptText(prompt, key, scope), undefined)
       if (text !== undefined) files.set(path, text)
     }
   const sorted = new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
@@ -72,8 +77,10 @@ function roleFiles(scope: Scope): Map<string, string> {
   const own = new Map<string, string>()
   if (folder === undefined) return own
   const there = files.below(folder)
-  if (there.length === 0)
+  if (there.length === 0) {
+    refuseUnreadable(scope, folder, [...at, 'files_dir'])
     absent(scope, [...at, 'files_dir'], `there is no file below "${folder}/" in the source: it gets none`)
+  }
   for (const file of there) {
     // What is read by !include is the template itself.
     if (parsed.has(file)) continue
@@ -97,6 +104,7 @@ function promptText(prompt: Prompt, key: string, scope: Scope): string | undefin
     const file = fileNamed(prompt.file, prompt.from === 'node' ? (folder ?? '') : '', here, refuse)
     const text = files.text(file)
     if (text !== undefined) return checkedText(text, here, refuse)
+    refuseUnreadable(scope, file, here)
     absent(scope, here, `"${file}" is not in the source: there is no ${key}`)
     return undefined
   }

@@ -2,13 +2,15 @@
 import type { z } from 'zod'
 import { workspaceSpec } from '../api/workspace.ts'
 import { formatDuration, seconds } from '../duration.ts'
-import type { OrgMemory } from '../api/org-template.ts'
+import type { OrgMemory, OrgNode as TemplateNode } from '../api/org-template.ts'
+import { envNamePattern } from './env.ts'
 import type { Point } from './layout.ts'
 import { limits } from './limits.ts'
 import { memoriesOf, type NodeMemory } from './memories.ts'
 import type { Scope } from './scope.ts'
 import { schedulesOf, type NodeSchedule } from './schedules.ts'
 import { resolvePath } from './source-path.ts'
+import { cut } from '../text.ts'
 
 export interface NodeSpec {
   readonly displayName: string
@@ -33,9 +35,9 @@ export type PlainSpec = Omit<NodeSpec, 'canvas'>
 
 /** `global`: memories that this node keeps for all. Throws an OrgError for what no Workspace may say. */
 export function specOf(scope: Scope, global: readonly OrgMemory[]): PlainSpec {
-  const { node, merged, at, refuse } = scope
+  const { node, merged, at, refuse, attempt } = scope
   const { runtime, model, tier, categoryRouting } = merged
-  const [role, template] = [roleOf(scope), templateOf(scope)]
+  const [role, template] = [roleOf(scope), attempt(() => templateOf(scope), undefined)]
   const [schedules, memories] = [schedulesOf(scope), memoriesOf(scope, global)]
   const [tasks, idle] = [node.max_concurrent_tasks ?? 0, idleInterval(scope)]
   const spec = {
@@ -46,7 +48,7 @@ export function specOf(scope: Scope, global: readonly OrgMemory[]): PlainSpec {
     ...(model === undefined ? {} : { model }),
     ...(tier === undefined ? {} : { tier }),
     ...(node.external === true ? { backend: 'external' as const } : {}),
-    ...workspaceFolder(scope),
+    ...attempt(() => workspaceFolder(scope), {}),
     ...(tasks > 1 ? { maxConcurrentTasks: tasks } : {}),
     ...(idle === undefined ? {} : { idleInterval: idle }),
     ...(schedules.length === 0 ? {} : { schedules }),
@@ -55,8 +57,10 @@ export function specOf(scope: Scope, global: readonly OrgMemory[]): PlainSpec {
   }
   const canvas = node.canvas && { x: node.canvas.x ?? 0, y: node.canvas.y ?? 0 }
   const checked = workspaceSpec.safeParse(canvas === undefined ? spec : { ...spec, canvas })
-  const fault = checked.error?.issues[0]
-  if (fault !== undefined) refuse('InvalidField', [...at, ...fault.path.map(templateKey)], faultText(fault, node.name))
+  for (const fault of checked.error?.issues ?? []) {
+    const here = [...at, ...fault.path.map(templateKey)]
+    attempt(() => refuse('InvalidField', here, faultText(fault, node.name)), undefined)
+  }
   const bytes = Buffer.byteLength(JSON.stringify(spec))
   if (bytes > limits.specBytes)
     refuse('TooLarge', at, `its schedules and memories have ${bytes} bytes, more than ${limits.specBytes}`)
@@ -91,6 +95,22 @@ function templateOf({ node, at, refuse }: Scope): string | undefined {
   return template
 }
 
+/** A folder of the host that begins with a variable. */
+export interface HostFolder {
+  readonly variable: string
+  /** What follows: "" or "/folder". */
+  readonly rest: string
+  readonly access: 'read_only' | 'read_write'
+}
+
+/** Of a node that mounts one; undefined for all others. */
+export function hostFolderOf({ workspace_access: access, workspace_dir: dir = '', external }: TemplateNode) {
+  const [, braced, bare, rest = ''] = /^\$(?:\{(\w+)\}|(\w+))(\/[^$]*)?$/.exec(dir.trim()) ?? []
+  const variable = braced ?? bare
+  if (access === undefined || access === 'none' || external === true || variable === undefined) return undefined
+  return envNamePattern.test(variable) ? ({ variable, rest, access } satisfies HostFolder) : undefined
+}
+
 /** Without access the folder is never mounted; it is kept where it could be, for the day access is given. */
 function workspaceFolder({
   node,
@@ -102,8 +122,10 @@ function workspaceFolder({
   const [access, folder] = [node.workspace_access ?? 'none', node.workspace_dir ?? '']
   const here = [...at, 'workspace_dir']
   if (access !== 'none') {
+    // Known with the environment, and added then.
+    if (hostFolderOf(node) !== undefined) return {}
     if (folder.includes('$'))
-      refuse('InvalidField', here, `"${folder}" has a variable in it: write the folder out, nothing is put in here`)
+      refuse('InvalidField', here, `"${folder}": a variable stands at the beginning, as in \${A_NAME}/folder`)
     return { workspaceAccess: access, ...(folder === '' ? {} : { workspaceDir: folder }) }
   }
   if (folder === '') return {}
@@ -115,7 +137,7 @@ function workspaceFolder({
 /** Of a name, with the name: by that, people know the node. */
 const faultText = ({ path, message }: z.core.$ZodIssue, name: string): string => {
   if (path[0] !== 'displayName') return message
-  return name === '' ? 'every node has a name' : `"${name}" ${message}`
+  return name === '' ? 'every node has a name' : `"${cut(name, 100)}" ${message}`
 }
 
 /** The key of the template that became this field of the spec. */

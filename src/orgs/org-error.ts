@@ -33,12 +33,21 @@ export const showPlace = ({ file, line, column }: Place): string => `${file}:${l
 export class OrgError extends Error {
   override readonly name = 'OrgError'
   readonly code: OrgErrorCode
-  readonly place: Place | undefined
+  place: Place | undefined
 
   constructor(code: OrgErrorCode, message: string, place?: Place, options?: ErrorOptions) {
     super(shown(place === undefined ? message : located(message, place)), options)
     this.code = code
     this.place = place
+  }
+}
+
+/** Several at once (faults.ts): the code and the place are of the first. */
+export class OrgErrors extends OrgError {
+  constructor(first: OrgError, message: string) {
+    super(first.code, first.message)
+    this.message = message
+    this.place = first.place
   }
 }
 
@@ -69,6 +78,7 @@ export type OrgWarningCode =
   | 'ScheduleSkipped'
   | 'ChannelSkipped'
   | 'MemorySkipped'
+  | 'PluginConfigSkipped'
   // done in another way than said
   | 'Yaml11Boolean'
   | 'RoleCut'

@@ -1,6 +1,7 @@
 /** Texts that agents are told: given as they are, or as a file of the source. */
 import type { Refuse } from './check.ts'
 import type { Path } from './org-error.ts'
+import type { Scope } from './scope.ts'
 import { resolvePath } from './source-path.ts'
 import { flawOf } from './source-text.ts'
 
@@ -16,4 +17,10 @@ export function checkedText(text: string, at: Path, refuse: Refuse): string {
 /** The path of a file that is named from `folder`; refused when it leaves the template. */
 export function fileNamed(name: string, folder: string, at: Path, refuse: Refuse): string {
   return resolvePath(folder, name) ?? refuse('IncludeEscape', at, `"${name}" leaves the template`)
+}
+
+/** What is there and cannot be read is no file that is merely missing: a link leads somewhere, and not here. */
+export function refuseUnreadable({ files, refuse }: Pick<Scope, 'files' | 'refuse'>, path: string, at: Path): void {
+  const why = files.why(path)
+  if (why !== undefined) refuse('FileMissing', at, `"${path}" cannot be read: ${why}`)
 }

@@ -4,7 +4,7 @@ import { faultOf } from '../cron.ts'
 import { limits } from './limits.ts'
 import { slug } from './names.ts'
 import type { Path } from './org-error.ts'
-import { checkedText, fileNamed } from './prompts.ts'
+import { checkedText, fileNamed, refuseUnreadable } from './prompts.ts'
 import type { Scope } from './scope.ts'
 
 /** As in a Workspace's spec. */
@@ -20,11 +20,12 @@ export interface NodeSchedule {
 const longest = { name: 128, cron: 128, timezone: 64, prompt: 16_384 } as const
 
 export function schedulesOf(scope: Scope): NodeSchedule[] {
-  const { node, at, path, refuse, warnings } = scope
+  const { node, at, path, refuse, attempt, warnings } = scope
   const names = new Set<string>()
   return (node.schedules ?? []).flatMap((schedule, i) => {
     const here = [...at, 'schedules', i]
-    const read = readSchedule(schedule, i, here, scope)
+    const read = attempt(() => readSchedule(schedule, i, here, scope), undefined)
+    if (read === undefined) return []
     if (typeof read === 'string') {
       warnings.add('ScheduleSkipped', path, `schedule "${schedule.name ?? i + 1}" is left out: ${read}`, here)
       if (warnings.count('ScheduleSkipped') > limits.skippedSchedules)
@@ -75,7 +76,9 @@ function promptOf({ prompt, prompt_file }: OrgSchedule, at: Path, scope: Scope):
     return checkedText(own, [...at, 'prompt'], refuse)
   }
   const here = [...at, 'prompt_file']
-  const text = files.text(fileNamed(prompt_file, folder ?? '', here, refuse))
+  const file = fileNamed(prompt_file, folder ?? '', here, refuse)
+  const text = files.text(file)
+  if (text === undefined) refuseUnreadable(scope, file, here)
   return text === undefined ? undefined : checkedText(text, here, refuse).trim()
 }
 

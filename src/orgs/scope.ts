@@ -1,6 +1,7 @@
 /** What the parts of a node are made from. */
 import type { OrgNode as TemplateNode } from '../api/org-template.ts'
 import type { Refuse } from './check.ts'
+import type { Faults } from './faults.ts'
 import type { FileTree } from './file-tree.ts'
 import type { Effective } from './merge.ts'
 import type { Path } from './org-error.ts'
@@ -21,5 +22,7 @@ export interface Scope {
   /** Whether what is named and not there refuses the template. */
   readonly strict: boolean
   readonly refuse: Refuse
+  /** Keeps a mistake and goes on, so that all are told at once. */
+  readonly attempt: Faults['attempt']
   readonly warnings: Warnings
 }

@@ -1,6 +1,8 @@
 /** What a template is read from. */
 import { expand, type Expanded } from './expand.ts'
 import type { External } from './externals.ts'
+import type { OrgWarning } from './org-error.ts'
+import type { Faults } from './faults.ts'
 import { FileTree, type Sources } from './file-tree.ts'
 
 export type OrgSource =
@@ -9,6 +11,10 @@ export type OrgSource =
       readonly kind: 'files'
       readonly files: Sources
       readonly entry: string
+      /** Where the repository is that the files are of: `https://git.example`. */
+      readonly home?: string
+      /** What is in the folder and not among the files, to why: `it is a symbolic link`. */
+      readonly skipped?: ReadonlyMap<string, string>
       readonly externals?: ReadonlyMap<string, Sources>
     }
   /** The template itself, already plain. */
@@ -18,11 +24,17 @@ export interface SourceRead extends Expanded {
   readonly files: FileTree
 }
 
-/** Throws an OrgError. */
-export function readSource(source: OrgSource): SourceRead {
+/** Throws an OrgError; with `faults`, they hold what could not be read. */
+export function readSource(source: OrgSource, faults?: Faults): SourceRead {
   if (source.kind === 'files') {
-    const files = new FileTree(source.files, source.externals)
-    return { ...expand(files, source.entry), files }
+    const files = new FileTree(source.files, source.externals, source.skipped)
+    const read = expand(files, source.entry, source.home, faults)
+    const left = files.skipped.map(([path, why]): OrgWarning => ({
+      code: 'FileSkipped',
+      path,
+      message: `${why}: left out`,
+    }))
+    return { ...read, files, warnings: [...read.warnings, ...left] }
   }
   const files = new FileTree(new Map())
   return { value: source.template, placeOf: () => undefined, warnings: [], parsed: new Set(), needs: [], files }

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { warnOfSharedBots } from './channels.ts'
 import { checkTemplate, refuseBy } from './check.ts'
 import { collectEnv, type EnvNeeds } from './env.ts'
+import { Faults, TooManyFaults } from './faults.ts'
 import { card, furthest, layOut, overlapping, type Card, type Point } from './layout.ts'
 import type { NodeSpec } from './node-spec.ts'
 import { OrgError, type OrgWarning } from './org-error.ts'
@@ -50,17 +51,33 @@ export interface RenderedOrg {
 
 /** Throws nothing but OrgError. */
 export function renderOrg(source: OrgSource, options: RenderOptions): RenderedOrg {
-  const { value, placeOf, parsed, warnings: read, needs, files } = readSource(source)
+  const faults = new Faults()
+  try {
+    const rendered = render(source, options, faults)
+    if (rendered !== undefined && !faults.any) return rendered
+  } catch (error) {
+    if (error instanceof OrgError) faults.add(error)
+    else if (!(error instanceof TooManyFaults)) throw error
+  }
+  throw faults.whole()
+}
+
+/** `faults` hold what is wrong; undefined when nothing could be made of the source for it. */
+function render(source: OrgSource, options: RenderOptions, faults: Faults): RenderedOrg | undefined {
+  const { value, placeOf, parsed, warnings: read, needs, files } = readSource(source, faults)
   const [lacking] = needs
-  if (lacking !== undefined)
-    throw new OrgError('ExternalMissing', `${lacking.askedAt}: ${lacking.url} at ${lacking.commit} was not brought`)
+  // What else is wrong is mended first: nothing is fetched for a template that cannot be read.
+  if (lacking !== undefined && !faults.any)
+    throw new OrgError('ExternalMissing', `${lacking.askedAt}: ${lacking.url} at ${lacking.ref.name} was not brought`)
   const warnings = new Warnings(placeOf)
   for (const { code, path, message } of read) warnings.add(code, path, message)
   const refuse = refuseBy(placeOf)
   const { importUid, strict = false } = options
-  const template = checkTemplate(value, refuse, warnings, strict)
+  const template = checkTemplate(value, faults, refuse, warnings, strict)
+  if (template === undefined) return undefined
   const exclude = new Set(options.exclude)
-  const walk = new Walk({ template, importUid, exclude, files, parsed, strict, refuse, warnings })
+  const attempt: Faults['attempt'] = (act, instead) => faults.attempt(act, instead)
+  const walk = new Walk({ template, importUid, exclude, files, parsed, strict, refuse, attempt, warnings })
   const roots = walk.roots()
   const nodes = place(walk.visited, roots, options.leaf ?? card, warnings)
   warnOfDanglingRoutes(template, walk.visited, warnings)

@@ -3,14 +3,15 @@ import type { EnvRequirement, OrgNode as TemplateNode, OrgTemplate } from '../ap
 import { channelsOf, type NodeChannel } from './channels.ts'
 import type { Refuse } from './check.ts'
 import { envNamePattern, namesOf, type EnvAsk } from './env.ts'
+import type { Faults } from './faults.ts'
 import type { FileTree } from './file-tree.ts'
 import type { Box, Point } from './layout.ts'
 import { limits } from './limits.ts'
 import { effective } from './merge.ts'
 import { nodePath, ownedName } from './names.ts'
 import { bytesOf, filesOf, roleFolder } from './node-files.ts'
-import { specOf, type PlainSpec } from './node-spec.ts'
-import type { Path } from './org-error.ts'
+import { hostFolderOf, specOf, type HostFolder, type PlainSpec } from './node-spec.ts'
+import type { OrgErrorCode, OrgWarningCode, Path } from './org-error.ts'
 import { mergePlugins } from './plugins.ts'
 import type { Scope } from './scope.ts'
 import type { Warnings } from './warnings.ts'
@@ -25,6 +26,8 @@ export interface Draft {
   readonly files: ReadonlyMap<string, string>
   readonly plugins: readonly string[]
   readonly channels: readonly NodeChannel[]
+  /** `spec.workspaceDir` where a variable gives it: the spec has neither that nor the access. */
+  readonly hostFolder?: HostFolder
 }
 
 /** A node that was not left out, and where it stands. */
@@ -46,6 +49,7 @@ export interface WalkInputs {
   readonly parsed: ReadonlySet<string>
   readonly strict: boolean
   readonly refuse: Refuse
+  readonly attempt: Faults['attempt']
   readonly warnings: Warnings
 }
 
@@ -78,32 +82,37 @@ export class Walk {
     const seen = new Set<string>()
     return nodes.flatMap((node, i) => {
       const here = [...at, i]
-      const path = nodePath(parent, node.name)
+      const own = nodePath(parent, node.name)
       if (node.spawning === false) return []
-      if (this.#inputs.exclude.has(path)) {
-        this.#excluded.add(path)
+      if (this.#inputs.exclude.has(own)) {
+        this.#excluded.add(own)
         return []
       }
       // Two ways to write one letter look the same to people.
       const name = node.name.normalize('NFC')
-      if (seen.has(name))
-        this.#inputs.refuse('DuplicateSibling', [...here, 'name'], `"${node.name}" stands twice among its siblings`)
+      if (seen.has(name)) {
+        const message = `"${node.name}" stands twice among its siblings`
+        this.#note('DuplicateSibling', [...here, 'name'], message)
+      }
+      // The twin is looked at for what else is wrong with it, as another node.
+      const path = seen.has(name) ? `${own} (${i + 1})` : own
       seen.add(name)
       return [this.#node(node, here, path, parent)]
     })
   }
 
   #node(node: TemplateNode, at: Path, path: string, parentPath: string | undefined): Visited {
-    const { files, parsed, strict, refuse, warnings, template } = this.#inputs
+    const { files, parsed, strict, refuse, attempt, warnings, template } = this.#inputs
     const merged = effective(node, template.defaults ?? {})
     this.#ask(path, node, at)
     this.#schedules += node.schedules?.length ?? 0
     if (this.#schedules > limits.schedules)
       refuse('TooLarge', [...at, 'schedules'], `more than ${limits.schedules} schedules in all`)
-    const folder = roleFolder(node, at, refuse)
-    const scope: Scope = { node, merged, at, path, folder, files, parsed, strict, refuse, warnings }
+    const folder = attempt(() => roleFolder(node, at, refuse), undefined)
+    const scope: Scope = { node, merged, at, path, folder, files, parsed, strict, refuse, attempt, warnings }
     const global = this.#isFirst ? (template.global_memories ?? []) : []
     this.#isFirst = false
+    const hostFolder = hostFolderOf(node)
     const draft: Draft = {
       path,
       parentPath,
@@ -113,8 +122,9 @@ export class Walk {
       files: filesOf(scope),
       plugins: this.#plugins(scope),
       channels: channelsOf(scope),
+      ...(hostFolder !== undefined && { hostFolder }),
     }
-    judgeUrl(scope)
+    attempt(() => judgeUrl(scope), undefined)
     this.#weigh(draft, at)
     if (parentPath !== undefined && node.canvas !== undefined)
       warnings.add('IgnoredCanvas', path, 'canvas is of roots only: below them there is a grid', [...at, 'canvas'])
@@ -127,10 +137,24 @@ export class Walk {
     return visited
   }
 
-  #plugins({ node, at, path, refuse, warnings }: Scope): readonly string[] {
+  #note(code: OrgErrorCode, at: Path, message: string): void {
+    const { attempt, refuse } = this.#inputs
+    attempt(() => refuse(code, at, message), undefined)
+  }
+
+  #plugins({ node, at, path, refuse, attempt, warnings }: Scope): readonly string[] {
     const defaults = { entries: this.#inputs.template.defaults?.plugins ?? [], at: ['defaults', 'plugins'] }
-    return mergePlugins(defaults, { entries: node.plugins ?? [], at: [...at, 'plugins'] }, refuse, (entry, here) =>
-      warnings.add('IneffectiveOptOut', here[0] === 'defaults' ? '' : path, `"${entry}" takes nothing away`, here),
+    const warn = (code: OrgWarningCode, message: string, here: Path) =>
+      warnings.add(code, here[0] === 'defaults' ? '' : path, message, here)
+    return mergePlugins(
+      defaults,
+      { entries: node.plugins ?? [], at: [...at, 'plugins'] },
+      {
+        refuse,
+        attempt,
+        idle: (entry, here) => warn('IneffectiveOptOut', `"${entry}" takes nothing away`, here),
+        unused: (plugin, config, here) => warn('PluginConfigSkipped', unusedText(plugin, config), here),
+      },
     )
   }
 
@@ -150,24 +174,20 @@ export class Walk {
       for (const [i, requirement] of list.entries())
         for (const name of namesOf(requirement))
           if (!envNamePattern.test(name))
-            this.#inputs.refuse(
-              'InvalidField',
-              [...at, key, i],
-              `"${name}" is no variable name: capitals, digits and "_"`,
-            )
+            this.#note('InvalidField', [...at, key, i], `"${name}" is no variable name: capitals, digits and "_"`)
       return list
     }
     this.asks.push({ node, required: read('required_env'), recommended: read('recommended_env') })
   }
 
-  #id({ node, at, path, refuse }: Scope): string | undefined {
+  #id({ node, at, path }: Scope): string | undefined {
     const { id } = node
     if (id === undefined || id === '') return undefined
     const here = [...at, 'id']
     if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(id))
-      refuse('InvalidField', here, `"${id}" is no id: small letters and digits, with single dashes between them`)
+      this.#note('InvalidField', here, `"${id}" is no id: small letters and digits, with single dashes between them`)
     const other = this.#ids.get(id)
-    if (other !== undefined) refuse('DuplicateId', here, `"${id}" is the id of "${other}" already`)
+    if (other !== undefined) this.#note('DuplicateId', here, `"${id}" is the id of "${other}" already`)
     this.#ids.set(id, path)
     return id
   }
@@ -179,6 +199,16 @@ export class Walk {
     this.#names.add(name)
     return name
   }
+}
+
+function unusedText(plugin: string, config: unknown): string {
+  const schedules: unknown =
+    typeof config === 'object' && config !== null ? Reflect.get(config, 'schedules') : undefined
+  const hint =
+    Array.isArray(schedules) && schedules.length > 0
+      ? `, ${schedules.length} schedules among them: write those as schedules of the node`
+      : ''
+  return `the settings of plugin "${plugin}" are left out${hint}`
 }
 
 /** What no agent of somebody else is at. Addresses behind names are judged when they are connected to. */

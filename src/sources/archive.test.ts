@@ -19,7 +19,7 @@ const file = (name: string, content: string | Buffer = 'x'): Given => ({ name, c
 const limits = { ...sourceLimits, entries: 20, fileBytes: 1000, keptBytes: 1500, depth: 4, ratioFrom: 10_000 }
 
 async function read(packed: Buffer, folder = '', within = limits): Promise<Record<string, string>> {
-  const files = await readArchive(packed, folder, within, AbortSignal.timeout(30_000))
+  const { files } = await readArchive(packed, folder, within, AbortSignal.timeout(30_000))
   return Object.fromEntries([...files].map(([path, bytes]) => [path, Buffer.from(bytes).toString()]))
 }
 
@@ -48,26 +48,57 @@ describe('an archive', () => {
   })
 })
 
+describe('what is not supported in an archive is left out, and why is told', () => {
+  const left: Readonly<Record<string, [readonly Given[], string, RegExp]>> = {
+    'a symbolic link': [[{ name: 'l', type: 'symlink', linkname: '/etc' }], 'l', /^it is a symbolic link$/],
+    'a link in a folder': [[{ name: './a/l', type: 'symlink', linkname: '../org.yaml' }], 'a/l', /symbolic link/],
+    'a hard link': [[{ name: 'l', type: 'link', linkname: 'org.yaml' }], 'l', /^it is a hard link$/],
+    'a device': [[{ name: 'd', type: 'character-device' }], 'd', /^it is a device$/],
+    'a block device': [[{ name: 'd', type: 'block-device' }], 'd', /^it is a device$/],
+    'a pipe': [[{ name: 'p', type: 'fifo' }], 'p', /^it is a pipe$/],
+    'a name with a backslash': [[file('a\\..\\b')], 'a\\..\\b', /backslash/],
+    'a name with a line feed': [[file('a\nb')], 'a?b', /control character/],
+    'a name with a NUL': [[{ ...file('x'), pax: { path: 'a\0b' } }], 'a?b', /control character/],
+    'a name that differs in case': [[file('ORG.yaml')], 'ORG.yaml', /^it differs from "org.yaml" in upper and lower/],
+    'a folder that differs in case': [[file('a/b'), file('A/c'), file('A/d')], 'A', /^it differs from "a\/" in upper/],
+    'too long a path': [[file('a/'.repeat(2) + 'x'.repeat(1100))], `a/a/${'x'.repeat(115)}…`, /more than 1024 bytes/],
+    'too long a name': [[file('x'.repeat(300))], `${'x'.repeat(119)}…`, /more than 255 bytes/],
+    'too large a file': [[file('big', 'x'.repeat(1001))], 'big', /^it has more than 1000 bytes$/],
+  }
+  it.each(Object.entries(left))('%s', async (_, [entries, path, why]) => {
+    const packed = gzipSync(await tarOf(file('org.yaml', 'name: x'), ...entries, file('last')))
+    const { files, skipped } = await readArchive(packed, '', limits, AbortSignal.timeout(30_000))
+    expect([...files.keys()].filter((each) => each !== 'a/b')).toEqual(['org.yaml', 'last'])
+    expect(Buffer.from(files.get('org.yaml') ?? []).toString()).toBe('name: x')
+    expect([...skipped]).toEqual([[path, expect.stringMatching(why)]])
+  })
+
+  it('by its path from the folder that is read, if it is in it', async () => {
+    const link = (name: string): Given => ({ name, type: 'symlink', linkname: '/etc' })
+    const packed = gzipSync(await tarOf(file('orgs/org.yaml'), link('orgs/a/l'), link('l')))
+    const { skipped } = await readArchive(packed, 'orgs', limits, AbortSignal.timeout(30_000))
+    expect([...skipped.keys()]).toEqual(['a/l'])
+  })
+})
+
 describe('an archive is refused whole', () => {
   const bad: Readonly<Record<string, [readonly Given[], RegExp]>> = {
     'with ".." in a path': [[file('a/../../etc/passwd')], /SourceInvalid: "a\/..\/..\/etc\/passwd" .* ".." part/],
     'with an absolute path': [[file('/etc/passwd')], /SourceInvalid: "\/etc\/passwd" .* absolute/],
     'with a drive': [[file('C:/x')], /absolute/],
-    'with a backslash': [[file('a\\..\\b')], /backslash/],
-    'with a line feed in a name': [[file('a\nb')], /"a\?b" .* control character/],
-    'with a NUL in a name': [[{ ...file('x'), pax: { path: 'a\0b' } }], /control character/],
-    'with a symbolic link': [[{ name: 'l', type: 'symlink', linkname: '/etc' }], /"l" .* a symbolic link/],
-    'with a hard link': [[{ name: 'l', type: 'link', linkname: 'org.yaml' }], /"l" .* a hard link/],
-    'with a device': [[{ name: 'd', type: 'character-device' }], /"d" .* a device/],
-    'with a block device': [[{ name: 'd', type: 'block-device' }], /"d" .* a device/],
-    'with a pipe': [[{ name: 'p', type: 'fifo' }], /"p" .* a pipe/],
+    'with a way through a link': [
+      [{ name: 'l', type: 'symlink', linkname: '/etc' }, file('l/passwd')],
+      /"l\/passwd" .* file and a folder at once/,
+    ],
+    'with a link of a name that is there': [
+      [file('a'), { name: 'a', type: 'symlink', linkname: '/etc' }],
+      /"a" .* twice/,
+    ],
+    'with ".." in the name of a link': [[{ name: '../l', type: 'symlink', linkname: 'x' }], /".." part/],
     'with one name twice': [[file('a'), file('./a')], /".\/a" .* twice/],
-    'with names that differ in case': [[file('a/b'), file('A/c')], /"A\/c" .* lower case/],
     'with a file that is a folder': [[file('a'), file('a/b')], /"a\/b" .* file and a folder/],
     'with a folder that is a file, too': [[{ name: 'a', type: 'directory' }, file('a')], /"a" .* file and a folder/],
     'with a nameless file': [[file('./')], /SourceInvalid/],
-    'with too long a path': [[file('a/'.repeat(2) + 'x'.repeat(1100))], /more than 1024 bytes/],
-    'with too long a name': [[file('x'.repeat(300))], /more than 255 bytes/],
     'that is too deep': [[file('1/2/3/4/5')], /"1\/2\/3\/4\/5" .* more than 4 folders/],
     'with too many folders, of which paths alone speak': [
       Array.from({ length: 8 }, (_, n) => file(`a${n}/b${n}/c${n}`)),
@@ -77,7 +108,6 @@ describe('an archive is refused whole', () => {
       Array.from({ length: 21 }, (_, i) => file(`f${i}`)),
       /SourceTooLarge: .* 20 files and folders/,
     ],
-    'with too large a file': [[file('big', 'x'.repeat(1001))], /SourceTooLarge: "big" .* 1000 bytes/],
     'with too much in all': [[file('a', 'x'.repeat(900)), file('b', 'x'.repeat(900))], /SourceTooLarge: .* 1500 bytes/],
     'that is a bomb': [[file('zeros', Buffer.alloc(8 * 1024 * 1024))], /SourceTooLarge/],
   }

@@ -6,15 +6,15 @@ import { extract, type Extract } from 'tar-stream'
 import { reasonOf } from '../errors.ts'
 import { Intake, refuse, tooLarge } from './intake.ts'
 import type { SourceLimits } from './limits.ts'
-import { SourceError } from './source.ts'
+import { SourceError, type Files } from './source.ts'
 
-/** Files below `folder` of the archive ("" is the top) by their paths from there. Throws a SourceError. */
+/** What is below `folder` of the archive ("" is the top) by paths from there. Throws a SourceError. */
 export async function readArchive(
   packed: Uint8Array,
   folder: string,
   limits: SourceLimits,
   signal: AbortSignal,
-): Promise<Map<string, Uint8Array>> {
+): Promise<Files> {
   if (packed.byteLength > limits.packedBytes) tooLarge(`the archive has more than ${limits.packedBytes} bytes`)
   const unpacking = extract()
   const files = takeEntries(unpacking, folder, limits)
@@ -38,7 +38,7 @@ export async function readArchive(
     // Node's pipeline takes streamx's streams, whose types only resemble Node's own.
     const sink = unpacking as unknown as Writable
     const [found] = await Promise.all([files, pipeline(pieces, createGunzip(), metered, sink, { signal })])
-    if (folder !== '' && found.size === 0)
+    if (folder !== '' && found.files.size === 0)
       throw new SourceError('SourceMissing', `the archive has no files in its folder "${folder}"`)
     return found
   } catch (error) {
@@ -54,7 +54,7 @@ export async function readArchive(
   }
 }
 
-async function takeEntries(unpacking: Extract, folder: string, limits: SourceLimits) {
+async function takeEntries(unpacking: Extract, folder: string, limits: SourceLimits): Promise<Files> {
   const intake = new Intake(limits)
   const files = new Map<string, Uint8Array>()
   for await (const entry of unpacking) {
@@ -63,16 +63,22 @@ async function takeEntries(unpacking: Extract, folder: string, limits: SourceLim
     if (!Number.isSafeInteger(size)) refuse(name, 'its size cannot be read')
     if (type === 'directory') intake.folder(name)
     else if (type === 'file' || type === 'contiguous-file') {
-      const inside = below(intake.file(name), folder)
-      if (inside !== undefined) intake.keep(name, size)
-      const chunks: Uint8Array[] = []
-      for await (const chunk of entry as AsyncIterable<Uint8Array>) if (inside !== undefined) chunks.push(chunk)
-      if (inside !== undefined) files.set(inside, Buffer.concat(chunks))
-    } else refuse(name, `it is ${kinds[type] ?? 'neither a file nor a folder'}`)
+      const path = intake.file(name)
+      const inside = path === undefined ? undefined : below(path, folder)
+      if (path !== undefined && inside !== undefined && intake.keep(path, size)) {
+        const chunks: Uint8Array[] = []
+        for await (const chunk of entry as AsyncIterable<Uint8Array>) chunks.push(chunk)
+        files.set(inside, Buffer.concat(chunks))
+      }
+    } else intake.skip(name, `it is ${kinds[type ?? ''] ?? 'neither a file nor a folder'}`)
     // An entry is over only when it was read to its end.
     entry.resume()
   }
-  return files
+  const skipped = [...intake.skipped].flatMap(([path, why]): [string, string][] => {
+    const inside = below(path, folder)
+    return inside === undefined ? [] : [[inside, why]]
+  })
+  return { files, skipped: new Map(skipped) }
 }
 
 const kinds: Readonly<Record<string, string>> = {

@@ -30,5 +30,5 @@ export async function fetchArtifact(
       'SourceInvalid',
       `what the artifact's URL gives does not have the digest ${algorithm} that its status names`,
     )
-  return { revision, files: await readArchive(Buffer.concat(chunks), path, limits, signal) }
+  return { revision, ...(await readArchive(Buffer.concat(chunks), path, limits, signal)) }
 }

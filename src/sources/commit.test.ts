@@ -17,7 +17,7 @@ const tree = (...entries: readonly (readonly [mode: string, name: string, id: st
     Buffer.concat(entries.flatMap(([mode, name, id]) => [Buffer.from(`${mode} ${name}\0`), Buffer.from(id, 'hex')])),
   )
 const read = async (id: string, path = '') =>
-  [...(await filesOf(objects, id, path, sourceLimits))].map(
+  [...(await filesOf(objects, id, path, sourceLimits)).files].map(
     ([name, bytes]) => `${name}=${Buffer.from(bytes).toString()}`,
   )
 const file = put('blob', 'x')
@@ -29,6 +29,32 @@ it('gives the files of a commit, whatever says that they can be run', async () =
   expect(await read(top)).toEqual(['org.yaml=x', 'teams/run.sh=x'])
   expect(await read(top, 'teams')).toEqual(['run.sh=x'])
   await expect(read(top, 'org.yaml')).rejects.toThrow('the commit has no folder "org.yaml"')
+})
+
+it('leaves out what is no file, what cannot be read and what is too large, and says why', async () => {
+  const inner = tree(['100644', 'x', file])
+  const big = put('blob', 'x'.repeat(sourceLimits.fileBytes + 1))
+  const top = tree(
+    ['120000', 'CLAUDE.md', file],
+    ['100644', 'a\\b', file],
+    ['100644', 'big', big],
+    ['40000', 'docs', inner],
+    ['40000', 'Docs', inner],
+    ['100644', 'org.yaml', file],
+    ['160000', 'vendor', absent],
+    ['40000', 'with\nline', inner],
+  )
+  const { files, skipped } = await filesOf(objects, top, '', sourceLimits)
+  expect([...files.keys()]).toEqual(['docs/x', 'org.yaml'])
+  expect(Object.fromEntries(skipped)).toEqual({
+    'CLAUDE.md': 'it is a symbolic link',
+    'a\\b': expect.stringContaining('backslash') as string,
+    big: 'it has more than 4194304 bytes',
+    Docs: 'it differs from "docs/" in upper and lower case alone',
+    vendor: 'it is a submodule',
+    'with?line': expect.stringContaining('control character') as string,
+  })
+  await expect(read(top, 'vendor/x')).rejects.toThrow('the commit has no folder "vendor/x": "vendor" is a submodule')
 })
 
 it('finds the commit behind a tag, however many tags are between', () => {
@@ -61,7 +87,7 @@ it.each([
   await expect((async () => await act())()).rejects.toThrow(why)
 })
 
-it.each(['', 'f7'])(
+it.each(['', 'missing'])(
   'gives up a folder of very many at the limit, before it has made more (path "%s")',
   async (path) => {
     const id = Buffer.from(file, 'hex')

@@ -3,7 +3,7 @@ import { setImmediate as breathe } from 'node:timers/promises'
 import { Intake, refuse, tooLarge } from './intake.ts'
 import type { SourceLimits } from './limits.ts'
 import type { GitObject, GitObjects } from './pack.ts'
-import { SourceError } from './source.ts'
+import { SourceError, type Files } from './source.ts'
 
 /** An object of the type that it must have. Throws a SourceError when the server left it out. */
 function objectOf(objects: GitObjects, id: string, type: GitObject['type']): Buffer {
@@ -41,7 +41,7 @@ function idIn(content: Buffer, key: 'object' | 'tree'): string {
 }
 
 /**
- * Files below the folder `path` of a tree ("" is the top) by their paths from there. Throws a SourceError. Lets others
+ * What is below the folder `path` of a tree ("" is the top) by paths from there. Throws a SourceError. Lets others
  * have the event loop after each folder, of which no more than the limit of entries is read.
  */
 export async function filesOf(objects: GitObjects, tree: string, path: string, limits: SourceLimits) {
@@ -60,16 +60,22 @@ class Checkout {
     this.#intake = new Intake(limits)
   }
 
-  async read(top: string, path: string): Promise<Map<string, Uint8Array>> {
+  async read(top: string, path: string): Promise<Files> {
     let tree = top
     for (const part of path.split('/').filter((each) => each !== '' && each !== '.')) {
-      const next = this.#entries(tree).find(({ name, mode }) => name === part && isFolder(mode))
-      if (next === undefined) throw new SourceError('SourceMissing', `the commit has no folder "${path}"`)
+      const next = this.#entries(tree).find(({ name }) => name === part)
+      if (next === undefined || !isFolder(next.mode)) {
+        const why = kinds[next?.mode ?? '']
+        throw new SourceError(
+          'SourceMissing',
+          `the commit has no folder "${path}"${why === undefined ? '' : `: "${part}" is ${why}`}`,
+        )
+      }
       tree = next.id
       await breathe()
     }
     await this.#folder(tree, '')
-    return this.#files
+    return { files: this.#files, skipped: this.#intake.skipped }
   }
 
   /** A tree that holds another twice, which holds another twice, ends at the limit of entries. */
@@ -80,19 +86,18 @@ class Checkout {
       // A tree names one thing at a time: a slash would lead past the rules of intake.
       if (unsafe.test(name)) refuse(path, 'nothing in a commit may have such a name')
       if (isFolder(mode)) {
-        this.#intake.folder(path)
-        await this.#folder(id, path)
-      } else if (mode === '120000') refuse(path, 'it is a symbolic link')
-      else if (mode === '160000') refuse(path, 'it is a submodule')
+        if (this.#intake.folder(path) !== undefined) await this.#folder(id, path)
+      } else if (kinds[mode] !== undefined) this.#intake.skip(path, `it is ${kinds[mode]}`)
       else if (!/^100[0-7]{3}$/.test(mode)) refuse(path, 'it is neither a file nor a folder')
-      else {
-        const clean = this.#intake.file(path)
-        const content = objectOf(this.#objects, id, 'blob')
-        this.#intake.keep(path, content.length)
-        // A copy lets go of what the objects hold.
-        this.#files.set(clean, new Uint8Array(content))
-      }
+      else this.#file(path, id)
     }
+  }
+
+  #file(name: string, id: string): void {
+    const path = this.#intake.file(name)
+    const content = objectOf(this.#objects, id, 'blob')
+    // A copy lets go of what the objects hold.
+    if (path !== undefined && this.#intake.keep(path, content.length)) this.#files.set(path, new Uint8Array(content))
   }
 
   /** Made as they are taken: a folder of millions is given up at the limit, not read and then counted. */
@@ -106,8 +111,9 @@ class Checkout {
   }
 }
 
-/** Git's own rules: nothing that some file system takes for a way out, or for ".git". */
-const unsafe = /^\.{0,2}$|[/\\]|^\.git$/i
+/** Git's own rules: nothing that leads elsewhere, nor to ".git". */
+const unsafe = /^\.{0,2}$|\/|^\.git$/i
+const kinds: Readonly<Record<string, string>> = { '120000': 'a symbolic link', '160000': 'a submodule' }
 const isFolder = (mode: string) => /^0?40000$/.test(mode)
 
 interface Entry {

@@ -90,7 +90,7 @@ async function readCommit(
   if (!revision.endsWith(`sha1:${id}`))
     throw new SourceError('SourceInvalid', 'the tag points at another commit than the server said')
   if (signers !== undefined) verifyCommit(content, signers)
-  return { revision, files: await filesOf(objects, tree, path, limits) }
+  return { revision, ...(await filesOf(objects, tree, path, limits)) }
 }
 
 /** The library's own errors quote what the server said; only their kind is passed on. */

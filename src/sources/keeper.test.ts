@@ -11,7 +11,11 @@ const git = (url: string): GitRequest => ({
   path: '',
   interval: minutes(10),
 })
-const fetched = (revision: string): Fetched => ({ revision, files: new Map([['org.yaml', Buffer.from(revision)]]) })
+const fetched = (revision: string): Fetched => ({
+  revision,
+  files: new Map([['org.yaml', Buffer.from(revision)]]),
+  skipped: new Map(),
+})
 
 /** A keeper over answers that the test gives. */
 function keeping(fetch: Fetch, atOnce = 4) {
@@ -179,12 +183,12 @@ describe('the keeper of sources', () => {
   it('reads an archive once: its bytes stay what they are', async () => {
     let reads = 0
     const { keeper, wakes } = keeping(async () => fetched(`r${++reads}`))
-    const archive = { kind: 'archive', identity: 'a 1', revision: '1', bytes: () => Buffer.alloc(0) } as const
+    const archive = { kind: 'archive', identity: 'a 1', revision: '1', path: '', bytes: () => Buffer.alloc(0) } as const
     keeper.look(archive, 'a')
     await settle()
     wakes()
     vi.advanceTimersByTime(minutes(600))
-    expect(keeper.look(archive, 'a')).toMatchObject({ state: 'fetched', folder: { revision: 'r1', identity: 'a 1' } })
+    expect(keeper.look(archive, 'a')).toMatchObject({ state: 'fetched', folder: { revision: 'r1', identity: 'a 1 ' } })
     await settle()
     expect([reads, wakes()]).toEqual([1, []])
   })
@@ -222,12 +226,22 @@ describe('the keeper of sources', () => {
       ['a.md', Buffer.from('\ufeffä')],
       ['b.png', Buffer.from([0x89, 0x50, 0xff])],
       ['c.bin', Buffer.from('a\0b')],
+      ['model.txt', Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n')],
     ])
-    const { keeper } = keeping(async () => ({ revision: 'r', files }))
+    const { keeper } = keeping(async () => ({
+      revision: 'r',
+      files,
+      skipped: new Map([['CLAUDE.md', 'it is a symbolic link']]),
+    }))
     keeper.look(git('x'), 'a')
     await settle()
     const sight = keeper.look(git('x'), 'a')
-    expect(sight).toMatchObject({ state: 'fetched', folder: { skipped: ['b.png', 'c.bin'] } })
+    expect(sight.state === 'fetched' && [...sight.folder.skipped]).toEqual([
+      ['CLAUDE.md', 'it is a symbolic link'],
+      ['b.png', 'it is not UTF-8 text'],
+      ['c.bin', 'it is not UTF-8 text'],
+      ['model.txt', 'it is a pointer of Git LFS: the file itself is kept elsewhere'],
+    ])
     expect(sight.state === 'fetched' && [...sight.folder.texts]).toEqual([['a.md', '\ufeffä']])
     expect(files.size).toBe(0)
   })

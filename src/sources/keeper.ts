@@ -203,7 +203,7 @@ const jitter = (wait: number): number => milliseconds(wait * (0.95 + Math.random
 
 /** Never logged: credentials are part of what makes two requests differ. */
 const keyOf = (request: SourceRequest): string =>
-  request.kind === 'archive' ? `archive ${request.identity}` : JSON.stringify(request)
+  request.kind === 'archive' ? `archive ${request.identity} ${request.path}` : JSON.stringify(request)
 
 const identityOf = (request: SourceRequest, revision: string): string => {
   switch (request.kind) {
@@ -212,7 +212,7 @@ const identityOf = (request: SourceRequest, revision: string): string => {
     case 'artifact':
       return `${request.digest} ${request.path}`
     case 'archive':
-      return request.identity
+      return `${request.identity} ${request.path}`
   }
 }
 

@@ -23,8 +23,8 @@ export function openSources({ reach, resolve, limits = sourceLimits, ...rest }: 
       case 'artifact':
         return await fetchArtifact(request, http, limits, signal)
       case 'archive': {
-        const { bytes, revision } = request
-        return { revision, files: await readArchive(bytes(), '', limits, signal) }
+        const { bytes, revision, path } = request
+        return { revision, ...(await readArchive(bytes(), path, limits, signal)) }
       }
     }
   }

@@ -4,12 +4,18 @@
  */
 import type { Duration } from '../duration.ts'
 
-/** A folder at one revision. The reader owns the map and may empty it while taking the files over. */
-export interface Fetched {
-  /** `main@sha1:<commit>`, `sha1:<commit>`, or what Flux calls it. */
-  readonly revision: string
+/** What is in a folder. The reader owns the files and may empty the map while taking them over. */
+export interface Files {
   /** Paths below the folder that was asked for, without a leading slash. Safe ones only (intake.ts). */
   readonly files: Map<string, Uint8Array>
+  /** Files and folders that are left out, to why: `it is a symbolic link`. */
+  readonly skipped: ReadonlyMap<string, string>
+}
+
+/** A folder at one revision. */
+export interface Fetched extends Files {
+  /** `main@sha1:<commit>`, `sha1:<commit>`, or what Flux calls it. */
+  readonly revision: string
 }
 
 /** Why a source could not be read; also the reasons of the condition SourceReady. */
@@ -67,19 +73,22 @@ export interface ArchiveRequest {
   /** Changes whenever the bytes do. */
   readonly identity: string
   readonly revision: string
+  /** The folder in the archive; "" is the top. */
+  readonly path: string
   /** Called once, when it is read. */
   readonly bytes: () => Uint8Array
 }
 
 export type SourceRequest = GitRequest | ArtifactRequest | ArchiveRequest
 
-/** The text files of a folder, and the paths of those that are not text. */
+/** The text files of a folder, and what is left out of it. */
 export interface TextFolder {
   readonly revision: string
   /** Equal for equal files: a commit or a digest with a path, or what an archive was given. */
   readonly identity: string
   readonly texts: ReadonlyMap<string, string>
-  readonly skipped: readonly string[]
+  /** Paths to why, sorted. */
+  readonly skipped: ReadonlyMap<string, string>
 }
 
 export type Sight =

@@ -78,8 +78,8 @@ export const badOrgs: readonly Bad[] = [
   },
   {
     what: 'a repository without a pin',
-    files: yaml('workspaces: !external { repo: "https://git.example/a", ref: main, path: a.yaml }'),
-    ...invalid(/^org\.yaml:1:\d+: !external takes a pinned ref/),
+    files: yaml('workspaces: !external { repo: "https://git.example/a", ref: ../x, path: a.yaml }'),
+    ...invalid(/^org\.yaml:1:\d+: !external takes a tag or a whole commit id/),
   },
   // Shape.
   {

@@ -39,6 +39,7 @@ export const nothing: Environment = {
   of: () => new Map(),
   secretsOf: () => [],
   find: () => undefined,
+  text: () => undefined,
   missingRecommended: [],
   warnings: [],
 }

@@ -1,6 +1,7 @@
 /** The Workspace manifest of each node. Pure. */
 import { apiVersion, finalizer } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
+import { workspaceDir } from '../../api/workspace-identity.ts'
 import type { Manifest } from '../../kube/client.ts'
 import type { OrgWarning } from '../../orgs/org-error.ts'
 import type { OrgNode } from '../../orgs/tree.ts'
@@ -42,6 +43,7 @@ export function childrenOf(
     const envFrom = environment.secretsOf(node.path).map((secret) => ({ secretRef: { name: secret } }))
     const spec = {
       ...node.spec,
+      ...folderOf(node, environment),
       ...(parentName === undefined ? {} : { parentRef: { name: parentName } }),
       ...(env.length === 0 ? {} : { env }),
       ...(envFrom.length === 0 ? {} : { envFrom }),
@@ -53,6 +55,24 @@ export function childrenOf(
     return { ...match, path: node.path, manifest, digest, filesDigest: filesDigestOf(node) }
   })
 }
+
+/** Nothing where the variable is not there, or what it gives is no folder that may be mounted. */
+function folderOf({ path, hostFolder }: OrgNode, { text }: Environment) {
+  if (hostFolder === undefined) return {}
+  const { variable, rest, access } = hostFolder
+  const base = text(path, variable)?.replace(/\/+$/, '') ?? ''
+  const found = workspaceDir().safeParse(`${base}${rest}`)
+  return base !== '' && found.success ? { workspaceDir: found.data, workspaceAccess: access } : {}
+}
+
+/** Folders that are not mounted, since no ConfigMap gives the variable that they begin with. */
+export const missingFolders = (nodes: readonly OrgNode[], environment: Environment): OrgWarning[] =>
+  nodes.flatMap((node) => {
+    const { path, hostFolder } = node
+    if (hostFolder === undefined || 'workspaceDir' in folderOf(node, environment)) return []
+    const message = `workspace_dir is not mounted: no ConfigMap that spec.env.from names gives ${hostFolder.variable} as an absolute path of the host`
+    return [{ code: 'IneffectiveWorkspaceDir', path, message }]
+  })
 
 const variablesOf = (variables: ReadonlyMap<string, VariableRef>) =>
   [...variables].map(([name, { kind, ...ref }]) => ({

@@ -42,7 +42,7 @@ function nodesAfter(done: readonly Done[]) {
   const org = owner()
   const { status } = describe({
     org,
-    source: { source: { kind: 'inline', template: {} }, revision: '1', identity: '1', skipped: [] },
+    source: { source: { kind: 'inline', template: {} }, revision: '1', identity: '1' },
     rendered: renderOrg({ kind: 'inline', template: { workspaces: [] } }, { importUid }),
     environment: nothing,
     plan: planFor([], []),

@@ -8,7 +8,7 @@ import { milliseconds, seconds } from '../../duration.ts'
 import type { ConditionDraft, Outcome, Verdict } from '../../kube/reconciler.ts'
 import { cut } from '../../text.ts'
 import type { Done } from './apply.ts'
-import { missingChannels } from './children.ts'
+import { missingChannels, missingFolders } from './children.ts'
 import { heldByOthers } from './covers.ts'
 import type { Lacking } from './environment.ts'
 import type { Gate } from './gate.ts'
@@ -121,7 +121,7 @@ export function describe(facts: Facts): Verdict<OrgImportStatus> {
     ? condition('Ready', true, 'Settled', history)
     : { ...(applied.status === 'False' ? applied : provisioned), type: 'Ready' }
   const status: Draft = {
-    ...told(facts, [...missingChannels(facts.rendered.nodes, facts.environment), ...odditiesOf(facts)]),
+    ...told(facts, [...missingParts(facts), ...odditiesOf(facts)]),
     counts,
     ...partsOf(facts),
     plan: planAfter(facts, unapplied.length > 0),
@@ -138,6 +138,11 @@ export function describe(facts: Facts): Verdict<OrgImportStatus> {
   }
   return { status, outcome: outcomeOf(facts, ready, unapplied, counts.desired - counts.ready) }
 }
+
+const missingParts = ({ rendered: { nodes }, environment }: Facts): Oddity[] => [
+  ...missingChannels(nodes, environment),
+  ...missingFolders(nodes, environment),
+]
 
 /** Schedules and channels that the template declares, and how many of them are there: what never ran went unnoticed once. */
 function partsOf({ rendered: { declared }, plan, live }: Facts): Pick<OrgImportStatus, 'schedules' | 'channels'> {

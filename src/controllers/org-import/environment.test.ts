@@ -8,9 +8,10 @@ import { findEnvironment } from './environment.ts'
 type Data = Readonly<Record<string, Readonly<Record<string, string>>>>
 
 function find(template: object, spec: Partial<OrgImportSpec>, secrets: Data) {
-  const references = createReferences((_kind, _namespace, name) => {
+  const references = createReferences((kind, _namespace, name) => {
     const data = secrets[name]
     if (data === undefined) return { state: 'missing' }
+    if (kind === 'ConfigMap') return { state: 'found', object: { data } as never }
     const encoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])
     return { state: 'found', object: { data: Object.fromEntries(encoded) } as never }
   })
@@ -107,4 +108,19 @@ describe('a key that no template may have', () => {
     const trusted = { workspaces: [{ name: 'A', required_env: ['GITHUB_TOKEN'] }] }
     expect('waits' in find(trusted, { secretsFrom: [own('A', 's')] }, { s: { GITHUB_TOKEN: 't' } })).toBe(false)
   })
+})
+
+it('tells the value of a variable that a node mounts, where it is in a ConfigMap, and of no other', () => {
+  const mounts = (variable: string) => ({
+    name: 'A',
+    workspace_dir: `\${${variable}}/a`,
+    workspace_access: 'read_only',
+  })
+  const data = { plain: { DIR: '/srv/x\n', OTHER: 'o' }, hidden: { SECRET_DIR: '/srv/s' } }
+  const spec = { env: { from: [{ configMapRef: { name: 'plain' } }, { secretRef: { name: 'hidden' } }] } }
+  const { text, of } = found({ workspaces: [mounts('DIR')] }, spec, data)
+  expect([text('A', 'DIR'), text('A', 'OTHER')]).toEqual(['/srv/x', undefined])
+  // It is put into the folder, and given to no agent.
+  expect([...of('A').keys()]).toEqual([])
+  expect(found({ workspaces: [mounts('SECRET_DIR')] }, spec, data).text('A', 'SECRET_DIR')).toBeUndefined()
 })

@@ -33,6 +33,8 @@ export interface Environment {
   readonly secretsOf: (path: string) => readonly string[]
   /** Where the variable comes from that a channel of the node names; undefined when nobody gives it. */
   readonly find: (path: string, name: string) => VariableRef | undefined
+  /** Its value where that is in a ConfigMap; what is in a Secret is shown nowhere. */
+  readonly text: (path: string, name: string) => string | undefined
   readonly missingRecommended: readonly string[]
   readonly warnings: readonly OrgWarning[]
 }
@@ -58,8 +60,11 @@ export function findEnvironment(
   const read = new Reader(org, references)
   const askers = askersOf(needs)
   const asked = new Set(askers.keys())
-  const ofChannels = nodes.flatMap(({ channels }) => channels.flatMap(({ variables }) => Object.values(variables)))
-  const shared = read.shared(asked, new Set(ofChannels))
+  const named = nodes.flatMap(({ channels, hostFolder }) => [
+    ...channels.flatMap(({ variables }) => Object.values(variables)),
+    ...(hostFolder === undefined ? [] : [hostFolder.variable]),
+  ])
+  const shared = read.shared(asked, new Set(named))
   if ('waits' in shared) return shared
   const paths = new Set(nodes.map(({ path }) => path))
   const own = read.own(paths)
@@ -71,6 +76,10 @@ export function findEnvironment(
     return { ...lacking('RequiredEnvMissing', message), missing }
   }
   const common = new Map([...shared].filter(([name]) => asked.has(name)))
+  const find = (path: string, name: string) => {
+    const holder = secretsAt(path, reading).findLast(({ keys }) => keys.has(name))
+    return holder === undefined ? shared.get(name) : ({ kind: 'Secret', name: holder.secret, key: name } as const)
+  }
   return {
     of: (path) => {
       const secrets = secretsAt(path, reading)
@@ -84,9 +93,14 @@ export function findEnvironment(
       return new Map([...rest, ...mine])
     },
     secretsOf: (path) => secretsAt(path, reading).map(({ secret }) => secret),
-    find: (path, name) => {
-      const holder = secretsAt(path, reading).findLast(({ keys }) => keys.has(name))
-      return holder === undefined ? shared.get(name) : { kind: 'Secret', name: holder.secret, key: name }
+    find,
+    text: (path, name) => {
+      const ref = find(path, name)
+      const found = ref?.kind === 'ConfigMap' && references.look(ref.kind, org.metadata.namespace ?? '', ref.name)
+      if (!found || found.state !== 'found' || ref === undefined) return undefined
+      return Buffer.from(found.value(ref.key) ?? [])
+        .toString()
+        .trim()
     },
     missingRecommended: needs.recommended.flatMap((group) => lackOf(group, reading)),
     warnings: (org.spec.secretsFrom ?? []).flatMap(({ node }) =>

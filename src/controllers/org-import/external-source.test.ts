@@ -13,7 +13,6 @@ const read = (files: Record<string, string>): SourceRead => ({
   source: { kind: 'files', files: new Map(Object.entries(files)), entry: 'org.yaml' },
   revision: 'r',
   identity: 'i',
-  skipped: [],
 })
 const org = (git?: object) => ({ metadata: { namespace: 'ns' }, spec: { source: { git } } }) as unknown as OrgImport
 const references: References = {
@@ -23,17 +22,23 @@ const references: References = {
 /** What sources have, by `url commit`; the rest is being fetched. */
 function looking(sights: Readonly<Record<string, Record<string, string> | SourceError>>) {
   const asked: { what: string; token: unknown }[] = []
+  let moves = 0
   const look = (request: SourceRequest): Sight => {
-    if (request.kind !== 'git' || request.ref.kind !== 'commit') throw new Error('not a commit')
+    if (request.kind !== 'git' || request.ref.kind === 'default') throw new Error('not a commit or tag')
     const what = `${request.url} ${request.ref.name}`
     asked.push({ what, token: request.credentials?.kind === 'bearer' ? request.credentials.token : undefined })
     const found = sights[what]
     if (found === undefined) return { state: 'fetching' }
     if (found instanceof SourceError) return { state: 'failed', error: found }
-    const folder = { revision: 'r', identity: what, texts: new Map(Object.entries(found)), skipped: [] }
+    const folder = {
+      revision: 'r',
+      identity: `${what} ${moves}`,
+      texts: new Map(Object.entries(found)),
+      skipped: new Map([['link', 'it is a symbolic link']]),
+    }
     return { state: 'fetched', folder, trouble: undefined }
   }
-  return { look, asked }
+  return { look, asked, move: () => moves++ }
 }
 const one = `https://git.example/acme/one ${first}`
 const two = `https://other.example/two ${second}`
@@ -129,4 +134,45 @@ it('leaves a broken template to whoever renders it', () => {
   const { look } = looking({})
   const broken = read({ 'org.yaml': 'a: !external { repo: nowhere' })
   expect(bringExternals(org(), broken, references, look)).toBe(broken)
+})
+
+it('reads a template anew when a tag that it refers to has moved, and not before', () => {
+  const sights: Record<string, Record<string, string>> = {
+    'https://git.example/acme/one v1.0.0': {
+      'team.yaml': `name: A\nchildren:\n  - ${refer('https://other.example/two', second)}\n`,
+    },
+    [two]: { 'team.yaml': 'name: B\n' },
+    [`https://other.example/three ${second}`]: { 'team.yaml': 'name: C\n' },
+  }
+  const { look, asked, move } = looking(sights)
+  const template = read({ 'org.yaml': own.replace(first, 'v1.0.0') })
+  const bring = () => {
+    asked.length = 0
+    const whole = bringExternals(org(), template, references, look)
+    if (!('source' in whole)) throw new Error(whole.message)
+    return { identity: whole.identity, asked: asked.map(({ what }) => what.replace(/ .*/, '')) }
+  }
+  const before = bring()
+  expect(before.asked).toEqual(['https://git.example/acme/one', 'https://other.example/two'])
+  expect(bring()).toEqual(before)
+  sights['https://git.example/acme/one v1.0.0'] = {
+    'team.yaml': `name: A\nchildren:\n  - ${refer('https://other.example/three', second)}\n`,
+  }
+  move()
+  const after = bring()
+  expect(after.identity).not.toBe(before.identity)
+  expect(after.asked).toContain('https://other.example/three')
+})
+
+it('says what a ref may be where there is no such tag', () => {
+  const { look } = looking({ 'https://git.example/acme/one main': new SourceError('SourceMissing', 'no tag "main"') })
+  expect(bringExternals(org(), read({ 'org.yaml': own.replace(first, 'main') }), references, look)).toMatchObject({
+    message: expect.stringMatching(/^org.yaml:3:\d+: no tag "main": !external takes a tag or a whole commit id$/),
+  })
+})
+
+it('comes to an end where a repository has no file that can be read', () => {
+  const { look, asked } = looking({ [one]: {} })
+  bringExternals(org(), read({ 'org.yaml': own }), references, look)
+  expect(asked).toHaveLength(1)
 })

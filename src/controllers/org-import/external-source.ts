@@ -4,7 +4,7 @@ import { minutes } from '../../duration.ts'
 import type { External } from '../../orgs/externals.ts'
 import { OrgError } from '../../orgs/org-error.ts'
 import { externalsNeeded, type OrgSource } from '../../orgs/source.ts'
-import type { Credentials, GitRequest } from '../../sources/source.ts'
+import type { Credentials, GitRequest, SourceError } from '../../sources/source.ts'
 import type { References } from '../references.ts'
 import { credentialsOf } from './git-source.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
@@ -12,8 +12,8 @@ import { faulty, sourceObstacle, type Look, type SourceRead } from './source-rea
 
 type Files = Extract<OrgSource, { kind: 'files' }>
 
-/** All that the files of a template refer to, directly or not: commits never change, so it is found out once. */
-const known = new WeakMap<Files['files'], readonly External[]>()
+/** All that the files of a template refer to, directly or not: found out once, and again when a tag has moved. */
+const known = new WeakMap<Files['files'], { readonly externals: readonly External[]; readonly revisions: string }>()
 
 export function bringExternals(
   org: OrgImport,
@@ -25,21 +25,27 @@ export function bringExternals(
   if (source.kind === 'inline') return read
   const externals = new Map<string, Files['files']>()
   const all: External[] = []
-  const whole = { ...source, externals }
+  const skipped = new Map(source.skipped)
+  const whole = { ...source, externals, skipped, revisions: new Map<string, string>() }
+  const before = known.get(source.files)
+  const revisions = () => JSON.stringify([...whole.revisions])
   try {
-    for (let needed = known.get(source.files) ?? externalsNeeded(whole); needed.length > 0;) {
-      const obstacle = bring(org, needed, references, look, externals)
+    for (let needed = before?.externals ?? externalsNeeded(whole); needed.length > 0;) {
+      const obstacle = bring(org, needed, references, look, whole)
       if (obstacle !== undefined) return obstacle
       all.push(...needed)
-      needed = known.has(source.files) ? [] : externalsNeeded(whole)
+      // One without any file that can be read stays needed: rendering says so.
+      needed =
+        before?.revisions === revisions() ? [] : externalsNeeded(whole).filter(({ folder }) => !externals.has(folder))
     }
   } catch (error) {
     // Rendering meets the same fault, and says where it stands.
     if (error instanceof OrgError) return read
     throw error
   }
-  known.set(source.files, all)
-  return all.length === 0 ? read : { ...read, source: whole }
+  known.set(source.files, { externals: all, revisions: revisions() })
+  const tags = all.filter(({ ref }) => ref.kind === 'tag').map(({ folder }) => whole.revisions.get(folder))
+  return all.length === 0 ? read : { ...read, source: whole, identity: [read.identity, ...tags].join(' ') }
 }
 
 function bring(
@@ -47,7 +53,11 @@ function bring(
   needed: readonly External[],
   references: References,
   look: Look,
-  into: Map<string, Files['files']>,
+  into: {
+    readonly externals: Map<string, Files['files']>
+    readonly skipped: Map<string, string>
+    readonly revisions: Map<string, string>
+  },
 ): Obstacle | undefined {
   // All are asked for before the first is waited for.
   const sights = needed.map((external) => ({ external, request: requestOf(org, external, references) }))
@@ -57,19 +67,26 @@ function bring(
   }))
   for (const { external, sight } of seen) {
     if (isObstacle(sight)) return sight
-    if (sight.state === 'failed') return faulty(sight.error, external.askedAt)
+    if (sight.state === 'failed') return lacking(external, sight.error)
     if (sight.state === 'fetching')
       return sourceObstacle('Progressing', `the repository that ${external.askedAt} refers to is being read`, true)
-    into.set(external.folder, sight.folder.texts)
+    into.revisions.set(external.folder, sight.folder.identity)
+    into.externals.set(external.folder, sight.folder.texts)
+    for (const [path, why] of sight.folder.skipped) into.skipped.set(`${external.folder}/${path}`, why)
   }
   return undefined
 }
 
-function requestOf(org: OrgImport, { url, commit }: External, references: References): GitRequest | Obstacle {
+function lacking({ askedAt, ref }: External, { fault, message }: SourceError): Obstacle {
+  const hint = fault === 'SourceMissing' && ref.kind === 'tag' ? ': !external takes a tag or a whole commit id' : ''
+  return faulty({ fault, message: `${message}${hint}` }, askedAt)
+}
+
+function requestOf(org: OrgImport, { url, ref }: External, references: References): GitRequest | Obstacle {
   const credentials = ownCredentials(org, url, references)
   if (credentials !== undefined && isObstacle(credentials)) return credentials
-  // A commit never changes: looking again serves nothing but to mend a failure.
-  return { kind: 'git', url, ref: { kind: 'commit', name: commit }, path: '', credentials, interval: minutes(60) }
+  // A commit never changes, and a tag hardly ever: looking again serves little but to mend a failure.
+  return { kind: 'git', url, ref, path: '', credentials, interval: minutes(60) }
 }
 
 /**

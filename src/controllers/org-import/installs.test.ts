@@ -93,3 +93,19 @@ test('with CreateOnly those who are there keep what they have, whatever the temp
   const converge = { existing: 'Fail', update: 'Converge' } as const
   expect(pluginsOf(edited, [], converge, live)).toEqual(wanted({ browser: ['a'], audit: ['c'] }))
 })
+
+test('a ref goes where a PluginInstall has it, and with CreateOnly stays what the template said', () => {
+  const pinned = 'github://acme/guard#v1.2.0'
+  const live = after(planInstalls(owner, wanted({ [pinned]: ['a'], audit: ['a'] }), []))
+  expect(live.map(({ spec: { source, ref } }) => [source, ref])).toEqual([
+    ['github://acme/guard', 'v1.2.0'],
+    ['audit', undefined],
+  ])
+  expect(live[0]?.metadata.name).toMatch(/^guard-[0-9a-f]{8}$/)
+  expect(told(planInstalls(owner, wanted({ [pinned]: ['a'], audit: ['a'] }), live))).toEqual([])
+  const byHand = live.map(({ spec, ...each }) => Object.assign(each, { spec: { ref: 'v9', ...spec } }))
+  const policy = { existing: 'Fail', update: 'CreateOnly' } as const
+  expect([...pluginsOf(children({ A: [] }, ['a']), [], policy, byHand).keys()].toSorted()).toEqual(
+    ['audit', pinned].toSorted(),
+  )
+})

@@ -5,6 +5,7 @@ import type { PluginInstall } from '../../api/plugin-install.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { Manifest } from '../../kube/client.ts'
 import { ownedName } from '../../orgs/names.ts'
+import { splitRef } from '../../orgs/plugins.ts'
 import { ownerOf, type Child } from './children.ts'
 import { digestAnnotation, importLabel } from './marks.ts'
 import { covers } from './covers.ts'
@@ -63,11 +64,18 @@ export function pluginsOf(
   }
   for (const { metadata, spec } of owned)
     if (metadata.deletionTimestamp === undefined)
-      for (const name of spec.targets.names ?? []) if (asTheyAre.has(name)) add(spec.source, name)
+      for (const name of spec.targets.names ?? []) if (asTheyAre.has(name)) add(entryOf(metadata, spec), name)
   return plugins
 }
 
-/** `plugins`: source to the names of the Workspaces that want it. */
+/** What the template said when it was made: a ref may have been added since, and then it is not the template's. */
+function entryOf({ name, labels = {} }: PluginInstall['metadata'], { source, ref }: PluginInstall['spec']): string {
+  const whole = `${source}#${ref}`
+  const parts = Array.from({ length: mostParts }, (_, part) => installName(labels[importLabel] ?? '', whole, part))
+  return ref !== undefined && parts.includes(name) ? whole : source
+}
+
+/** `plugins`: source, or source#ref, to the names of the Workspaces that want it. */
 export function planInstalls(
   owner: OrgImport,
   plugins: ReadonlyMap<string, readonly string[]>,
@@ -99,15 +107,24 @@ export function planInstalls(
   return { declared: plugins.size, actions }
 }
 
-function installsOf(owner: OrgImport, source: string, names: readonly string[]): Wanted[] {
+/** More than the nodes of any template fill. */
+const mostParts = 16
+
+function installName(importUid: string, plugin: string, part: number): string {
+  const [source] = splitRef(plugin)
+  const last = source.replace(/\/+$/, '').split('/').at(-1) ?? source
+  return ownedName(importUid, `\nplugin/${plugin}/${part}`, last)
+}
+
+function installsOf(owner: OrgImport, plugin: string, names: readonly string[]): Wanted[] {
   const sorted = names.toSorted()
   const parts = Array.from({ length: Math.ceil(names.length / mostTargets) }, (_, i) =>
     sorted.slice(i * mostTargets, (i + 1) * mostTargets),
   )
+  const [source, ref] = splitRef(plugin)
   return parts.map((targets, i) => {
-    const spec = { source, targets: { names: targets } }
-    const last = source.replace(/\/+$/, '').split('/').at(-1) ?? source
-    const name = ownedName(owner.metadata.uid, `\nplugin/${source}/${i}`, last)
+    const spec = { source, ...(ref !== undefined && { ref }), targets: { names: targets } }
+    const name = installName(owner.metadata.uid, plugin, i)
     const metadata = {
       name,
       namespace: owner.metadata.namespace ?? '',
@@ -116,7 +133,7 @@ function installsOf(owner: OrgImport, source: string, names: readonly string[]):
       finalizers: [finalizer],
       ownerReferences: [ownerOf(owner)],
     }
-    return { source, manifest: { apiVersion, kind: 'PluginInstall', metadata, spec } }
+    return { source: plugin, manifest: { apiVersion, kind: 'PluginInstall', metadata, spec } }
   })
 }
 

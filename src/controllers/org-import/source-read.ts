@@ -9,8 +9,6 @@ export interface SourceRead {
   readonly revision: string
   /** Changes whenever the source does. */
   readonly identity: string
-  /** Files that are not text. */
-  readonly skipped: readonly string[]
   /** Why nothing newer can be seen. */
   readonly trouble?: string
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { owner } from '../../../test/support/org-plan.ts'
+import type { Sight, SourceRequest } from '../../sources/source.ts'
 import { readSource, type SourceViews } from './source.ts'
 
 test.each(['constructor', 'toString', '__proto__'])('"%s" is a key like any other', (archiveKey) => {
@@ -15,5 +16,66 @@ test.each(['constructor', 'toString', '__proto__'])('"%s" is a key like any othe
   expect(readSource({ ...org, spec: { ...org.spec, source } }, views)).toMatchObject({
     reason: 'SourceMissing',
     message: `ConfigMap "c" has no binaryData "${archiveKey}"`,
+  })
+})
+
+const found = { ...owner().metadata, name: 'c', resourceVersion: '7' }
+const texts = new Map(Object.entries({ 'team-abc/org.yaml': '', 'team-abc/old/org.yaml': '' }))
+
+/** What is asked of the sources for an archive, and what is said of a folder with these files. */
+function archived(key: string, folder: { texts: ReadonlyMap<string, string>; skipped?: ReadonlyMap<string, string> }) {
+  const asked: SourceRequest[] = []
+  const org = owner()
+  const views = {
+    configMap: () => ({ state: 'found', object: { metadata: found, binaryData: { tgz: '' } } }),
+    sources: {
+      retain: () => undefined,
+      look: (request: SourceRequest): Sight => {
+        asked.push(request)
+        const skipped = folder.skipped ?? new Map()
+        return { state: 'fetched', folder: { revision: '7', identity: 'i', ...folder, skipped }, trouble: undefined }
+      },
+    },
+  } as unknown as SourceViews
+  const source = { configMapRef: { name: 'c', key, archiveKey: 'tgz' } }
+  return { read: readSource({ ...org, spec: { ...org.spec, source } }, views), asked }
+}
+
+test('a path in an archive moves the top of the template to its folder, and a key that is encoded does not', () => {
+  const there = { texts: new Map([['org.yaml', 'name: A']]) }
+  const { read, asked } = archived('team-abc/old/org.yaml', there)
+  expect(asked).toMatchObject([{ kind: 'archive', path: 'team-abc/old' }])
+  expect(read).toMatchObject({ source: { kind: 'files', entry: 'org.yaml' } })
+  const encoded = archived('team-abc__org.yaml', { texts })
+  expect(encoded.asked).toMatchObject([{ kind: 'archive', path: '' }])
+  expect(encoded.read).toMatchObject({ source: { kind: 'files', entry: 'team-abc/org.yaml' } })
+  expect(archived('a/../../org.yaml', there).read).toMatchObject({ reason: 'SourceInvalid' })
+})
+
+test('of an archive whose template is in a folder, that folder is told', () => {
+  expect(archived('org.yaml', { texts }).read).toMatchObject({
+    reason: 'SourceMissing',
+    message: '"tgz" of ConfigMap "c" has no org.yaml, but team-abc/org.yaml: say key: team-abc/org.yaml',
+  })
+})
+
+test('a template that is a link is called one', () => {
+  const skipped = new Map([['org.yaml', 'it is a symbolic link']])
+  expect(archived('org.yaml', { texts: new Map(), skipped }).read).toMatchObject({
+    reason: 'SourceInvalid',
+    message: '"tgz" of ConfigMap "c": org.yaml cannot be read: it is a symbolic link',
+  })
+})
+
+test('a path is no key of a ConfigMap, and how it is written there is told', () => {
+  const views = {
+    configMap: () => ({ state: 'found', object: { metadata: found, data: { a__org: '' } } }),
+    sources: { retain: () => undefined },
+  } as unknown as SourceViews
+  const org = owner()
+  const source = { configMapRef: { name: 'c', key: 'a/org.yaml' } }
+  expect(readSource({ ...org, spec: { ...org.spec, source } }, views)).toMatchObject({
+    reason: 'SourceMissing',
+    message: 'ConfigMap "c" has no key "a/org.yaml": a key has "__" for a slash, "a__org.yaml"',
   })
 })

@@ -1,9 +1,10 @@
 /** Reads what an import is made from. Looks into caches, and never waits: what is not there yet wakes the import. */
 import { keyOf } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
-import { decodePath } from '../../orgs/source-path.ts'
+import { decodePath, encodePath, folderOf } from '../../orgs/source-path.ts'
 import { OrgError } from '../../orgs/org-error.ts'
-import type { Sight, SourceRequest, Sources } from '../../sources/source.ts'
+import type { OrgSource } from '../../orgs/source.ts'
+import type { Sight, SourceRequest, Sources, TextFolder } from '../../sources/source.ts'
 import type { Lookup } from '../../kube/followed-namespace.ts'
 import type { FluxKind, FluxSource } from '../flux-sources.ts'
 import { openNamespace, tooMuchReferred, type DataObject, type References } from '../references.ts'
@@ -38,7 +39,7 @@ function readOwn(org: OrgImport, views: SourceViews, look: Look): SourceRead | O
   const { inline, configMapRef, git, sourceRef } = org.spec.source
   if (inline !== undefined) {
     const revision = `generation ${org.metadata.generation}`
-    return { source: { kind: 'inline', template: inline }, revision, identity: revision, skipped: [] }
+    return { source: { kind: 'inline', template: inline }, revision, identity: revision }
   }
   if (configMapRef !== undefined) return readConfigMap(org, configMapRef, views, look)
   const request =
@@ -47,13 +48,22 @@ function readOwn(org: OrgImport, views: SourceViews, look: Look): SourceRead | O
       : sourceRef !== undefined
         ? artifactRequest(org, sourceRef, views.fluxSource)
         : sourceObstacle('SourceNotSupported', 'spec.source names nothing that can be read')
-  return isObstacle(request)
-    ? request
-    : fetched(look(request, ''), 'org.yaml', request.kind === 'git' ? 'the repository' : 'the artifact')
+  if (isObstacle(request)) return request
+  const read = fetched(
+    look(request, ''),
+    'org.yaml',
+    request.kind === 'git' ? 'the repository' : 'the artifact',
+    byPath,
+  )
+  return isObstacle(read) || request.kind !== 'git' ? read : { ...read, source: atHome(read.source, request.url) }
 }
 
-/** What the sources have, as a template folder. */
-function fetched(sight: Sight, entry: string, what: string): SourceRead | Obstacle {
+/** With where its repository is, as far as others there may be named without it. */
+const atHome = (source: OrgSource, url: string): OrgSource =>
+  source.kind === 'files' && url.startsWith('https://') ? { ...source, home: new URL(url).origin } : source
+
+/** What the sources have, as a template folder. `moved`: how to say that the template is in another folder. */
+function fetched(sight: Sight, entry: string, what: string, moved: Moved): SourceRead | Obstacle {
   switch (sight.state) {
     case 'fetching':
       return sourceObstacle('Progressing', `${what} is being read`, true)
@@ -61,22 +71,29 @@ function fetched(sight: Sight, entry: string, what: string): SourceRead | Obstac
       return faulty(sight.error, what)
     case 'fetched': {
       const { revision, texts, skipped } = sight.folder
-      if (!texts.has(entry)) return withoutEntry(entry, what, skipped)
+      if (!texts.has(entry)) return withoutEntry(entry, what, sight.folder, moved)
       return {
-        source: { kind: 'files', files: texts, entry },
+        source: { kind: 'files', files: texts, entry, skipped },
         revision,
         identity: `${sight.folder.identity} ${entry}`,
-        skipped,
         ...(sight.trouble && { trouble: sight.trouble.message }),
       }
     }
   }
 }
 
-const withoutEntry = (entry: string, what: string, skipped: readonly string[]): Obstacle =>
-  skipped.includes(entry)
-    ? sourceObstacle('SourceInvalid', `${what}: ${entry} is not UTF-8 text`)
-    : sourceObstacle('SourceMissing', `${what} has no ${entry}: it holds the template`, true)
+type Moved = (path: string) => string
+
+function withoutEntry(entry: string, what: string, { texts, skipped }: TextFolder, moved: Moved): Obstacle {
+  const why = skipped.get(entry)
+  if (why !== undefined) return sourceObstacle('SourceInvalid', `${what}: ${entry} cannot be read: ${why}`)
+  const lower = [...texts.keys()].filter((path) => path.endsWith(`/${entry}`))
+  const [first] = lower.toSorted((a, b) => a.length - b.length || (a < b ? -1 : 1))
+  const hint = first === undefined ? ': it holds the template' : `, but ${first}: say ${moved(first)}`
+  return sourceObstacle('SourceMissing', `${what} has no ${entry}${hint}`, true)
+}
+
+const byPath: Moved = (path) => `path: ${folderOf(path)}`
 
 type ConfigMapRef = NonNullable<OrgImport['spec']['source']['configMapRef']>
 
@@ -116,9 +133,14 @@ function readArchive(object: DataObject, key: string, archiveKey: string, look: 
     return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no binaryData "${archiveKey}"${elsewhere}`, true)
   }
   const bytes = () => Buffer.from(encoded, 'base64')
-  const request = { kind: 'archive', identity: `${uid} ${revision} ${archiveKey}`, revision, bytes } as const
   try {
-    return fetched(look(request, ''), decodePath(key), `"${archiveKey}" of ConfigMap "${name}"`)
+    // A path as it is names its folder as the top of the template; an encoded one, as keys are, is seen from the archive's.
+    const entry = decodePath(key)
+    const path = key.includes('/') ? folderOf(entry) : ''
+    const request = { kind: 'archive', identity: `${uid} ${revision} ${archiveKey}`, revision, path, bytes } as const
+    const file = path === '' ? entry : entry.slice(path.length + 1)
+    const what = `"${archiveKey}" of ConfigMap "${name}"`
+    return fetched(look(request, ''), file, what, (found) => `key: ${path === '' ? found : `${path}/${found}`}`)
   } catch (error) {
     if (error instanceof OrgError) return sourceObstacle('SourceInvalid', error.message)
     throw error
@@ -135,16 +157,35 @@ function readKeys(object: DataObject, key: string): SourceRead | Obstacle {
       files.set(path, text)
     }
     const entry = decodePath(key)
+    if (key.includes('/'))
+      return sourceObstacle(
+        'SourceMissing',
+        `ConfigMap "${name}" has no key "${key}": a key has "__" for a slash, "${encodePath(entry)}"`,
+        true,
+      )
     if (!files.has(entry))
       return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no key "${key}": it holds the template`, true)
     return {
-      source: { kind: 'files', files, entry },
+      source: { kind: 'files', files, entry, skipped: binaryOf(object) },
       revision: resourceVersion,
       identity: `${uid} ${resourceVersion} ${key}`,
-      skipped: Object.keys(object.binaryData ?? {}),
     }
   } catch (error) {
     if (error instanceof OrgError) return sourceObstacle('SourceInvalid', `ConfigMap "${name}": ${error.message}`)
+    throw error
+  }
+}
+
+/** What is in binaryData is no text, or kubectl would have put it into data. */
+function binaryOf({ binaryData = {} }: DataObject): ReadonlyMap<string, string> {
+  return new Map(Object.keys(binaryData).map((key) => [pathOf(key), 'it is in binaryData, so not UTF-8 text']))
+}
+
+function pathOf(key: string): string {
+  try {
+    return decodePath(key)
+  } catch (error) {
+    if (error instanceof OrgError) return key
     throw error
   }
 }

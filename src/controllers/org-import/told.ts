@@ -41,17 +41,45 @@ const readAt = ({ revision, trouble }: SourceRead): string =>
   `read at ${revision}${trouble === undefined ? '' : `; looking for something newer fails: ${trouble}`}`
 
 const mostWarnings = 50
+/** Kinds of what is lost, the worst first. */
+const losses: readonly string[] = [
+  'ChannelSkipped',
+  'ScheduleSkipped',
+  'MemorySkipped',
+  'PluginConfigSkipped',
+  'FileMissing',
+  'FileSkipped',
+]
+
+/** By kind, what is lost before the rest; each kind and each warning in the order in which they came. */
+function grouped(odd: readonly Oddity[]): Oddity[] {
+  const kinds = new Map<string, Oddity[]>(losses.map((code) => [code, []]))
+  for (const each of odd) {
+    const kind = kinds.get(each.code)
+    if (kind === undefined) kinds.set(each.code, [each])
+    else kind.push(each)
+  }
+  return [...kinds.values()].flat()
+}
+
+/** As many as a status holds; the last one says how many of which kinds are not among them. */
+function shortened(odd: readonly Oddity[]): readonly Oddity[] {
+  if (odd.length <= mostWarnings) return odd
+  const left = odd.slice(mostWarnings - 1)
+  const kinds = [...new Set(left.map(({ code }) => code))].map(
+    (kind) => `${left.filter(({ code }) => code === kind).length} ${kind}`,
+  )
+  return [
+    ...odd.slice(0, mostWarnings - 1),
+    { code: 'More', path: '', message: `and ${left.length} more: ${kinds.join(', ')}` },
+  ]
+}
 
 /** What the status says of the template itself, and of what was odd on the way. */
 export function told({ source, rendered, environment }: Learned, more: readonly Oddity[] = []): Partial<Draft> {
   const missing = (environment?.missingRecommended ?? []).slice(0, 256).map((each) => cut(each, 1024))
-  const skipped = (source?.skipped ?? []).map((key) => ({
-    code: 'FileSkipped',
-    path: key,
-    message: 'this file is not text, and is left out',
-  }))
-  const odd: Oddity[] = [...(rendered?.warnings ?? []), ...skipped, ...(environment?.warnings ?? []), ...more]
-  const warnings = odd.slice(0, mostWarnings).map(({ code, path, message }) => {
+  const odd: Oddity[] = [...(rendered?.warnings ?? []), ...(environment?.warnings ?? []), ...more]
+  const warnings = shortened(grouped(odd)).map(({ code, path, message }) => {
     const warning = { code, message: cut(message, 1024) }
     return path === '' ? warning : Object.assign(warning, { path: cut(path, 2048) })
   })
