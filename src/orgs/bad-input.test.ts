@@ -495,7 +495,7 @@ describe('what is named and not in the source', () => {
 })
 
 it('delivers the whole template to a node that asks for it, but for YAML that was read', () => {
-  const { nodes } = render({
+  const { nodes, warnings } = render({
     ...node('files_dir: ., children: !include b.yaml'),
     'b.yaml': '[]',
     'system-prompt.md': 'You watch.',
@@ -505,6 +505,10 @@ it('delivers the whole template to a node that asks for it, but for YAML that wa
   expect([...(nodes[0]?.files ?? [])]).toEqual([
     ['notes/a.md', 'Note.'],
     ['system-prompt.md', 'You watch.'],
+  ])
+  expect(warnings.map(({ message }) => message)).toEqual([
+    '.env is left out: variables come from spec.env.from, never from files',
+    'YAML that is read by !include is not delivered with the folder it is in: b.yaml and 1 more',
   ])
 })
 

@@ -73,7 +73,7 @@ export function filesOf(scope: Scope): ReadonlyMap<string, string> {
 }
 
 function roleFiles(scope: Scope): Map<string, string> {
-  const { path, at, files, folder, parsed, refuse, warnings } = scope
+  const { path, at, files, folder, parsed, undelivered, refuse, warnings } = scope
   const own = new Map<string, string>()
   if (folder === undefined) return own
   const there = files.below(folder)
@@ -83,7 +83,10 @@ function roleFiles(scope: Scope): Map<string, string> {
   }
   for (const file of there) {
     // What is read by !include is the template itself.
-    if (parsed.has(file)) continue
+    if (parsed.has(file)) {
+      undelivered.add(file)
+      continue
+    }
     const name = folder === '' ? file : file.slice(folder.length + 1)
     const why = whyKept(name)
     const text = files.text(file) ?? ''

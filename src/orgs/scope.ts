@@ -19,6 +19,8 @@ export interface Scope {
   readonly files: FileTree
   /** Files that are part of the template itself. */
   readonly parsed: ReadonlySet<string>
+  /** Those of them that stand in a role folder, as they are met: they are not delivered. */
+  readonly undelivered: Set<string>
   /** Whether what is named and not there refuses the template. */
   readonly strict: boolean
   readonly refuse: Refuse

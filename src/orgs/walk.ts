@@ -61,6 +61,7 @@ export class Walk {
   readonly #names = new Set<string>()
   readonly #ids = new Map<string, string>()
   readonly #excluded = new Set<string>()
+  readonly #undelivered = new Set<string>()
   #bytes = 0
   #schedules = 0
   #isFirst = true
@@ -73,6 +74,16 @@ export class Walk {
     const { template, exclude, warnings } = this.#inputs
     this.#ask(undefined, template, [])
     const roots = this.#siblings(template.workspaces ?? [], ['workspaces'], undefined)
+    const [first] = this.#undelivered
+    if (first !== undefined) {
+      const rest = this.#undelivered.size - 1
+      const what = `${first}${rest > 0 ? ` and ${rest} more` : ''}`
+      warnings.add(
+        'FileSkipped',
+        '',
+        `YAML that is read by !include is not delivered with the folder it is in: ${what}`,
+      )
+    }
     for (const path of exclude)
       if (!this.#excluded.has(path)) warnings.add('UnknownNode', path, 'spec.exclude names no node of the template')
     return roots
@@ -109,7 +120,9 @@ export class Walk {
     if (this.#schedules > limits.schedules)
       refuse('TooLarge', [...at, 'schedules'], `more than ${limits.schedules} schedules in all`)
     const folder = attempt(() => roleFolder(node, at, refuse), undefined)
-    const scope: Scope = { node, merged, at, path, folder, files, parsed, strict, refuse, attempt, warnings }
+    const undelivered = this.#undelivered
+    const read = { folder, files, parsed, undelivered, strict }
+    const scope: Scope = { node, merged, at, path, ...read, refuse, attempt, warnings }
     const global = this.#isFirst ? (template.global_memories ?? []) : []
     this.#isFirst = false
     const hostFolder = hostFolderOf(node)
