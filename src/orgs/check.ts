@@ -98,6 +98,8 @@ const instead: Readonly<Record<string, string>> = {
   env: 'spec.env of the OrgImport',
   cron: 'cron_expr',
   llm: 'model',
+  required_env: 'required_env at the top, or of a node',
+  recommended_env: 'recommended_env at the top, or of a node',
   prompt_path: 'prompt_file',
 }
 

@@ -219,7 +219,7 @@ function unusedText(plugin: string, config: unknown): string {
     typeof config === 'object' && config !== null ? Reflect.get(config, 'schedules') : undefined
   const hint =
     Array.isArray(schedules) && schedules.length > 0
-      ? `, ${schedules.length} schedules among them: write those as schedules of the node`
+      ? `, with ${schedules.length === 1 ? 'a schedule' : `${schedules.length} schedules`}: write schedules at the node`
       : ''
   return `the settings of plugin "${plugin}" are left out${hint}`
 }

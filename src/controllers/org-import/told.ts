@@ -44,6 +44,7 @@ const mostWarnings = 50
 /** Kinds of what is lost, the worst first. */
 const losses: readonly string[] = [
   'ChannelSkipped',
+  'SharedChannelToken',
   'ScheduleSkipped',
   'MemorySkipped',
   'PluginConfigSkipped',
