@@ -93,10 +93,10 @@ export class Walk {
     const seen = new Set<string>()
     return nodes.flatMap((node, i) => {
       const here = [...at, i]
-      const own = nodePath(parent, node.name)
+      const path = nodePath(parent, node.name)
       if (node.spawning === false) return []
-      if (this.#inputs.exclude.has(own)) {
-        this.#excluded.add(own)
+      if (this.#inputs.exclude.has(path)) {
+        this.#excluded.add(path)
         return []
       }
       // Two ways to write one letter look the same to people.
@@ -105,8 +105,6 @@ export class Walk {
         const message = `"${node.name}" stands twice among its siblings`
         this.#note('DuplicateSibling', [...here, 'name'], message)
       }
-      // The twin is looked at for what else is wrong with it, as another node.
-      const path = seen.has(name) ? `${own} (${i + 1})` : own
       seen.add(name)
       return [this.#node(node, here, path, parent)]
     })
