@@ -8,7 +8,11 @@ const kept = 4 * 1024 * 1024
 let room = Buffer.allocUnsafeSlow(0)
 
 export function quoted(text: string): string {
-  if (text.length <= longest) return `"${text.replaceAll('\\', String.raw`\\`).replaceAll('"', String.raw`\"`)}"`
+  if (text.length <= longest) {
+    // Nearly no text has either: to look for them takes a tenth of the time that replacing takes.
+    if (!text.includes('"') && !text.includes('\\')) return `"${text}"`
+    return `"${text.replaceAll('\\', String.raw`\\`).replaceAll('"', String.raw`\"`)}"`
+  }
   const length = Buffer.byteLength(text)
   // What is written ends where the rest of what is read begins, at the latest.
   const size = 3 * length + 2
