@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import type { WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
-import { beatOf, fenceOf, given, intent, launchOf, lease } from './given.ts'
+import { fenceOf, given, intent, launchOf, lease } from './given.ts'
 
 const { store, sql } = given(await database())
 const { workspaces, agents, restarts } = store
@@ -14,8 +14,10 @@ const kept = async ({ id }: Pick<WorkspaceIntent, 'id'>) =>
   (await sql('SELECT restart_context AS kept FROM workspaces WHERE id = $1', id))[0]?.['kept'] ?? null
 const launch = (of: WorkspaceIntent, variables: readonly string[] = ['A']) =>
   workspaces.launch({ ...launchOf(of), variables }, fence)
+const registers = ({ id }: WorkspaceIntent) =>
+  agents.register({ id, url: '', agentCard: undefined, deliveryMode: undefined })
 const serves = async (of: WorkspaceIntent) => {
-  await agents.heartbeat(beatOf(of.id))
+  await registers(of)
   await sql(`UPDATE workspaces SET url = 'http://127.0.0.1:1' WHERE id = $1`, of.id)
 }
 const made = async (more: Partial<WorkspaceIntent> = {}) => {
@@ -23,6 +25,13 @@ const made = async (more: Partial<WorkspaceIntent> = {}) => {
   await workspaces.record(asked, fence)
   return asked
 }
+
+test('a first launch owes nothing, even to who registered before it', async () => {
+  const asked = await made()
+  await registers(asked)
+  await launch(asked)
+  expect(await kept(asked)).toBeNull()
+})
 
 test('the first launch owes nothing, however often it fails; one after an agent served owes one message', async () => {
   const asked = await made()
@@ -67,7 +76,7 @@ test.each(['paused', 'hibernated', 'hibernating'])(
 
 test('it is owed to who can be reached: an address, or an inbox; never to an external agent', async () => {
   const [pushed, polls, outside] = [
-    await made(),
+    await made({ deliveryMode: 'push' }),
     await made({ deliveryMode: 'poll' }),
     await made({ backend: 'external', initialPhase: 'awaiting_agent' }),
   ]
@@ -75,7 +84,7 @@ test('it is owed to who can be reached: an address, or an inbox; never to an ext
     await launch(asked)
     await serves(asked)
     await launch(asked)
-    await agents.heartbeat(beatOf(asked.id))
+    await registers(asked)
   }
   expect(await owed(pushed)).toEqual([])
   expect(await owed(polls)).toHaveLength(1)
