@@ -30,10 +30,11 @@ export async function finish(
   const removed = await rows.remove(ownerOf(workspace), ctx.fence, workspace.spec.deletionPolicy)
   failpoint('tombstoned')
   const below = workspace.spec.childrenPolicy === 'Cascade' ? descendants(workspace) : []
-  if (below.length > 0) {
+  const awaited = withoutCircle(workspace, below)
+  if (awaited.length > 0) {
     await prune(below, destroy, ctx)
     failpoint('cascaded')
-    return waiting(workspace, `${below.length} of its descendants to be gone`, seconds(5))
+    return waiting(workspace, `${awaited.length} of its descendants to be gone`, seconds(5))
   }
   if (removed !== undefined && workspace.spec.deletionPolicy === 'Delete') {
     ctx.fence.check()
@@ -57,6 +58,22 @@ export async function finish(
 
 const waiting = (workspace: Workspace, waitingFor: string, after: Duration) =>
   describeDeleting(workspace, waitingFor, again(after, waitingFor))
+
+/**
+ * Where parents form a circle, each is below the other: those that are being deleted already may be waiting for this one,
+ * and are not waited for.
+ */
+function withoutCircle(workspace: Workspace, below: readonly Workspace[]): readonly Workspace[] {
+  const byName = new Map(below.map((each) => [each.metadata.name, each]))
+  const above = new Set<string>()
+  let name = workspace.spec.parentRef?.name
+  while (name !== undefined && byName.has(name) && !above.has(name)) {
+    above.add(name)
+    name = byName.get(name)?.spec.parentRef?.name
+  }
+  if (name !== workspace.metadata.name) return below
+  return below.filter(({ metadata }) => !above.has(metadata.name) || metadata.deletionTimestamp === undefined)
+}
 
 /** From the leaves up: who has nobody below goes now, the others when their turn comes. */
 async function prune(
