@@ -5,8 +5,9 @@ import { News, type Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { sizeOf, type Allowance } from './allowance.ts'
 import type { Cache, Change, ResourceType } from './client.ts'
-import type { KubeError } from './kube-error.ts'
+import { KubeError } from './kube-error.ts'
 import { ObjectCache, type IndexFunctions } from './object-cache.ts'
+import { Outlines } from './outlines.ts'
 import { collectionPath, objectPath, splitKey, strip, type RawObject } from './raw.ts'
 import { limitOf, reduce } from './reduced.ts'
 import type { Transport } from './transport.ts'
@@ -44,7 +45,7 @@ export class Informer<T extends KubeObject> {
   /** Bytes counted of each object, where there is an allowance. */
   readonly #sizes = new Map<Key, number>()
   /** Objects of which only the outline is kept, with what the whole would take. */
-  readonly #reduced = new Map<Key, number>()
+  readonly #reduced = new Outlines()
   /** Keys of a list that takes the place of all that was here: its objects are counted as they are read. */
   #relisted: ReadonlySet<Key> = new Set()
   #rereading = false
@@ -222,21 +223,35 @@ export class Informer<T extends KubeObject> {
 
   /** Reads whole what fits by now, one after the other. */
   async #reread(): Promise<void> {
-    if (this.#rereading || this.#reduced.size === 0) return
+    if (this.#rereading) return
     this.#rereading = true
     try {
-      for (const [key, bytes] of this.#reduced) {
-        if (this.#allowance?.exceeded(splitKey(key)[0] ?? '', bytes) !== undefined) continue
-        const path = objectPath(this.type, key)
-        const raw = (await this.#tools.transport.send({ method: 'GET', path, verb: 'get' })) as RawObject
-        const whole = this.#counted(this.type.parse(strip(raw, this.type)))
-        if (limitOf(whole) === undefined) this.#cache.put(whole, true)
-      }
-    } catch (error) {
-      // Gone meanwhile, or not to be had now: the next that makes room, or its next version, brings it.
-      this.#log.info({ cause: reasonOf(error) }, 'object not read anew')
+      for (let key = this.#fitting(); key !== undefined; key = this.#fitting())
+        if (!(await this.#readWhole(key))) return
     } finally {
       this.#rereading = false
+    }
+  }
+
+  #fitting(): Key | undefined {
+    return this.#reduced.fitting((namespace, bytes) => this.#allowance?.exceeded(namespace, bytes) === undefined)
+  }
+
+  /** False: nothing can be read now. The next that makes room, or its next version, brings it. */
+  async #readWhole(key: Key): Promise<boolean> {
+    try {
+      const path = objectPath(this.type, key)
+      const raw = (await this.#tools.transport.send({ method: 'GET', path, verb: 'get' })) as RawObject
+      const whole = this.#counted(this.type.parse(strip(raw, this.type)))
+      if (limitOf(whole) !== undefined) return false
+      this.#cache.put(whole, true)
+      return true
+    } catch (error) {
+      this.#log.info({ key, cause: reasonOf(error) }, 'object not read anew')
+      if (error instanceof KubeError && !error.isNotFound) return false
+      // Gone meanwhile, or no object that can be read: its next version brings it, and the others need not wait for that.
+      this.#reduced.delete(key)
+      return true
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Key } from '../api/meta.ts'
 import { milliseconds, minutes, seconds, type Duration } from '../duration.ts'
-import { DelayHeap } from './delay-heap.ts'
+import { KeyHeap } from './key-heap.ts'
 import { exponential, jitter } from './timing.ts'
 
 /** A change goes before any resync, so that 10,000 routine looks never delay one edit. */
@@ -22,7 +22,7 @@ export class Queue {
   readonly #processing = new Set<Key>()
   readonly #ready: Record<Priority, Fifo> = { change: new Fifo(), resync: new Fifo() }
   readonly #failures = new Map<Key, number>()
-  readonly #delayed = new DelayHeap()
+  readonly #delayed = new KeyHeap()
   readonly #idle: ((key: Key | undefined) => void)[] = []
   readonly #backoff: { readonly base: Duration; readonly most: Duration }
   readonly #onWait: (waited: Duration) => void
@@ -116,7 +116,7 @@ export class Queue {
 
   /** One timer for all delayed keys. */
   #arm(): void {
-    const at = this.#delayed.nextAt
+    const at = this.#delayed.next?.at
     if (at === undefined || at >= this.#timerAt) return
     clearTimeout(this.#timer)
     this.#timerAt = at

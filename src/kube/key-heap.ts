@@ -5,9 +5,12 @@ interface Entry {
   readonly at: number
 }
 
-/** Keys by the moment they are due; of several moments for one key the earliest counts. A binary heap. */
-export class DelayHeap {
-  readonly #heap: Entry[] = []
+/** Dropped entries that may stay, so that few keys are not sorted anew all the time. */
+const spare = 64
+
+/** Keys by a number, the least first: the moment at which they are due, or a size. Of several for one key the least counts. A binary heap. */
+export class KeyHeap {
+  #heap: Entry[] = []
   /** The entry that counts; others of the key are dropped when they surface. */
   readonly #current = new Map<Key, Entry>()
 
@@ -16,6 +19,9 @@ export class DelayHeap {
     if (present && present.at <= at) return
     const entry = { key, at }
     this.#current.set(key, entry)
+    // Keys that come and go behind one that stays leave entries that never surface. What is sorted is a heap.
+    if (this.#heap.length > 2 * this.#current.size + spare)
+      this.#heap = [...this.#current.values()].filter((each) => each !== entry).sort((a, b) => a.at - b.at)
     this.#heap.push(entry)
     this.#rise(this.#heap.length - 1)
   }
@@ -24,14 +30,19 @@ export class DelayHeap {
     this.#current.delete(key)
   }
 
-  get nextAt(): number | undefined {
+  /** Entries that are held, dropped ones that have not surfaced among them. */
+  get held(): number {
+    return this.#heap.length
+  }
+
+  get next(): Readonly<Entry> | undefined {
     this.#dropStale()
-    return this.#heap[0]?.at
+    return this.#heap[0]
   }
 
   takeDue(now: number): Key[] {
     const due: Key[] = []
-    for (let next = this.nextAt; next !== undefined && next <= now; next = this.nextAt) {
+    for (let next = this.next; next !== undefined && next.at <= now; next = this.next) {
       const entry = this.#pop()
       if (!entry) break
       this.#current.delete(entry.key)
