@@ -41,7 +41,7 @@ export interface DeedCollaborators {
   /** Reads facts anew after one of them changed. */
   readonly read: (look: Look, ctx: Context) => Facts
   /** Told of what a launch gave. */
-  readonly began: (seen: Observation) => void
+  readonly began: (uid: string, seen: Observation) => void
 }
 
 export class Deeds {
@@ -134,7 +134,7 @@ export class Deeds {
       return await this.#notLaunched({ ...facts, row: launched }, error, ctx)
     }
     failpoint('ensured')
-    this.#with.began(seen)
+    this.#with.began(workspace.metadata.uid, seen)
     return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
   }
 

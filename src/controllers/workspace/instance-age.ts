@@ -2,10 +2,11 @@ import { milliseconds, type Duration } from '../../duration.ts'
 
 /**
  * How long instances have run. What the wall clocks of two machines say is taken once, at the first look; from then on
- * a clock counts that nobody sets, so that an hour forward kills no agent that is still booting.
+ * a clock counts that nobody sets, so that an hour forward kills no agent that is still booting. Kept by the uid of the object,
+which has one instance at a time: those that went before it leave nothing behind.
  */
 export class InstanceAges {
-  readonly #born = new Map<string, number>()
+  readonly #born = new Map<string, { readonly id: string; readonly at: number }>()
   readonly #tick: () => number
 
   /** `tick`: milliseconds of a monotonic clock. */
@@ -13,19 +14,26 @@ export class InstanceAges {
     this.#tick = tick
   }
 
-  of(id: string, startedAt: Date, now: Date): Duration {
+  /** Objects of which something is kept. */
+  get size(): number {
+    return this.#born.size
+  }
+
+  of(uid: string, id: string, startedAt: Date, now: Date): Duration {
     const tick = this.#tick()
-    const born = this.#born.get(id) ?? tick - Math.max(0, now.getTime() - startedAt.getTime())
-    this.#born.set(id, born)
-    return milliseconds(tick - born)
+    const known = this.#born.get(uid)
+    if (known?.id === id) return milliseconds(tick - known.at)
+    const at = tick - Math.max(0, now.getTime() - startedAt.getTime())
+    this.#born.set(uid, { id, at })
+    return milliseconds(tick - at)
   }
 
   /** It was started a moment ago: no clock has to be asked, which somebody may be setting just now. */
-  begin(id: string): void {
-    if (!this.#born.has(id)) this.#born.set(id, this.#tick())
+  begin(uid: string, id: string): void {
+    if (this.#born.get(uid)?.id !== id) this.#born.set(uid, { id, at: this.#tick() })
   }
 
-  forget(id: string): void {
-    this.#born.delete(id)
+  forget(uid: string): void {
+    this.#born.delete(uid)
   }
 }

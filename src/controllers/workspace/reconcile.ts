@@ -52,11 +52,12 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     this.#with = collaborators
     const backend = (name: string) => this.#backend(name)
     this.#senses = new Senses({ ...collaborators, backend })
+    collaborators.fleet.onChange(({ metadata }, _, after) => void (after ?? this.#senses.forgetObject(metadata.uid)))
     this.#deeds = new Deeds({
       ...collaborators,
       backend,
       read: (look, ctx) => this.#senses.read(look, ctx),
-      began: (seen) => this.#senses.began(seen),
+      began: (uid, seen) => this.#senses.began(uid, seen),
     })
   }
 
@@ -136,8 +137,8 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const up = sight === 'serving' && (row.status === 'online' || row.status === 'degraded')
     if (up || wish === 'stopped' || wish === 'asleep')
       this.#with.rollout.leave(groupOf(desired.intent), keyOf(workspace))
-    if (up) this.#senses.forget(seen)
-    const outcome = outcomeAfter(step, facts, this.#senses.ageOf(seen, at), at)
+    if (up) this.#senses.forgetAge(workspace.metadata.uid)
+    const outcome = outcomeAfter(step, facts, this.#senses.ageOf(workspace.metadata.uid, seen, at), at)
     const verdict = describe(facts, outcome, at)
     this.#with.fleet.note(workspace, verdict.status)
     return verdict
@@ -147,7 +148,6 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const { rows, descendants, destroy, rollout, fleet } = this.#with
     const runtime = fleet.of(workspace)?.runtime
     const { namespace = '' } = workspace.metadata
-    this.#senses.leave(workspace.metadata.uid)
     if (runtime !== undefined) rollout.leave({ namespace, runtime }, keyOf(workspace))
     // What was given to the instance is not looked up any more.
     return await finish(workspace, ctx, {

@@ -9,6 +9,7 @@ import type { Context } from '../../kube/reconciler.ts'
 import type { WorkspaceIntent, WorkspaceRow, WorkspaceStore } from '../../store/workspace-store.ts'
 import { canaryVerdict, type Member } from './canaries.ts'
 import { discreet } from './discreet-backend.ts'
+import { ForeignHashes } from './foreign-hashes.ts'
 import { InstanceAges } from './instance-age.ts'
 import type { Facts } from './judge.ts'
 import { mayDoze, sleepyAt, wakeTime } from './outcome.ts'
@@ -39,8 +40,7 @@ export class Senses {
   readonly #with: SenseCollaborators
   readonly #ages = new InstanceAges()
   readonly #quiet = new QuietTasks()
-  /** By uid: hashes of another key, and the content that was wanted then. */
-  readonly #met = new Map<string, { readonly recorded: string; readonly content: string }>()
+  readonly #met = new ForeignHashes()
 
   constructor(collaborators: SenseCollaborators) {
     this.#with = collaborators
@@ -97,7 +97,7 @@ export class Senses {
     const { desired, row, seen, power, workspace } = look
     const hash = desired.intent.specHash
     const hold = holdOf(row, hash, ctx.now())
-    const age = this.ageOf(seen, ctx.now())
+    const age = this.ageOf(workspace.metadata.uid, seen, ctx.now())
     const quiet = this.#quiet.of(workspace.metadata.uid, row, ctx.now())
     const sight = sightHere(look, age, quiet, ctx.now())
     const read = { ...look, hold, sight, quiet, refusal: standingRefusal(row, sight, hold) }
@@ -152,10 +152,7 @@ export class Senses {
       const { text, form } = hash.recognise(recorded)
       if (form !== 'foreign') return text
       const [content = '', ...others] = text.split('.')
-      const met = this.#met.get(uid)
-      if (met?.recorded === recorded) return [met.content, ...others].join('.')
-      this.#met.set(uid, { recorded, content })
-      return text
+      return [this.#met.contentOf(uid, recorded, content), ...others].join('.')
     }
     const launchedHash = row.launchedHash === undefined ? undefined : present(row.launchedHash)
     const known = 'specHash' in seen && seen.specHash !== adoptedHash
@@ -180,23 +177,25 @@ export class Senses {
   }
 
   /** How long the instance has run, by a clock that does not jump. */
-  ageOf(seen: Observation, at: Date): Duration {
-    return seen.state === 'running' ? this.#ages.of(seen.id, seen.startedAt, at) : milliseconds(0)
+  ageOf(uid: string, seen: Observation, at: Date): Duration {
+    return seen.state === 'running' ? this.#ages.of(uid, seen.id, seen.startedAt, at) : milliseconds(0)
   }
 
   /** It was launched in this pass. */
-  began(seen: Observation): void {
-    if ('id' in seen) this.#ages.begin(seen.id)
+  began(uid: string, seen: Observation): void {
+    if ('id' in seen) this.#ages.begin(uid, seen.id)
   }
 
-  /** The Workspace is gone. */
-  leave(uid: string): void {
+  /** The age of its instance matters no more: it serves. */
+  forgetAge(uid: string): void {
+    this.#ages.forget(uid)
+  }
+
+  /** The object of this uid is gone. */
+  forgetObject(uid: string): void {
+    this.#met.forget(uid)
+    this.#ages.forget(uid)
     this.#quiet.forget(uid)
-  }
-
-  /** Its age matters no more: it serves. */
-  forget(seen: Observation): void {
-    if (seen.state === 'running') this.#ages.forget(seen.id)
   }
 }
 
