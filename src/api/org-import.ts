@@ -156,15 +156,15 @@ const node = z.object({
 
 const tally = {
   desired: 'Nodes of the template.',
-  existing: 'Nodes whose Workspace existed already.',
-  created: 'Workspaces created by the last pass that did anything.',
-  updated: 'Workspaces changed by it, renamed and moved ones too.',
-  adopted: 'Workspaces taken over by it.',
-  failed: 'Nodes that could not be applied, or whose workspace failed.',
-  orphaned: 'Workspaces whose node left the template and that live on.',
-  pruned: 'Workspaces deleted by it because their node left the template.',
-  ready: 'Workspaces that are Ready.',
-  plugins: 'Plugins of the template, a PluginInstall each.',
+  existing: 'Nodes whose Workspace was there already when the import last changed anything.',
+  created: 'Workspaces created when the import last changed anything.',
+  updated: 'Workspaces changed then, renamed and moved ones too.',
+  adopted: 'Workspaces taken over then.',
+  failed: 'Nodes that could not be applied, or whose workspace failed or is Stalled, now.',
+  orphaned: 'Workspaces whose node left the template and that live on, now.',
+  pruned: 'Workspaces deleted then because their node left the template.',
+  ready: 'Nodes whose Workspace is Ready, or falls asleep, now.',
+  plugins: 'Plugins of the template, a PluginInstall each, whether or not they are installed.',
 }
 
 const delivered = {
@@ -243,7 +243,7 @@ const orgImportStatus = z.object({
     .atomic(
       node,
       512,
-      'What became of each node, or of the first 512, those in trouble before others; kubectl get ws -l molecule.dev/org-import=UID lists all of them.',
+      'Nodes that are not ready, at most a hundred, those that failed first; kubectl get ws -l molecule.dev/org-import=UID lists all of them.',
     )
     .exactOptional(),
 })
@@ -266,9 +266,19 @@ export const orgImportKind: KindDefinition = {
   columns: [
     readyColumn,
     { name: 'Desired', type: 'integer', jsonPath: '.status.counts.desired', description: 'Nodes of the template.' },
-    { name: 'Existed', type: 'integer', jsonPath: '.status.counts.existing', description: 'Existed already.' },
-    { name: 'Created', type: 'integer', jsonPath: '.status.counts.created', description: 'Created.' },
-    { name: 'Failed', type: 'integer', jsonPath: '.status.counts.failed', description: 'Failed.' },
+    {
+      name: 'Existed',
+      type: 'integer',
+      jsonPath: '.status.counts.existing',
+      description: 'Nodes whose Workspace was there already at the last change.',
+    },
+    {
+      name: 'Created',
+      type: 'integer',
+      jsonPath: '.status.counts.created',
+      description: 'Workspaces created by the last change.',
+    },
+    { name: 'Failed', type: 'integer', jsonPath: '.status.counts.failed', description: 'Nodes that are failed now.' },
     { name: 'Revision', type: 'string', jsonPath: '.status.source.revision', description: 'What was applied.' },
     ...whyColumns,
   ],

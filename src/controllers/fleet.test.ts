@@ -1,19 +1,26 @@
 import { expect, test } from 'vitest'
 import type { Workspace, WorkspaceStatus } from '../api/workspace.ts'
-import type { StatusDraft } from '../kube/reconciler.ts'
+import type { Outcome, StatusDraft, Verdict } from '../kube/reconciler.ts'
 import { Fleet, isPaused, isStarting, type PassResult } from './fleet.ts'
 
 const workspace = (uid = 'u', generation = 1, status?: object) =>
   ({ metadata: { name: 'a', namespace: 'n', uid, generation }, spec: {}, status }) as unknown as Workspace
-const draft = (part: Partial<StatusDraft<WorkspaceStatus>> = {}): StatusDraft<WorkspaceStatus> => ({
-  phase: 'online',
-  runtime: 'r',
-  effectivePower: { state: 'Running', reason: 'AsAsked' },
-  summary: '',
-  conditions: [{ type: 'Ready', status: 'True', reason: 'Online', message: '' }],
-  transition: { to: 'online', reason: 'Online', actor: 'agent' },
-  ...part,
+const draft = (
+  part: Partial<StatusDraft<WorkspaceStatus>> = {},
+  outcome: Outcome = { kind: 'settled' },
+): Verdict<WorkspaceStatus> => ({
+  status: {
+    phase: 'online',
+    runtime: 'r',
+    effectivePower: { state: 'Running', reason: 'AsAsked' },
+    summary: '',
+    conditions: [{ type: 'Ready', status: 'True', reason: 'Online', message: '' }],
+    transition: { to: 'online', reason: 'Online', actor: 'agent' },
+    ...part,
+  },
+  outcome,
 })
+const lost = { reason: 'HeartbeatLost', message: 'the agent has fallen silent', blocked: false }
 
 test('a result is of one object: a namesake that comes later has none', () => {
   const fleet = new Fleet()
@@ -28,13 +35,29 @@ test('a result is of one object: a namesake that comes later has none', () => {
 test('a pass that could not begin takes nothing from the status', () => {
   const forged = { phase: 'paused', runtime: 'other', effectivePower: { state: 'Paused', reason: 'AsAsked' } }
   const fleet = new Fleet()
-  fleet.noteBlocked(workspace('u', 1, forged))
+  fleet.noteBlocked(workspace('u', 1, forged), lost)
   expect(fleet.of(workspace())).toMatchObject({ ready: false, runtime: undefined, power: undefined })
   fleet.note(workspace(), draft())
-  fleet.noteBlocked(workspace('u', 2, forged))
+  fleet.noteBlocked(workspace('u', 2, forged), lost)
   expect(fleet.of(workspace())).toMatchObject({ ready: false, runtime: 'r', power: 'Running', generation: 2 })
-  fleet.noteBlocked(workspace('u', 3), { phase: 'paused' })
+  fleet.noteBlocked(workspace('u', 3), lost, { phase: 'paused' })
   expect(isPaused(fleet.of(workspace()))).toBe(true)
+})
+
+test('a result says why it is not ready, and whether only a person can help', () => {
+  const fleet = new Fleet()
+  const silent = [{ type: 'Ready', status: 'False', reason: lost.reason, message: lost.message }] as const
+  fleet.note(workspace(), draft({ phase: 'offline', conditions: silent, parts: { schedules: 1, channels: 0 } }))
+  expect(fleet.of(workspace())).toMatchObject({ ready: false, unready: lost, parts: { schedules: 1, channels: 0 } })
+  const blocked = { kind: 'blocked', reason: 'LaunchFailed', message: 'no such option' } as const
+  fleet.note(workspace(), draft({ conditions: silent }, blocked))
+  expect(fleet.of(workspace())?.unready).toEqual({ reason: 'LaunchFailed', message: 'no such option', blocked: true })
+  fleet.note(workspace(), draft({}, blocked))
+  expect(fleet.of(workspace())?.ready).toBe(false)
+  fleet.note(workspace(), draft())
+  expect(fleet.of(workspace())?.unready).toBeUndefined()
+  fleet.noteBlocked(workspace(), { ...lost, message: 'x'.repeat(10_000) })
+  expect(fleet.of(workspace())?.unready?.message.length).toBe(300)
 })
 
 test('listeners are told what was known and what is', () => {

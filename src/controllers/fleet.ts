@@ -5,7 +5,8 @@
  */
 import { keyOf, type Key } from '../api/meta.ts'
 import type { Workspace, WorkspaceStatus } from '../api/workspace.ts'
-import type { StatusDraft } from '../kube/reconciler.ts'
+import type { StatusDraft, Verdict } from '../kube/reconciler.ts'
+import { cut } from '../text.ts'
 
 export interface PassResult {
   readonly uid: string
@@ -19,6 +20,18 @@ export interface PassResult {
   /** The image that is wanted, and whether what runs was made from it. */
   readonly image: WorkspaceStatus['image'] | undefined
   readonly startedAt: Date | undefined
+  /** Why it is not Ready; undefined where it is. */
+  readonly unready: Unready | undefined
+  /** What of its declared parts is there. */
+  readonly parts: WorkspaceStatus['parts']
+}
+
+/** What a Ready condition says that is not True. */
+export interface Unready {
+  readonly reason: string
+  readonly message: string
+  /** Only a person can help. */
+  readonly blocked: boolean
 }
 
 /** `before` and `after` are results for the same Workspace; `after` is undefined once it is gone. */
@@ -33,16 +46,20 @@ export class Fleet {
   }
 
   /** A pass came to its end. */
-  note(workspace: Workspace, status: StatusDraft<WorkspaceStatus>): void {
-    this.#set(workspace, resultOf(workspace, status))
+  note(workspace: Workspace, verdict: Verdict<WorkspaceStatus>): void {
+    this.#set(workspace, resultOf(workspace, verdict))
   }
 
-  /** A pass could not begin: its draft repeats what the status said before, which proves nothing. */
-  noteBlocked(workspace: Workspace, halted?: { readonly phase: WorkspaceStatus['phase'] }): void {
+  /**
+   * A pass could not begin, or was cut off: a draft of it repeats what the status said before, which proves nothing, but
+   * for why that is so.
+   */
+  noteBlocked(workspace: Workspace, unready: Unready, halted?: { readonly phase: WorkspaceStatus['phase'] }): void {
     const { uid, generation } = workspace.metadata
     const known = this.of(workspace) ?? nothingKnown
+    const now = { uid, generation, ready: false, unready: shortened(unready) }
     const rest = halted && ({ power: 'Paused', startedAt: undefined } as const)
-    this.#set(workspace, { ...known, uid, generation, ready: false, ...halted, ...rest })
+    this.#set(workspace, { ...known, ...now, ...halted, ...rest })
   }
 
   /** The object is gone from the cache. */
@@ -65,7 +82,11 @@ export class Fleet {
   }
 }
 
-const nothingKnown: Omit<PassResult, 'uid' | 'generation' | 'ready'> = {
+/** Of so many results that what failing agents said last is no burden. */
+const shortened = (unready: Unready): Unready => ({ ...unready, message: cut(unready.message, 300) })
+
+const nothingKnown: Omit<PassResult, 'uid' | 'generation' | 'ready' | 'unready'> = {
+  parts: undefined,
   runtime: undefined,
   phase: undefined,
   power: undefined,
@@ -73,18 +94,32 @@ const nothingKnown: Omit<PassResult, 'uid' | 'generation' | 'ready'> = {
   startedAt: undefined,
 }
 
-export function resultOf({ metadata }: Workspace, status: StatusDraft<WorkspaceStatus>): PassResult {
+function resultOf({ metadata }: Workspace, { status, outcome }: Verdict<WorkspaceStatus>): PassResult {
   const started = Date.parse(status.instance?.startedAt ?? '')
+  // A person has to help, so it is not ready, whatever the draft says: the report says the same.
+  const ready = outcome.kind !== 'blocked' && isReady(status)
   return {
     uid: metadata.uid,
     generation: metadata.generation,
     runtime: status.runtime,
     phase: status.phase,
-    ready: status.conditions.some(({ type, status: holds }) => type === 'Ready' && holds === 'True'),
+    ready,
     power: status.effectivePower?.state,
     image: status.image,
     startedAt: Number.isNaN(started) ? undefined : new Date(started),
+    unready: ready ? undefined : shortened(unreadyOf({ status, outcome })),
+    parts: status.parts,
   }
+}
+
+const isReady = ({ conditions }: Pick<StatusDraft<WorkspaceStatus>, 'conditions'>): boolean =>
+  conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
+
+/** Why a pass that did not end in Ready ended as it did. */
+export function unreadyOf({ status, outcome }: Verdict<WorkspaceStatus>): Unready {
+  if (outcome.kind === 'blocked') return { reason: outcome.reason, message: outcome.message, blocked: true }
+  const { reason = 'Progressing', message = '' } = status.conditions.find(({ type }) => type === 'Ready') ?? {}
+  return { reason, message, blocked: false }
 }
 
 /** An instance of it is coming up, or may be: no pass has looked at what was last asked of it. */

@@ -15,10 +15,9 @@ import { claim, hasFinalizer, release } from './finalizer.ts'
 import type { Informer } from './informer.ts'
 import { KubeError } from './kube-error.ts'
 import { Queue, type Priority } from './queue.ts'
-import type { Context, Outcome, Reconciler } from './reconciler.ts'
+import type { Context, Outcome, Reconciler, Trouble } from './reconciler.ts'
 import { limitOf } from './reduced.ts'
 import { Reporter, type Reported } from './report.ts'
-import type { Trouble } from './status.ts'
 import { sleep } from './timing.ts'
 import { standingOf, Verdicts, type Standing } from './verdicts.ts'
 
@@ -311,6 +310,7 @@ export class Controller<T extends KubeObject> {
 
   /** A status that cannot be written now is written by a later pass. */
   async #tell(key: Key, object: T, trouble: Trouble, pass: Pass<T>): Promise<Reported | undefined> {
+    this.#options.reconciler.onTrouble?.(object, trouble)
     try {
       const reported = await this.#reporter.reportTrouble(object, trouble, new Date())
       if (trouble.kind === 'blocked') this.#queue.forget(key)

@@ -37,6 +37,14 @@ export interface Verdict<Status extends CommonStatus> {
   readonly outcome: Outcome
 }
 
+/** How a pass ended that came to no verdict. */
+export interface Trouble {
+  /** `blocked`: only a person can help; `retrying`: it keeps failing; `waiting`: for something outside that will be back. */
+  readonly kind: 'blocked' | 'retrying' | 'waiting'
+  readonly reason: string
+  readonly message: string
+}
+
 /** What one pass may use beside its own collaborators. */
 export interface Context {
   readonly signal: AbortSignal
@@ -56,6 +64,8 @@ export interface Context {
 /** What every controller implements. Level-triggered: the object comes from the cache, never from an event. */
 export interface Reconciler<T extends KubeObject> {
   reconcile(object: Readonly<T>, ctx: Context): Promise<Verdict<StatusOf<T>>>
+  /** Told of what people are told of a pass that ended by a throw, or that could not begin. */
+  onTrouble?(object: Readonly<T>, trouble: Trouble): void
 }
 
 export type StatusOf<T extends KubeObject> = NonNullable<T['status']> & CommonStatus

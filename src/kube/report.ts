@@ -2,8 +2,8 @@ import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
 import { milliseconds, seconds, type Duration } from '../duration.ts'
 import type { Change, Client, ResourceType } from './client.ts'
 import { KubeError } from './kube-error.ts'
-import type { StatusOf, Verdict } from './reconciler.ts'
-import { isReady, patchBetween, sameStatus, stalledAlike, statusOf, troubledStatusOf, type Trouble } from './status.ts'
+import type { StatusOf, Trouble, Verdict } from './reconciler.ts'
+import { isReady, patchBetween, sameStatus, stalledAlike, statusOf, troubledStatusOf } from './status.ts'
 
 export interface ReportOptions<T extends KubeObject> {
   readonly client: Client

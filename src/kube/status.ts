@@ -7,7 +7,7 @@ import {
 } from '../api/meta.ts'
 import { oneLine } from '../text.ts'
 import { why } from '../why.ts'
-import type { ConditionDraft, Outcome, StatusDraft } from './reconciler.ts'
+import type { ConditionDraft, Outcome, StatusDraft, Trouble } from './reconciler.ts'
 
 type Json = Record<string, unknown>
 
@@ -52,13 +52,6 @@ export function troubledStatusOf(object: KubeObject, trouble: Trouble, now: Date
       return { ...previous, conditions: settle(object, drafts, now), summary: why(message) }
     }
   }
-}
-
-export interface Trouble {
-  /** `blocked`: only a person can help; `retrying`: it keeps failing; `waiting`: for something outside that will be back. */
-  readonly kind: 'blocked' | 'retrying' | 'waiting'
-  readonly reason: string
-  readonly message: string
 }
 
 /** The merge patch from one status to the next, `null` for what is gone; undefined when they mean the same. Pure. */

@@ -87,7 +87,7 @@ describe('a tree', () => {
     await cluster.apply([template(ns, 'team', team), orgImport(ns, 'team', fromConfigMap('team'))])
     const org = await settles(ns, 'team', 'Ready', 'True Settled')
     expect(org.status).toMatchObject({
-      summary: '0 of 3 existed, 3 created',
+      summary: '3 of 3 ready; last change: 0 of 3 existed, 3 created',
       counts: { desired: 3, existing: 0, created: 3, failed: 0, ready: 3 },
     })
     expect(org.status?.warnings ?? []).toEqual([])

@@ -57,7 +57,9 @@ test('every key of a node is in its Workspace, its rows, its files and its plugi
   ])
   await scene.org(ns, 'team', { ...fromConfigMap('team'), env: { from: [{ secretRef: { name: 'keys' } }] } })
   const { status } = await settles(ns, 'team', 'Applied', 'True Applied')
-  expect(status?.warnings).toEqual([])
+  expect(status?.warnings).toEqual([
+    { code: 'PluginsSkipped', message: '2 plugins are declared and not installed by this operator' },
+  ])
 
   const [lead, guest] = await until(
     async () => {

@@ -5,6 +5,7 @@ import type { Workspace } from '../../src/api/workspace.ts'
 import { controlPlane, namespaces, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { fakeWithAgents, startOperator } from '../support/operator.ts'
+import { orgImport, readOrg, readTree } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { conditionOf, messageOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
 
@@ -141,4 +142,33 @@ test('Workspaces larger than the share of their namespace are not acted on until
   await cluster.kubectl(['delete', 'workspace', 'a', '-n', ns, '--timeout=30s'])
   const healed = await settles(ns, 'b', 'Ready', 'True Settled')
   expect(conditionOf(healed.status, 'Stalled')).toBeUndefined()
+})
+
+test('an import is not Ready while a Workspace of it is larger than the share of its namespace', async () => {
+  const ns = await freshNamespace()
+  await openNamespace(ns, cluster)
+  const says = (...verdicts: readonly (string | undefined)[]) =>
+    until(
+      async () => {
+        const { status } = await readOrg(cluster, ns, 'team')
+        expect([conditionOf(status as never, 'Ready'), conditionOf(status as never, 'Stalled')]).toEqual(verdicts)
+        return status
+      },
+      { within: 30_000 },
+    )
+  await cluster.apply([
+    orgImport(ns, 'team', { source: { inline: { name: 'Team', workspaces: [{ name: 'A' }, { name: 'B' }] } } }),
+  ])
+  await says('True Settled', undefined)
+  const tree = await readTree(cluster, ns)
+  const [a = '', b = ''] = ['A', 'B'].map((name) => tree.get(name)?.metadata.name)
+  const env = Array.from({ length: 20 }, (_, i) => ({ name: `BIG_${i}`, value: 'x'.repeat(30_000) }))
+  await put(workspace(ns, a, { env }))
+  await settles(ns, a, 'Ready', 'True Settled')
+  await put(workspace(ns, b, { env }))
+  await settles(ns, b, 'Stalled', 'True QuotaExceeded')
+  const told = await says('False NodeFailed', 'True NodeFailed')
+  expect(told?.summary).toContain('1 of 2 ready: B: nothing is done for it: the objects of namespace')
+  await cluster.kubectl(['patch', 'ws', b, '-n', ns, '--type=merge', '-p', '{"spec":{"env":null}}'])
+  await says('True Settled', undefined)
 })

@@ -1,10 +1,13 @@
 /** A world of an OrgImport's plan, without a cluster: what it wants, and what is there. */
 import type { OrgImport, OrgImportSpec } from '../../src/api/org-import.ts'
 import type { Workspace } from '../../src/api/workspace.ts'
+import type { Done } from '../../src/controllers/org-import/apply.ts'
 import { childrenOf, type Child } from '../../src/controllers/org-import/children.ts'
+import { describe, type Looked } from '../../src/controllers/org-import/describe.ts'
 import type { Environment } from '../../src/controllers/org-import/environment.ts'
 import { match, type Matched, type Surroundings } from '../../src/controllers/org-import/match.ts'
 import { planOf, type Plan, type World } from '../../src/controllers/org-import/plan.ts'
+import { Tallies } from '../../src/controllers/org-import/tally.ts'
 import { renderOrg, type OrgNode } from '../../src/orgs/tree.ts'
 
 export const importUid = '5f0c3f9e-6f0e-4b52-8a6f-1f2b5c0f7a11'
@@ -121,3 +124,21 @@ export const doings = ({ actions, departures }: Plan): string[] => [
   }),
   ...departures.map(({ kind, live }) => `${kind} ${live.spec.displayName ?? ''}`),
 ]
+
+/** What an import says after a pass that did so much; `found`: how the Workspace of that name is then. */
+export function described(done: readonly Done[], found: (name: string) => Looked = () => nowhere, plugins = 0) {
+  const org = owner()
+  const plan = planFor([], [])
+  return describe({
+    org,
+    source: { source: { kind: 'inline', template: {} }, revision: '1', identity: '1' },
+    rendered: renderOrg({ kind: 'inline', template: { workspaces: [] } }, { importUid }),
+    environment: nothing,
+    plan: { ...plan, installs: { ...plan.installs, declared: plugins } },
+    done,
+    tally: new Tallies().add(org, done, 0),
+    approved: false,
+    look: found,
+  })
+}
+const nowhere: Looked = { live: undefined, result: undefined }

@@ -6,8 +6,8 @@ import type { PluginInstall } from '../../api/plugin-install.ts'
 import type { Runtime } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import { milliseconds } from '../../duration.ts'
-import type { Cache } from '../../kube/client.ts'
-import type { Controller } from '../../kube/controller.ts'
+import type { Cache, Change } from '../../kube/client.ts'
+import type { Controller, Source } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
 import { splitKey } from '../../kube/raw.ts'
@@ -16,7 +16,7 @@ import { fluxKinds, type FluxKind, type FluxSource } from '../flux-sources.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
 import { digestAnnotation, idAnnotation, importLabel, nodeAnnotation } from './marks.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
-import { standing } from './standing.ts'
+import { alike } from './standing.ts'
 import { Turns } from './turns.ts'
 
 /** UIDs of the imports that own an object. A label alone proves nothing: anybody can write one. */
@@ -26,8 +26,6 @@ export const importIndex = ({ metadata }: KubeObject): readonly string[] =>
 /** Indexes that the Workspace informer must be made with, beside those of the Workspace controller. */
 export const childIndexes = {
   import: importIndex,
-  /** Those of any import. */
-  imported: (live: Workspace) => (importIndex(live).length > 0 ? ['all'] : []),
   place: (live: Workspace) => [
     placeOf(live.metadata.namespace ?? '', live.spec.parentRef?.name, live.spec.displayName ?? live.metadata.name),
   ],
@@ -43,6 +41,8 @@ export const orgImportIndexes = {
   reference: (org: OrgImport) =>
     referencesOf(org).map(({ kind, name }) => `${kind}/${org.metadata.namespace ?? ''}/${name}`),
   namespace: ({ metadata }: OrgImport) => [metadata.namespace ?? ''],
+  /** The namespace of those that build around Workspaces of others. */
+  ignoring: ({ metadata, spec }: OrgImport) => (spec.existing === 'Ignore' ? [metadata.namespace ?? ''] : []),
   /** `namespace/name` of the Workspace under which the tree goes. */
   above: ({ metadata, spec }: OrgImport) =>
     spec.target?.parentRef === undefined ? [] : [`${metadata.namespace ?? ''}/${spec.target.parentRef.name}`],
@@ -90,6 +90,7 @@ export const orgImportViews = (
 ): OrgImportCollaborators => ({
   ...rest,
   workspace: (namespace, name) => workspaces.cache.get(`${namespace}/${name}`),
+  result: (workspace) => fleet.of(workspace),
   siblings: (namespace, parent, displayName) =>
     workspaces.cache.byIndex('place', placeOf(namespace, parent, displayName)),
   owned: ({ metadata }) =>
@@ -100,19 +101,37 @@ export const orgImportViews = (
       .byIndex('import', metadata.uid)
       .filter((live) => live.metadata.namespace === metadata.namespace),
   importOf: (uid) => orgImports.cache.byIndex('uid', uid)[0],
+  onGone: (listener) =>
+    orgImports.onChange(({ before, after }) => {
+      if (before !== undefined && after === undefined) listener(before)
+    }),
   configMap: (namespace, name) => data.ConfigMap.look(namespace, name),
   fluxSource: (kind, namespace, name) => flux[kind].look(namespace, name),
   references,
-  turns: new Turns({ starting: () => startingByNamespace(workspaces.cache, fleet), cap }),
+  turns: new Turns({ starting: startingByNamespace(workspaces, fleet), cap }),
 })
 
-function startingByNamespace(cache: Cache<Workspace>, fleet: Fleet): ReadonlyMap<string, number> {
+/** Counts those of any import that are starting, as changes come: an import asks at each of its passes. */
+export function startingByNamespace(
+  workspaces: Source<Change<Workspace>> & { readonly cache: Pick<Cache<Workspace>, 'get'> },
+  fleet: Fleet,
+): () => ReadonlyMap<string, number> {
+  const starting = new Set<Key>()
   const counts = new Map<string, number>()
-  for (const live of cache.byIndex('imported', 'all')) {
-    const { namespace = '' } = live.metadata
-    if (isStarting(live, fleet.of(live))) counts.set(namespace, (counts.get(namespace) ?? 0) + 1)
+  const look = (key: Key) => {
+    const live = workspaces.cache.get(key)
+    const is = live !== undefined && importIndex(live).length > 0 && isStarting(live, fleet.of(live))
+    if (is === starting.has(key)) return
+    if (is) starting.add(key)
+    else starting.delete(key)
+    const [namespace = ''] = splitKey(key)
+    const count = (counts.get(namespace) ?? 0) + (is ? 1 : -1)
+    if (count === 0) counts.delete(namespace)
+    else counts.set(namespace, count)
   }
-  return counts
+  workspaces.onChange(({ key }) => look(key))
+  fleet.onChange((workspace) => look(keyOf(workspace)))
+  return () => counts
 }
 
 /** Passes by what happened around an import. */
@@ -123,24 +142,34 @@ export function watchAroundOrgImports(
 ): void {
   const keys = (index: keyof typeof orgImportIndexes, value: string) =>
     orgImports.cache.byIndex(index, value).map(keyOf)
-  const soon = (uid: string) => {
-    for (const key of keys('uid', uid))
-      controller.enqueueAfter(key, calm(workspaces.cache.byIndex('import', uid).length))
+  /** Imports that own it, or may show it; in its own namespace, whatever owner it names. */
+  const concerned = (object: KubeObject | undefined): Key[] => {
+    if (object === undefined) return []
+    const { namespace = '' } = object.metadata
+    const owners = importIndex(object).flatMap((uid) => keys('uid', uid))
+    return [...owners.filter((owner) => splitKey(owner)[0] === namespace), ...keys('ignoring', namespace)]
+  }
+  const soon = (...objects: readonly (KubeObject | undefined)[]) => {
+    for (const key of new Set(objects.flatMap(concerned))) {
+      const uid = orgImports.cache.get(key)?.metadata.uid ?? ''
+      controller.enqueueAfter(key, calm(workspaces.cache.countByIndex('import', uid)))
+    }
   }
 
   workspaces.onChange(({ key, before, after }) => {
     if (before === undefined || after === undefined) for (const org of keys('above', key)) controller.enqueue(org)
     if (before !== undefined && after !== undefined && sameMeaning(before, after)) return
-    for (const uid of new Set([before, after].flatMap((each) => (each ? importIndex(each) : [])))) soon(uid)
+    soon(before, after)
   })
   fleet.onChange((live, before, after) => {
+    if (!alike(before, after)) soon(live)
     // One that has come up, or is gone, may leave its place to another.
     const cameUp = isStarting(live, before) && (after === undefined || !isStarting(live, after))
     if (cameUp) for (const org of turns.waiting) controller.enqueue(org)
   })
   pluginInstalls.onChange(({ before, after }) => {
     if (before?.metadata.generation === after?.metadata.generation) return
-    for (const uid of new Set([before, after].flatMap((each) => (each ? importIndex(each) : [])))) soon(uid)
+    soon(before, after)
   })
   // One that comes may be what an import waits for.
   controller.watch(runtimes, ({ before }) => (before === undefined ? [...orgImports.cache.values()].map(keyOf) : []))
@@ -170,21 +199,15 @@ const marks = [digestAnnotation, nodeAnnotation, idAnnotation]
 const sameOwners = (before: Workspace, after: Workspace) =>
   isDeepStrictEqual(before.metadata.ownerReferences, after.metadata.ownerReferences)
 
-/** Heartbeats and the like change nothing that an import shows. */
+/** How it stands is told by its passes, whatever its status says. */
 function sameMeaning(before: Workspace, after: Workspace): boolean {
   const [was, is] = [before.metadata, after.metadata]
-  const [stood, stands] = [standing(before), standing(after)]
   return (
     was.uid === is.uid &&
     was.generation === is.generation &&
     was.deletionTimestamp === is.deletionTimestamp &&
     was.labels?.[importLabel] === is.labels?.[importLabel] &&
     sameOwners(before, after) &&
-    marks.every((mark) => was.annotations?.[mark] === is.annotations?.[mark]) &&
-    before.status?.phase === after.status?.phase &&
-    before.status?.parts?.schedules === after.status?.parts?.schedules &&
-    before.status?.parts?.channels === after.status?.parts?.channels &&
-    stood.state === stands.state &&
-    stood.message === stands.message
+    marks.every((mark) => was.annotations?.[mark] === is.annotations?.[mark])
   )
 }

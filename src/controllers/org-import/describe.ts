@@ -7,19 +7,31 @@ import type { Workspace } from '../../api/workspace.ts'
 import { milliseconds, seconds } from '../../duration.ts'
 import type { ConditionDraft, Outcome, Verdict } from '../../kube/reconciler.ts'
 import { cut } from '../../text.ts'
+import type { PassResult } from '../fleet.ts'
 import type { Done } from './apply.ts'
 import { missingChannels, missingFolders } from './children.ts'
 import { heldByOthers } from './covers.ts'
 import type { Lacking } from './environment.ts'
 import type { Gate } from './gate.ts'
+import {
+  isFailed,
+  isUnapplied,
+  judgeApplied,
+  judgeProvisioned,
+  judgeReady,
+  stalledOutcome,
+  summaryOf,
+  type Seen,
+} from './judge.ts'
 import type { Obstacle } from './obstacle.ts'
 import type { Plan } from './plan.ts'
 import { plannedStatus } from './plan-text.ts'
-import { standing, type Standing } from './standing.ts'
+import { shownNodes } from './shown-nodes.ts'
+import { standing } from './standing.ts'
 import { digestOfSteps } from './steps.ts'
 import type { Tally } from './tally.ts'
 import { kept, steps, told, type Draft, type Learned, type Oddity } from './told.ts'
-import { condition, line, listed, plural } from './words.ts'
+import { condition, line, plural } from './words.ts'
 
 /** A pass that came to its end. */
 export interface Facts extends Required<Learned> {
@@ -28,8 +40,13 @@ export interface Facts extends Required<Learned> {
   readonly tally: Tally
   /** What of the plan belongs to one that a person approved: `status.plan` stays until it is done. */
   readonly approved: boolean
-  /** By metadata.name, as they are after the writes. */
-  readonly live: (name: string) => Workspace | undefined
+  /** By metadata.name: the Workspace as it is after the writes, and what its last pass found. */
+  readonly look: (name: string) => Looked
+}
+
+export interface Looked {
+  readonly live: Workspace | undefined
+  readonly result: PassResult | undefined
 }
 
 /** Where the pass stopped. What an earlier one applied stays as it is. */
@@ -104,39 +121,36 @@ export function describeDeleting(org: OrgImport, waitingFor: string): Verdict<Or
 }
 
 export function describe(facts: Facts): Verdict<OrgImportStatus> {
-  const { done, plan, tally, live } = facts
-  const stands = done.map(({ name }) => standing(live(name)))
-  const count = (state: Standing['state']) => stands.filter((each) => each.state === state).length
-  const unapplied = done.filter(({ deed }) => deed === 'Failed' || deed === 'Waiting')
-  const failed = done.filter(({ deed }, i) => deed === 'Failed' || stands[i]?.state === 'failed').length
+  const { org, done, plan, tally, look } = facts
+  const nodes = done.map((each): Seen => {
+    const { live, result } = look(each.name)
+    return { done: each, stand: standing(live, result) }
+  })
   const orphaned = plan.departures.filter(({ kind }) => kind === 'orphan').length
   const { existing, created, updated, adopted, pruned } = tally
   const run = { desired: done.length, existing, created, updated, adopted, orphaned, pruned }
-  const counts = { ...run, failed, ready: count('ready'), plugins: plan.installs.declared }
-  const applied = judgeApplied(unapplied, orphaned)
-  const provisioned = judgeProvisioned(done, stands, live)
+  const [failed, up] = [nodes.filter(isFailed).length, nodes.filter(({ stand }) => stand.state === 'ready').length]
+  const counts = { ...run, failed, ready: up, plugins: plan.installs.declared }
+  const applied = judgeApplied(nodes, orphaned)
+  const { ready, reason, message } = judgeReady(nodes, applied)
   const history = historyOf(run)
-  const ready = counts.ready === counts.desired && unapplied.length === 0
-  const judged = ready
-    ? condition('Ready', true, 'Settled', history)
-    : { ...(applied.status === 'False' ? applied : provisioned), type: 'Ready' }
+  const without = counts.plugins === 0 ? [] : [`${plural(counts.plugins, 'plugin')} not installed`]
   const status: Draft = {
-    ...told(facts, [...missingParts(facts), ...odditiesOf(facts)]),
+    ...told(facts, [...withoutPlugins(counts.plugins), ...missingParts(facts), ...odditiesOf(facts)]),
     counts,
     ...partsOf(facts),
-    plan: planAfter(facts, unapplied.length > 0),
-    nodes: nodesOf(facts, stands),
-    summary: line(
-      ready ? history : `${counts.ready} of ${counts.desired} ready${failed > 0 ? `: ${judged.message}` : ''}`,
-    ),
-    conditions: [judged, ...steps(facts), applied, provisioned],
-    transition: {
-      to: ready ? 'Ready' : failed > 0 ? 'Degraded' : 'Provisioning',
-      reason: judged.reason,
-      actor: 'operator',
-    },
+    plan: planAfter(facts, nodes.some(isUnapplied)),
+    nodes: shownNodes(nodes, tally),
+    summary: summaryOf(nodes, applied, [...without, `last change: ${history}`]),
+    conditions: [
+      condition('Ready', ready, reason, message ?? history),
+      ...steps(facts),
+      applied,
+      judgeProvisioned(nodes),
+    ],
+    transition: { to: stateOf(ready, reason), reason, actor: 'operator' },
   }
-  return { status, outcome: outcomeOf(facts, ready, unapplied, counts.desired - counts.ready) }
+  return { status, outcome: outcomeOf(org, tally, nodes, applied) }
 }
 
 const missingParts = ({ rendered: { nodes }, environment }: Facts): Oddity[] => [
@@ -144,13 +158,29 @@ const missingParts = ({ rendered: { nodes }, environment }: Facts): Oddity[] => 
   ...missingFolders(nodes, environment),
 ]
 
+/** For `status.history`. */
+const stateOf = (ready: boolean, reason: string): string =>
+  ready ? 'Ready' : reason === 'Provisioning' || reason === 'Progressing' ? 'Provisioning' : 'Degraded'
+
+/** No controller installs any yet. */
+const withoutPlugins = (declared: number): Oddity[] =>
+  declared === 0
+    ? []
+    : [
+        {
+          code: 'PluginsSkipped',
+          path: '',
+          message: `${plural(declared, 'plugin')} ${declared === 1 ? 'is' : 'are'} declared and not installed by this operator`,
+        },
+      ]
+
 /** Schedules and channels that the template declares, and how many of them are there: what never ran went unnoticed once. */
-function partsOf({ rendered: { declared }, plan, live }: Facts): Pick<OrgImportStatus, 'schedules' | 'channels'> {
+function partsOf({ rendered: { declared }, plan, look }: Facts): Pick<OrgImportStatus, 'schedules' | 'channels'> {
   const count = (part: keyof typeof declared) => ({
     declared: declared[part],
     delivered: plan.actions.reduce((sum, { kind, child: { name, manifest } }) => {
       const asked = kind === 'ignore' ? undefined : manifest.spec[part]
-      return sum + (Array.isArray(asked) ? Math.min(asked.length, live(name)?.status?.parts?.[part] ?? 0) : 0)
+      return sum + (Array.isArray(asked) ? Math.min(asked.length, look(name).result?.parts?.[part] ?? 0) : 0)
     }, 0),
   })
   return {
@@ -159,14 +189,19 @@ function partsOf({ rendered: { declared }, plan, live }: Facts): Pick<OrgImportS
   }
 }
 
-function outcomeOf({ org, tally }: Facts, ready: boolean, unapplied: readonly Done[], unready: number): Outcome {
-  if (ready) return { kind: 'settled' }
-  if (unapplied.length === 0)
-    return { kind: 'again', after: seconds(60), waitingFor: `${plural(unready, 'workspace')} to become ready` }
-  const waitingFor = `${plural(unapplied.length, 'node')} to be applied`
+function outcomeOf({ spec }: OrgImport, tally: Tally, nodes: readonly Seen[], applied: ConditionDraft): Outcome {
+  const judged = judgeReady(nodes, applied)
+  if (judged.ready) return { kind: 'settled' }
+  const unapplied = nodes.filter(isUnapplied).length
+  if (unapplied === 0) {
+    const unready = nodes.filter(({ stand }) => stand.state !== 'ready').length
+    const waits = { kind: 'again', after: seconds(60), waitingFor: `${plural(unready, 'workspace')} to become ready` }
+    return stalledOutcome(nodes, judged) ?? (waits as Outcome)
+  }
+  const waitingFor = `${plural(unapplied, 'node')} to be applied`
   if (tally.failures > 0) return { kind: 'again', after: tally.retryIn, waitingFor }
   // Who waits for a turn is told when there is one; who only did enough for one pass goes on at once.
-  return { kind: 'again', after: org.spec.rollout === undefined ? milliseconds(1) : seconds(30), waitingFor }
+  return { kind: 'again', after: spec.rollout === undefined ? milliseconds(1) : seconds(30), waitingFor }
 }
 
 /** An approved plan that is not done stays as it was shown, by which its remainder is known. */
@@ -204,67 +239,13 @@ function historyOf(
   return [`${existing} of ${desired} existed`, `${created} created`, ...rest].join(', ')
 }
 
-function judgeApplied(unapplied: readonly Done[], orphans: number): ConditionDraft {
-  const left = orphans === 0 ? '' : `; ${plural(orphans, 'workspace')} left the template and are kept`
-  if (unapplied.length === 0) return condition('Applied', true, 'Applied', `every node has its Workspace${left}`)
-  const failed = unapplied.filter(({ deed }) => deed === 'Failed')
-  if (failed.length === 0)
-    return condition('Applied', false, 'Progressing', `${plural(unapplied.length, 'node')} wait for a turn to start`)
-  return condition(
-    'Applied',
-    false,
-    'ApplyFailed',
-    listed(failed.map(({ path, message }) => `${path}: ${message ?? ''}`)),
-  )
-}
-
-function judgeProvisioned(done: readonly Done[], stands: readonly Standing[], live: Facts['live']): ConditionDraft {
-  const failed = done.flatMap(({ path }, i) => {
-    const stand = stands[i]
-    return stand?.state === 'failed' ? [`${path}: ${stand.message}`] : []
-  })
-  if (failed.length > 0) return condition('Provisioned', false, 'NodeFailed', listed(failed))
-  const waiting = done.filter(({ name }, i) => {
-    const phase = live(name)?.status?.phase
-    return stands[i]?.state !== 'ready' && (phase === undefined || phase === 'provisioning')
-  })
-  if (waiting.length === 0) return condition('Provisioned', true, 'Provisioned', 'no node is being provisioned')
-  return condition('Provisioned', false, 'Provisioning', `${plural(waiting.length, 'workspace')} coming up`)
-}
-
-const mostNodes = 512
-/** The API server takes one and a half mebibytes, and there is more to say. */
-const mostNodeBytes = 400 * 1024
-
-/** As many as a status holds; what is in trouble may not be among those that are left out. */
-function nodesOf(facts: Facts, stands: readonly Standing[]) {
-  const { done } = facts
-  const calm = (i: number) => done[i]?.deed !== 'Failed' && stands[i]?.state !== 'failed'
-  const all = done.map((each, i) => ({ each, i }))
-  const ordered = all.length <= mostNodes ? all : all.toSorted((a, b) => Number(calm(a.i)) - Number(calm(b.i)))
-  const nodes = ordered.slice(0, mostNodes).map(({ each, i }) => nodeOf(facts, each, stands[i]))
-  let room = mostNodeBytes
-  const over = nodes.findIndex((node) => (room -= Buffer.byteLength(JSON.stringify(node))) < 0)
-  return over < 0 ? nodes : nodes.slice(0, over)
-}
-
-function nodeOf({ tally, live }: Facts, { path, name, deed, message }: Done, stand: Standing | undefined) {
-  const workspace = live(name)
-  const phase = workspace?.status?.phase
-  const reason = workspace?.status?.conditions?.find(({ type }) => type === 'Ready')?.reason
-  const why = message ?? stand?.message ?? ''
-  const node = { path: cut(path, 2048), workspaceRef: { name }, action: tally.deeds.get(path) ?? deed }
-  const doubt = stand?.state !== 'ready' && { reason: cut(reason ?? 'Progressing', 128), message: line(why) }
-  return Object.assign(node, phase !== undefined && { phase }, doubt)
-}
-
 /** Where the tree is not what the template says, and will not be. */
-function odditiesOf({ plan, live }: Facts): Oddity[] {
+function odditiesOf({ plan, look }: Facts): Oddity[] {
   return plan.actions.flatMap(({ kind, child }): Oddity[] => {
     const { path, name } = child
     if (kind === 'ignore')
       return [{ code: 'Ignored', path, message: `Workspace "${name}" is not of this import, and left as it is` }]
-    const present = live(name)
+    const present = look(name).live
     if (present === undefined) return []
     return [...heldByOthers(present)]
       .filter(([field]) => field in child.manifest.spec)

@@ -14,7 +14,7 @@ import { childrenOf, type Child } from './children.ts'
 import { Claims } from './claims.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
 import { lackOfMaps, ownMaps, type OwnMaps } from './config-maps.ts'
-import { describe, describeObstacle, describePlanned, describeSuspended } from './describe.ts'
+import { describe, describeObstacle, describePlanned, describeSuspended, type Looked } from './describe.ts'
 import { findEnvironment } from './environment.ts'
 import { planFiles, mapManifest } from './file-plan.ts'
 import { finish } from './finish.ts'
@@ -30,6 +30,7 @@ import { readSource } from './source.ts'
 import { Tallies } from './tally.ts'
 import type { Learned } from './told.ts'
 import type { Turn } from './turns.ts'
+import { waitForResults } from './wait-for-results.ts'
 
 const namespaceOf = ({ metadata }: OrgImport) => metadata.namespace ?? ''
 
@@ -51,14 +52,12 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
 
   constructor(collaborators: OrgImportCollaborators) {
     this.#with = collaborators
+    collaborators.onGone((org) => this.#forget(org))
   }
 
   async reconcile(org: OrgImport, ctx: Context): Promise<Verdict<OrgImportStatus>> {
     if (org.metadata.deletionTimestamp !== undefined) {
-      this.#renderer.forget(org.metadata.uid)
-      this.#tallies.forget(org.metadata.uid)
-      this.#acted.delete(org.metadata.uid)
-      this.#with.turns.leave(keyOf(org))
+      this.#forget(org)
       return await finish(org, this.#with, ctx)
     }
     if (org.spec.suspend) return this.#stopped(org, describeSuspended(org))
@@ -72,6 +71,14 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     const gate = gateOf(org, prepared.plan)
     if (gate.kind !== 'open') return this.#stopped(org, await this.#show(prepared, gate, ctx))
     return await this.#carryOut(prepared, ctx)
+  }
+
+  #forget(org: OrgImport): void {
+    const { uid } = org.metadata
+    this.#renderer.forget(uid)
+    this.#tallies.forget(uid)
+    this.#acted.delete(uid)
+    this.#with.turns.leave(keyOf(org))
   }
 
   /** Everything that can be found out without writing anything. */
@@ -209,7 +216,12 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     metrics.orgNodes.inc({ action: 'Pruned' }, pruned.length)
     const live = (name: string) => this.#with.workspace(namespaceOf(org), name)
     announce(org, { done, pruned, plan, live, first: this.#isFirst(org) }, ctx)
-    return describe({ ...learned, plan, done, approved, tally: this.#tallies.add(org, done, pruned.length), live })
+    const look = (name: string): Looked => {
+      const found = live(name)
+      return { live: found, result: found && this.#with.result(found) }
+    }
+    if (pruned.length === 0) waitForResults(org, done, look)
+    return describe({ ...learned, plan, done, approved, tally: this.#tallies.add(org, done, pruned.length), look })
   }
 
   /** Whether no pass, of this leader or one before, has acted on this generation. */

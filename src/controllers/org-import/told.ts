@@ -43,6 +43,7 @@ const readAt = ({ revision, trouble }: SourceRead): string =>
 const mostWarnings = 50
 /** Kinds of what is lost, the worst first. */
 const losses: readonly string[] = [
+  'PluginsSkipped',
   'ChannelSkipped',
   'SharedChannelToken',
   'ScheduleSkipped',

@@ -32,6 +32,8 @@ const member = ({ name = 'c', namespace = 'n', spec, startedAgo = 600, result, s
     power: 'Running',
     image: { ref: image, current: true },
     startedAt: new Date(now.getTime() - startedAgo * 1000),
+    unready: undefined,
+    parts: undefined,
     ...result,
   },
 })

@@ -6,10 +6,10 @@ import { minutes, seconds } from '../../duration.ts'
 import { Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import { redactor, scrub } from '../../redaction.ts'
-import type { Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
+import type { Context, Outcome, Reconciler, Trouble, Verdict } from '../../kube/reconciler.ts'
 import type { Haste } from '../../store/haste.ts'
 import type { Recorded } from '../../store/workspace-store.ts'
-import { isPaused, type Fleet } from '../fleet.ts'
+import { isPaused, unreadyOf, type Fleet } from '../fleet.ts'
 import { hasVerdict, untilRead } from '../unread.ts'
 import { Deeds } from './deeds.ts'
 import { discreet } from './discreet-backend.ts'
@@ -63,10 +63,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
 
   async reconcile(workspace: Workspace, ctx: Context): Promise<Verdict<WorkspaceStatus>> {
     if (workspace.metadata.deletionTimestamp !== undefined) return await this.#finish(workspace, ctx)
-    if (workspace.spec.suspend) {
-      this.#with.fleet.noteBlocked(workspace)
-      return describeSuspended(workspace)
-    }
+    if (workspace.spec.suspend) return this.#stopped(workspace, describeSuspended(workspace))
     const { settings, surroundings, fleet } = this.#with
     const around = surroundings(workspace)
     const power = powerOf(workspace, around.sibling, (other) => isPaused(fleet.of(other)), ctx.now())
@@ -78,8 +75,8 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       const halted = power.power.state === 'Paused' ? await this.#deeds.halt(workspace, ctx) : undefined
       const told = halted === undefined || workspace.status?.phase === halted.status
       if (asked.unread === true && told && hasVerdict(workspace)) throw untilRead(asked.message)
-      fleet.noteBlocked(workspace, halted && { phase: halted.status })
-      return describeObstacle(workspace, asked, outcomeOf(asked), halted && { row: halted, power })
+      const verdict = describeObstacle(workspace, asked, outcomeOf(asked), halted && { row: halted, power })
+      return this.#stopped(workspace, verdict, halted && { phase: halted.status })
     }
 
     try {
@@ -96,16 +93,13 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     { asked, power, around }: { asked: Desired; power: PowerVerdict; around: Surroundings },
     ctx: Context,
   ): Promise<Verdict<WorkspaceStatus>> {
-    const { rows, children, disk, onRecord, fleet } = this.#with
+    const { rows, children, disk, onRecord } = this.#with
     await ctx.claim() // 1
     failpoint('claimed')
     const recorded = await rows.record(asked.intent, ctx.fence, hasteOf(workspace)) // 2
     failpoint('recorded')
     onRecord(workspace, recorded)
-    if (recorded.kind !== 'recorded') {
-      fleet.noteBlocked(workspace)
-      return unrecorded(workspace, asked, recorded)
-    }
+    if (recorded.kind !== 'recorded') return this.#stopped(workspace, unrecorded(workspace, asked, recorded))
     const desired = ofRow(asked, recorded.row)
 
     const parts = await equip(workspace, recorded.row, around.look, this.#with, ctx)
@@ -115,10 +109,11 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const read = this.#senses.read({ workspace, desired, power, parts, ...look, ...rest }, ctx)
     const before = await this.#senses.rouse(read, ctx)
     const step = plan(before.sight, before.wish) // 4
-    if (step === 'launch' && desired.unlaunchable !== undefined) {
-      fleet.noteBlocked(workspace)
-      return describeObstacle(workspace, desired.unlaunchable, outcomeOf(desired.unlaunchable))
-    }
+    if (step === 'launch' && desired.unlaunchable !== undefined)
+      return this.#stopped(
+        workspace,
+        describeObstacle(workspace, desired.unlaunchable, outcomeOf(desired.unlaunchable)),
+      )
     const after = await this.#deeds.act(step, before, ctx) // 5 and 6
     return this.#report(step, after, ctx) // 7
   }
@@ -140,8 +135,23 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     if (up) this.#senses.forgetAge(workspace.metadata.uid)
     const outcome = outcomeAfter(step, facts, this.#senses.ageOf(workspace.metadata.uid, seen, at), at)
     const verdict = describe(facts, outcome, at)
-    this.#with.fleet.note(workspace, verdict.status)
+    this.#with.fleet.note(workspace, verdict)
     return verdict
+  }
+
+  /** A pass that did not come to look at the instance. */
+  #stopped(
+    workspace: Workspace,
+    verdict: Verdict<WorkspaceStatus>,
+    halted?: { readonly phase: WorkspaceStatus['phase'] },
+  ): Verdict<WorkspaceStatus> {
+    this.#with.fleet.noteBlocked(workspace, unreadyOf(verdict), halted)
+    return verdict
+  }
+
+  /** What holds up a pass for longer than a moment holds up those who wait for the object, too. */
+  onTrouble(workspace: Workspace, { kind, reason, message }: Trouble): void {
+    if (kind !== 'waiting') this.#with.fleet.noteBlocked(workspace, { reason, message, blocked: kind === 'blocked' })
   }
 
   async #finish(workspace: Workspace, ctx: Context): Promise<Verdict<WorkspaceStatus>> {
@@ -168,7 +178,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       message: 'its lifetime is over: it is being deleted',
       waits: true,
     }
-    return describeObstacle(workspace, obstacle, again(seconds(5), 'its deletion'))
+    return this.#stopped(workspace, describeObstacle(workspace, obstacle, again(seconds(5), 'its deletion')))
   }
 
   /** Rows outlive configurations: an instance may live where this operator no longer reaches. */
