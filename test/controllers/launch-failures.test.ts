@@ -50,6 +50,13 @@ test('what cannot succeed is Stalled, whatever else makes a pass, and is looked 
   const looked = await scene.looked('namesake')
   expect(conditionOf(looked.status, 'Stalled')).toBe('True NameTaken')
   expect(conditionOf(looked.status, 'Reconciling')).toBeUndefined()
+  // It is asked again, and says nothing new as long as the answer is the same.
+  await until(async () => Number((await row(metadata.uid))?.['launch_attempts']) > 1, {
+    what: 'a retry',
+    within: 60_000,
+  })
+  const { status: asked } = await scene.looked('namesake')
+  expect({ ...asked, lastHandledReconcileAt: '' }).toEqual({ ...looked.status, lastHandledReconcileAt: '' })
   // Nothing tells of it: the container was another's.
   gone()
   await until(async () => conditionOf((await scene.get('namesake')).status, 'Ready') === 'True Settled', {

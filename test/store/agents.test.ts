@@ -69,6 +69,28 @@ test('heartbeat: where it leads to, by what it says', async () => {
   }
 })
 
+test('a launch that follows one that the backend did not carry out is no restart', async () => {
+  const asked = await recorded()
+  const launched = async () => (await workspaces.launch(launchOf(asked), fence)).restarts
+  const failed = (reason: string, more: object = {}) => {
+    const failure = { reason, exitCode: undefined, at: new Date(), logTail: '', ...more }
+    const event = 'WORKSPACE_PROVISION_FAILED'
+    return workspaces.change(
+      { ...keyOf(asked), from: ['provisioning', 'online'], to: 'failed', event, reason, failure },
+      fence,
+    )
+  }
+  expect(await launched()).toBe(0)
+  expect(await failed('NameTaken', { refused: true })).toMatchObject({ lastFailure: { refused: true } })
+  expect(await launched()).toBe(0)
+  await failed('LaunchFailed')
+  expect(await launched()).toBe(0)
+  await failed('InstanceExited')
+  expect(await launched()).toBe(1)
+  await register(asked.id)
+  expect(await launched()).toBe(2)
+})
+
 test('a beat alone makes online only what messages reach', async () => {
   const beaten = async (more: Partial<WorkspaceIntent>, prepare: (id: WorkspaceIntent['id']) => Promise<unknown>) => {
     const { id } = await recorded({ deliveryMode: 'push', ...more })

@@ -148,7 +148,11 @@ export class Deeds {
     const refused = error instanceof Terminal
     const reason = refused ? error.reason : 'LaunchFailed'
     const message = reasonOf(error)
-    const failure: Failure = { reason, exitCode: undefined, at: ctx.now(), logTail: '', ...(refused && { refused }) }
+    // The same refusal again is no news, and since when it holds stays.
+    const { lastFailure: last, lastError } = facts.row
+    const again = refused && last?.refused === true && last.reason === reason && lastError === message
+    const at = again ? last.at : ctx.now()
+    const failure: Failure = { reason, exitCode: undefined, at, logTail: '', ...(refused && { refused }) }
     const failed = await this.#change(
       facts,
       { to: 'failed', event: 'WORKSPACE_PROVISION_FAILED', reason, error: message, failure },

@@ -10,6 +10,9 @@ export const inboundPlace = (id: WorkspaceId): string => `workspaces/${id}/inbou
 /** A launch as it is written, its secret sealed. */
 export type SealedLaunch = Omit<Launch, 'inboundSecret'> & { readonly sealedSecret: Buffer | undefined }
 
+const notLaunched = `(w.status = 'failed' AND w.last_failure IS NOT NULL
+        AND (w.last_failure ? 'refused' OR w.last_failure->>'reason' = 'LaunchFailed'))`
+
 /**
  * A launch is known by its token: the same one again is the same launch. An external agent runs wherever it is and has
  * the token that somebody gave it: it keeps that, and its address.
@@ -38,7 +41,8 @@ export const launch: Statement<SealedLaunch, SentRow, WorkspaceRow> = {
       status_since = CASE WHEN w.status = 'provisioning' THEN w.status_since ELSE now() END,
       launched_hash = l.spec_hash, launched_at = l.at,
       launch_attempts = CASE WHEN w.launched_hash = l.spec_hash THEN w.launch_attempts + 1 ELSE 1 END,
-      restarts = CASE WHEN w.launched_at IS NULL THEN w.restarts ELSE w.restarts + 1 END,
+      -- A launch that follows one that the backend did not carry out is the same try again.
+      restarts = CASE WHEN w.launched_at IS NULL OR ${notLaunched} THEN w.restarts ELSE w.restarts + 1 END,
       url = CASE WHEN l.outside THEN w.url ELSE '' END, registered_at = NULL, active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
       wake_requested_at = NULL, registration_refusal = NULL, inbound_secret = CASE WHEN NOT l.outside THEN l.sealed_secret END,
       -- Of a launch that did not come to register, what the one before it owed.
