@@ -93,14 +93,21 @@ test('a pass holds its API requests and backend calls, its SQL batches link to i
   expect(everything).not.toContain(backend.volumes.get(made.metadata.uid)?.get('.auth_token'))
 })
 
-test('an event carries the id of the pass that said it', async () => {
+test('an event carries the id of the pass that said it, which has a line in the log, and a span that names the reason', async () => {
   await cluster.apply([workspace(ns, 'lost', { backend: 'docker' })])
   const event = await until(async () => {
     const { items } = eventList.parse(await cluster.getJson('events.events.k8s.io', '-n', ns))
     return items.find(({ regarding }) => regarding.name === 'lost')
   })
   const id = event.metadata.annotations?.['molecule.dev/reconcile-id']
-  await until(() => passesOf('lost').some(({ attributes }) => attributes['molecule.reconcile_id'] === id))
+  const pass = await until(() => passesOf('lost').find(({ attributes }) => attributes['molecule.reconcile_id'] === id))
+  expect(pass.attributes).toMatchObject({ 'molecule.outcome': 'blocked', 'molecule.reason': event.reason })
+  const said = lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line['key'] === `${ns}/lost`)
+  expect(said).toEqual([
+    expect.objectContaining({ msg: 'object stalled', reason: event.reason, reconcileId: id, controller: 'workspace' }),
+  ])
 })
 
 /** What a plain grep finds, with the fields of the JSON behind the name. */

@@ -322,8 +322,15 @@ test('a backend that does not answer holds everything, rows too', async () => {
   start()
   await afterSweeps(5, 'held')
   expect([await heldFor(), await whole(made)]).toEqual([['BackendUnreadable'], true])
+  // What cannot be counted has no number; before, it was that of the last look.
+  const numbers = async () => ({
+    orphans: (await metrics.orphans.get()).values.length,
+    doubled: (await metrics.duplicateInstances.get()).values.filter(({ labels }) => labels.backend === 'fake').length,
+  })
+  expect(await numbers()).toEqual({ orphans: 0, doubled: 0 })
   heal()
   await until(() => !backend.volumes.has(made.ref.uid))
+  await until(async () => (await numbers()).doubled === 1)
 })
 
 test('a database that does not answer holds everything', async () => {

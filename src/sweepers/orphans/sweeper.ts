@@ -77,6 +77,8 @@ export function orphanSweeper(options: OrphanOptions): Sweeper {
   function hold(reason: Hold | undefined, cause: string): void {
     for (const each of holds) metrics.orphanHold.set({ reason: each }, each === reason ? 1 : 0)
     metrics.orphanSweeps.inc({ outcome: reason === undefined ? 'done' : 'held' })
+    // What the last look saw may be long over.
+    if (reason !== undefined) metrics.orphans.reset()
     // A change of state is news; the same state a minute later is not.
     if (reason !== said && reason !== undefined) log.warn({ reason, cause }, 'orphans are left alone')
     if (reason !== said && reason === undefined) log.info('orphans are looked for again')
@@ -186,7 +188,12 @@ class OrphanSweeps {
         for (const { ref, id } of instances) things.push({ backend: name, ref, id })
         for (const ref of volumes) things.push({ backend: name, ref })
       }
-      await reading('BackendUnreadable', `backend ${name}`, list())
+      // Not yesterday's number while it cannot be counted.
+      const counted = list().catch((error: unknown) => {
+        metrics.duplicateInstances.remove({ backend: name })
+        throw error
+      })
+      await reading('BackendUnreadable', `backend ${name}`, counted)
     }
     return things
   }
