@@ -33,6 +33,7 @@ import { RuntimeReconciler } from './controllers/runtime/reconcile.ts'
 import { targetIndex } from './controllers/workspace/declared-plugins.ts'
 import { countBusy } from './controllers/workspace/busy.ts'
 import {
+  confirmed,
   followOutside,
   runtimeIndexes,
   watchAround,
@@ -295,6 +296,7 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
       ...workspaceViews(sources, config.MAX_WORKSPACES_PER_NAMESPACE, (key) => workspace.enqueue(key)),
       disk: (uid) => disk.get(uid),
       destroy: (ws, signal) => client.delete(workspaceType, keyOf(ws), ws.metadata.uid, signal),
+      confirm: (ws, signal) => confirmed(client, ws, signal),
     }),
   })
   watchAround(workspace, sources)

@@ -68,6 +68,8 @@ export const workspaceReasons = {
   Recorded: 'The row carries this generation.',
   OutOfDate:
     'The row belongs to another resource, or carries a newer generation: the pass is repeated with a newer version of the object.',
+  RowTaken:
+    'Another Workspace adopted the row while this one was deleted, and the API server was put back from a backup since: delete this one and create it anew.',
   Found: 'The parent has a row.',
   Waiting: 'The parent is not running yet, or has no row yet: it passes by itself.',
   ParentMissing: 'The Workspace that `spec.parentRef` names does not exist.',

@@ -21,7 +21,7 @@ const sightWords: Record<Sight, string> = {
   serving: 'it runs and the agent has registered',
   mute: 'as serving, but the agent was silent at two looks',
   stuck: 'as serving, but the agent has been at work for longer than its runtime allows, without a message',
-  outdated: 'it runs, made from another desired state',
+  outdated: 'it runs, made from another desired state, or by a launch that the row does not know of',
   leftover: 'it does not run, and was made from another desired state',
   stopping: 'it is on its way out',
   crashed: 'it ended by itself',

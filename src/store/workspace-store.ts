@@ -147,6 +147,8 @@ export type Recorded =
   | { readonly kind: 'siblingTaken'; readonly by: string }
   /** The row belongs to another resource, carries a newer generation, or was removed: this pass is out of date. */
   | { readonly kind: 'stale' }
+  /** `follow`: the row of this id is another resource's, which adopted it. */
+  | { readonly kind: 'foreign' }
   /** `adopt`: there is no row of this id that the namespace may take, whether or not there is one. */
   | { readonly kind: 'nothingToAdopt' }
   /** `adopt`: a live row of this id is another resource's of the same namespace. */
@@ -214,6 +216,12 @@ export interface WorkspaceStore {
   find(owner: RowOwner): Promise<WorkspaceRow | undefined>
   /** `haste` is `soon` unless given. */
   record(intent: WorkspaceIntent, fence: Fence, haste?: Haste): Promise<Recorded>
+  /**
+   * Records an intent that was `stale`, of a resource that the API server confirmed since, past every cache: its uid, its
+   * generation, and that it is not being deleted. A row that is ahead of it goes back to its generation; one that was removed
+   * begins anew under its id, as one never launched.
+   */
+  follow(intent: WorkspaceIntent, fence: Fence): Promise<Recorded>
   /**
    * Begins an incarnation: `provisioning`, url emptied, registeredAt and wakeRequestedAt cleared, attempts and restarts
    * counted, token and inbound secret replaced; what the agent is to be told of a restart is owed (restart-store.ts). An external agent keeps its url and its tokens: the given one is not

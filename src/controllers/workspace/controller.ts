@@ -1,11 +1,12 @@
 /** What makes a pass of a Workspace: its own changes, and those of everything it rests on. */
+import { isDeepStrictEqual } from 'node:util'
 import { keyOf, type Key } from '../../api/meta.ts'
 import type { PluginInstall } from '../../api/plugin-install.ts'
 import type { Runtime } from '../../api/runtime.ts'
-import type { Workspace } from '../../api/workspace.ts'
+import { workspaceType, type Workspace } from '../../api/workspace.ts'
 import type { Backend } from '../../backends/backend.ts'
 import { milliseconds } from '../../duration.ts'
-import type { Cache, Change } from '../../kube/client.ts'
+import type { Cache, Change, Client } from '../../kube/client.ts'
 import type { Controller } from '../../kube/controller.ts'
 import type { Followed } from '../../kube/followed.ts'
 import type { Informer } from '../../kube/informer.ts'
@@ -23,6 +24,17 @@ import { Rollout, type Group } from './rollout.ts'
 const namespaceOf = ({ metadata }: Workspace) => metadata.namespace ?? ''
 const siblingIndex = (ws: Workspace) =>
   `${namespaceOf(ws)}/${ws.spec.parentRef?.name ?? ''}/${ws.spec.displayName ?? ws.metadata.name}`
+
+/** Whether the API server has this very object, in the generation and with the spec that the cache has, and not on its way out. */
+export async function confirmed(client: Client, workspace: Workspace, signal: AbortSignal): Promise<boolean> {
+  const found = await client.get(workspaceType, keyOf(workspace), signal)
+  return (
+    found?.metadata.uid === workspace.metadata.uid &&
+    found.metadata.generation === workspace.metadata.generation &&
+    found.metadata.deletionTimestamp === undefined &&
+    isDeepStrictEqual(found.spec, workspace.spec)
+  )
+}
 
 /** Indexes that the Workspace informer must be made with. */
 export const workspaceIndexes = {

@@ -100,6 +100,13 @@ describe('what a look means', () => {
     expect(look({ state: 'created', id, specHash: 'old' })).toBe('leftover')
   })
 
+  test('an instance whose launch the row does not know has no token that is good: it is replaced', () => {
+    const lost = { launchedHash: undefined, launchedAt: undefined, launchAttempts: 0 }
+    expect(look(running('h', now), lost)).toBe('outdated')
+    expect(look(running('old', now), lost)).toBe('outdated')
+    expect(look({ state: 'starting', id, since: now, specHash: 'h' }, lost)).toBe('starting')
+  })
+
   test('an adopted instance stands for what the row says it does', () => {
     expect(look(running('adopted', now), { registeredAt: now })).toBe('serving')
     expect(look(running('adopted', now), { registeredAt: now, launchedHash: 'older' })).toBe('outdated')

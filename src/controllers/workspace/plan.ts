@@ -37,7 +37,7 @@ export const sights = [
   'serving', // runs as wanted, the agent has registered
   'mute', // as serving, but the agent has been silent at two looks
   'stuck', // as serving, but a task has been at work for longer than its runtime allows, without a message
-  'outdated', // runs, made from another desired state
+  'outdated', // runs, made from another desired state, or by a launch that the row does not know of
   'leftover', // does not run, made from another desired state
   'stopping', // on its way out
   'crashed', // ended by itself, not recorded yet
@@ -119,6 +119,8 @@ export function sightOf(
       if (!sameWish(hashOf(seen.specHash, memory), hash)) return 'leftover'
       return memory.status === 'failed' || memory.status === 'offline' ? 'ended' : 'crashed'
     case 'running':
+      // Its row was lost, or removed, and made anew: the token of that launch is good no more.
+      if (memory.launchedHash === undefined && seen.specHash !== adoptedHash) return 'outdated'
       if (!sameWish(hashOf(seen.specHash, memory), hash)) return 'outdated'
       if (memory.status === 'failed') return 'silent'
       if (memory.registeredAt === undefined) return age < bootDeadline ? 'booting' : 'overdue'

@@ -40,6 +40,8 @@ export interface WorkspaceCollaborators
   readonly onRecord: (workspace: Workspace, recorded: Recorded) => void
   /** Bytes of disk that the instance of a uid took at the last look. */
   readonly disk: (uid: string) => number | undefined
+  /** Asks the API server itself, past every cache, whether the object is there in this very generation, to stay. */
+  readonly confirm: (workspace: Workspace, signal: AbortSignal) => Promise<boolean>
   readonly children: (workspace: Workspace) => { readonly total: number; readonly ready: number }
 }
 
@@ -93,10 +95,10 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     { asked, power, around }: { asked: Desired; power: PowerVerdict; around: Surroundings },
     ctx: Context,
   ): Promise<Verdict<WorkspaceStatus>> {
-    const { rows, children, disk, onRecord } = this.#with
+    const { children, disk, onRecord } = this.#with
     await ctx.claim() // 1
     failpoint('claimed')
-    const recorded = await rows.record(asked.intent, ctx.fence, hasteOf(workspace)) // 2
+    const recorded = await this.#record(workspace, asked, ctx) // 2
     failpoint('recorded')
     onRecord(workspace, recorded)
     if (recorded.kind !== 'recorded') return this.#stopped(workspace, unrecorded(workspace, asked, recorded))
@@ -124,6 +126,22 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const launched = (await this.#with.rows.find(ownerOf(workspace)))?.launchedHash
     const same = launched !== undefined && !changedParts(hash.recognise(launched).text, intent.specHash).has('content')
     return same ? undefined : unlaunchable
+  }
+
+  /**
+   * A row that is ahead of its object, or removed while the object lives, is the future of an API server that was put back
+   * from a backup; or the object of the cache is the past. Which of them, the API server says.
+   */
+  async #record(workspace: Workspace, { intent }: Desired, ctx: Context): Promise<Recorded> {
+    const { rows, confirm } = this.#with
+    const recorded = await rows.record(intent, ctx.fence, hasteOf(workspace))
+    if (recorded.kind !== 'stale' || !(await confirm(workspace, ctx.signal))) return recorded
+    const followed = await rows.follow(intent, ctx.fence)
+    ctx.log.warn(
+      { generation: intent.generation, became: followed.kind },
+      'row was ahead of its object, and follows it',
+    )
+    return followed
   }
 
   #report(step: Step, facts: Facts, ctx: Context): Verdict<WorkspaceStatus> {

@@ -38,6 +38,11 @@ export function unrecorded(
       const message = 'the row carries a newer generation or belongs to another resource: this pass is out of date'
       return waits({ condition: 'Recorded', reason: 'OutOfDate', message }, 'a newer version of this object')
     }
+    case 'foreign': {
+      const message =
+        'its row belongs to another Workspace, which adopted it while this one was deleted: delete this one and create it anew'
+      return blocks({ condition: 'Recorded', reason: 'RowTaken', message })
+    }
     case 'nothingToAdopt': {
       const message = `spec.adopt.workspaceID ${adopted}: there is no row that this namespace may adopt`
       return waits({ condition: 'Recorded', reason: 'NothingToAdopt', message }, `row ${adopted} to be assigned`)

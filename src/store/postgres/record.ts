@@ -196,6 +196,7 @@ function recordedOf(row: RecordedRow, intent: WorkspaceIntent): Recorded {
     }
     case 'parentMissing':
     case 'stale':
+    case 'foreign':
     case 'nothingToAdopt':
       return { kind: row.verdict }
   }

@@ -4,6 +4,7 @@ import type { Recorded, WorkspaceStore } from '../workspace-store.ts'
 import { recordAdopting } from './adopt.ts'
 import { adopted, leak, observed, remove } from './instances.ts'
 import { surfaced } from './faults.ts'
+import { recordConfirmed } from './follow.ts'
 import type { Listener } from './notify.ts'
 import type { Database } from './pool.ts'
 import { record } from './record.ts'
@@ -34,6 +35,7 @@ export function openWorkspaces(
     fenced(database, metrics, lease, statement)
   const records = open(record)
   const claims = open(recordAdopting)
+  const confirmations = open(recordConfirmed)
   const launches = open(launch)
   const observations = open(observed)
   const changes = open(change)
@@ -41,7 +43,7 @@ export function openWorkspaces(
   const adoptions = open(adopted)
   const removals = open(remove)
   const leaks = open(leak)
-  const batchers = [records, claims, launches, observations, changes, sleeps, adoptions, removals, leaks]
+  const batchers = [records, claims, confirmations, launches, observations, changes, sleeps, adoptions, removals, leaks]
   async function one<Row extends object>(
     name: string,
     text: string,
@@ -68,6 +70,7 @@ export function openWorkspaces(
       const { ownerUid, recorded } = await batcher.add({ item, fence }, haste)
       return ownerUid === item.ownerUid ? recorded : { kind: 'stale' }
     },
+    follow: async (item, fence) => (await confirmations.add({ item, fence }, 'now')).recorded,
     async launch({ inboundSecret, ...item }, fence) {
       if (inboundSecret !== undefined && seal === undefined)
         throw new Terminal(
