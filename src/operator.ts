@@ -356,7 +356,8 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
     manager.add({ name: controller.name, leaderOnly: true, start: (signal) => controller.start(signal) })
     probes.onScrape(() => controller.observe())
   }
-  const outside = (signal: AbortSignal) => followOutside(workspace, backends.values(), store.workspaces, signal)
+  const outside = (signal: AbortSignal) =>
+    followOutside(workspace, workspaces, backends.values(), store.workspaces, signal)
   manager.add({ name: 'outside', leaderOnly: true, start: outside })
 }
 

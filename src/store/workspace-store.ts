@@ -257,6 +257,12 @@ export interface WorkspaceStore {
    * the one last recorded stands.
    */
   remove(owner: RowOwner, fence: Fence, deletionPolicy?: 'Delete' | 'Retain'): Promise<RemovedRow | undefined>
-  /** Ids of rows that changed by what agents said or a sweeper found, from now on: NOTIFY, with a slow poll behind. */
-  changes(signal: AbortSignal): AsyncIterable<{ readonly namespace: string; readonly resourceName: string }>
+  /**
+   * Keys of rows that changed by what agents said or a sweeper found, from now on: NOTIFY, with a slow poll behind. `onMove`
+   * is called when the database is another server than before, or was started anew: rows may have been lost.
+   */
+  changes(
+    signal: AbortSignal,
+    onMove?: () => void,
+  ): AsyncIterable<{ readonly namespace: string; readonly resourceName: string }>
 }

@@ -132,6 +132,7 @@ const outside = ({ counter, gauge, histogram, kept }: Declare) => ({
   heldRefused: counter('held_bytes_refused_total', 'Requests that found no room for their bytes.', ['kind', 'bound']),
   rateLimited: counter('rate_limited_total', 'Requests refused because they came too fast.', ['limit']),
   inboxRefused: counter('inbox_refused_total', 'Messages that found no room to wait in, by whose limit.', ['limit']),
+  databaseListening: gauge('database_listening', '1 while notifications of PostgreSQL arrive.'),
   sqlStatements: counter('sql_statements_total', 'Statements sent to PostgreSQL.', ['name']),
   sqlRows: counter('sql_batch_rows_total', 'Rows that went through the batcher.', ['name']),
   sqlPoisoned: counter('sql_poisoned_rows_total', 'Rows bisected out of a batch.', ['name']),

@@ -257,15 +257,20 @@ function parentsToRecount({ before, after }: Change<Workspace>): Set<Key> {
 /** Passes by what instances and agents did, until the signal aborts. */
 export async function followOutside(
   controller: Controller<Workspace>,
+  workspaces: Informer<Workspace>,
   backends: Iterable<Backend>,
-  rows: WorkspaceStore,
+  rows: Pick<WorkspaceStore, 'changes'>,
   signal: AbortSignal,
 ): Promise<void> {
   const instances = [...backends].map(async (backend) => {
     for await (const { namespace, name } of backend.changes(signal)) controller.enqueue(`${namespace}/${name}`)
   })
+  /** A row that was lost says nothing by itself. */
+  const lookAtAll = () => {
+    for (const workspace of workspaces.cache.values()) controller.enqueue(keyOf(workspace), 'resync')
+  }
   const agents = async () => {
-    for await (const { namespace, resourceName } of rows.changes(signal))
+    for await (const { namespace, resourceName } of rows.changes(signal, lookAtAll))
       controller.enqueue(`${namespace}/${resourceName}`)
   }
   await Promise.all([...instances, agents()])

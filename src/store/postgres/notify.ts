@@ -1,13 +1,15 @@
 /**
  * Hears NOTIFY on a connection of its own, and asks on the same connection now and then for what it may have missed:
  * after a reconnect, or behind a middleman that swallows notifications. A hint costs a look; a lost one costs at most
- * one period.
+ * one period. At each look the connection is doubted, too: after a switch-over it may stand at the former primary for good,
+ * open and silent. It must be at the server that the statements are at, and a notification of its own must come back.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client } from 'pg'
+import { Client, type QueryResultRow } from 'pg'
 import { reasonOf } from '../../errors.ts'
 import { News, type Logger } from '../../telemetry/log.ts'
-import { sessionOf } from './pool.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import { sessionOf, type Database } from './pool.ts'
 import { channel } from './signal.ts'
 
 export interface Changed {
@@ -16,12 +18,18 @@ export interface Changed {
 }
 
 export interface Listener {
-  /** What is signalled from now on. The same key twice is told once while nobody has taken it. Ends on abort. */
-  changes(signal: AbortSignal): AsyncIterable<Changed>
+  /**
+   * What is signalled from now on. The same key twice is told once while nobody has taken it. Ends on abort. `onMove` is
+   * called when the address leads to another server, or to one that was started anew: any row may be another than before.
+   */
+  changes(signal: AbortSignal, onMove?: () => void): AsyncIterable<Changed>
 }
 
 export interface ListenerOptions {
   readonly databaseUrl: string
+  /** Of the statements. */
+  readonly database: Database
+  readonly metrics: Metrics
   readonly log: Logger
   /** Milliseconds between two looks at what was signalled. */
   readonly pollEvery?: number
@@ -31,11 +39,11 @@ export interface ListenerOptions {
 const overlap = '10 seconds'
 const reconnectWaits = [100, 500, 1000, 2000, 5000]
 
-export function createListener({ databaseUrl, log, pollEvery = 30_000 }: ListenerOptions): Listener {
+export function createListener(options: ListenerOptions): Listener {
   return {
-    async *changes(signal) {
+    async *changes(signal, onMove = () => {}) {
       const inbox = createInbox()
-      const work = listen(databaseUrl, pollEvery, log, inbox, signal)
+      const work = listen(options, inbox, signal, onMove)
       try {
         while (!signal.aborted) {
           for (const key of inbox.take()) yield parse(key)
@@ -91,32 +99,37 @@ function createInbox(): Inbox {
 }
 
 /** Keeps a connection that listens until the end; never throws. */
-async function listen(
-  databaseUrl: string,
-  pollEvery: number,
-  log: Logger,
-  inbox: Inbox,
-  signal: AbortSignal,
-): Promise<void> {
+async function listen(options: ListenerOptions, inbox: Inbox, signal: AbortSignal, onMove: () => void): Promise<void> {
+  const { databaseUrl, database, metrics, log } = options
   const end = AbortSignal.any([signal, inbox.closed])
-  const seen: Seen = { upTo: undefined, heard: new Set(), heardBefore: new Set() }
+  const seen: Seen = { upTo: undefined, server: undefined, heard: new Set(), heardBefore: new Set() }
   const news = new News()
-  const connected = () => {
+  let failures = 0
+  const attended = (server: string) => {
     failures = 0
     news.end()
+    metrics.databaseListening.set(1)
+    if (seen.server !== undefined && seen.server !== server) {
+      log.warn('the address of the database leads to another server, or to one that was started anew')
+      // Its clock is another one.
+      seen.upTo = undefined
+      onMove()
+    }
+    seen.server = server
   }
-  let failures = 0
   for (; !end.aborted; failures++) {
     const client = new Client({ ...sessionOf(databaseUrl, 'molecule-operator-listen'), statement_timeout: 5000 })
     try {
-      await attend(client, pollEvery, inbox, seen, end, connected)
+      await attend(client, options, inbox, seen, end, attended)
     } catch (error) {
       if (end.aborted) break
+      metrics.databaseListening.set(0)
       const cause = reasonOf(error)
       if (news.is(cause)) log.warn({ cause, failures }, 'connection that listens was lost')
-      // What came while nobody listened is found by the look after the reconnect.
+      // What came while nobody listened is found by the look after the reconnect; statements may be at the wrong place, too.
       seen.heard.clear()
       seen.heardBefore.clear()
+      database.renew()
       await pause(reconnectWaits[Math.min(failures, reconnectWaits.length - 1)] ?? 5000, end)
     } finally {
       await client.end().catch(() => {})
@@ -127,36 +140,92 @@ async function listen(
 /** How far the looks have come, by the database's clock, and what notifications said lately. */
 interface Seen {
   upTo: string | undefined
+  server: string | undefined
   heard: Set<string>
   heardBefore: Set<string>
 }
 
 async function attend(
   client: Client,
-  pollEvery: number,
+  { databaseUrl, pollEvery = 30_000 }: ListenerOptions,
   inbox: Inbox,
   seen: Seen,
   end: AbortSignal,
-  connected: () => void,
+  attended: (server: string) => void,
 ): Promise<void> {
   const lost = Promise.withResolvers<never>()
   lost.promise.catch(() => {})
   client.on('error', lost.reject)
   client.on('end', () => lost.reject(new Error('the connection ended')))
-  client.on('notification', ({ payload }) => {
-    if (payload === undefined) return
+  client.on('notification', ({ channel: where, payload }) => {
+    if (where !== channel || payload === undefined) return
     seen.heard.add(payload)
     inbox.put(payload)
   })
   await client.connect()
   await client.query(`LISTEN ${channel}`)
-  while (!end.aborted) {
+  await client.query(`LISTEN ${echo}`)
+  const server = await serverOf(client)
+  for (let looks = 0; !end.aborted; looks++) {
+    // What has just been connected is where the address leads.
+    if (looks > 0) await confirm(databaseUrl, server)
+    await hearEcho(client)
+    attended(server)
     await look(client, inbox, seen)
-    connected()
     const turn = new AbortController()
     await Promise.race([lost.promise, pause(pollEvery, AbortSignal.any([end, turn.signal]))]).finally(() =>
       turn.abort(),
     )
+  }
+}
+
+/** What a connection sends to itself. */
+const echo = `${channel}_echo`
+const echoWithin = 2000
+
+interface Server extends QueryResultRow {
+  standby: boolean
+  server: string
+}
+/** One run of one server: any role may ask. */
+const identity = `
+  SELECT pg_is_in_recovery() AS standby,
+    COALESCE(host(inet_server_addr()), '') || ' ' || date_part('epoch', pg_postmaster_start_time()) AS server`
+
+/** Which server the connection is at. Throws at one where nothing is notified. */
+async function serverOf(client: Client): Promise<string> {
+  const [found] = (await client.query<Server>(identity)).rows
+  if (found === undefined || found.standby) throw new Error('its server is a standby, where nothing is notified')
+  return found.server
+}
+
+/** Throws when the address leads to another server by now. One that cannot be reached at the moment proves nothing. */
+async function confirm(databaseUrl: string, server: string): Promise<void> {
+  const client = new Client({ ...sessionOf(databaseUrl, 'molecule-operator-probe'), statement_timeout: 5000 })
+  client.on('error', () => {})
+  let now: string | undefined
+  try {
+    await client.connect()
+    now = await serverOf(client)
+  } catch {
+    return
+  } finally {
+    await client.end().catch(() => {})
+  }
+  if (now !== server) throw new Error('its address leads to another server by now')
+}
+
+async function hearEcho(client: Client): Promise<void> {
+  const back = new AbortController()
+  const hear = ({ channel: where }: { channel: string }) => where === echo && back.abort()
+  client.on('notification', hear)
+  try {
+    await client.query(`NOTIFY ${echo}`)
+    await pause(echoWithin, back.signal)
+    if (!back.signal.aborted)
+      throw new Error('a notification of its own does not come back: is there a pooler between?')
+  } finally {
+    client.off('notification', hear)
   }
 }
 

@@ -69,7 +69,7 @@ export function openStore(options: StoreOptions): Store {
   }
   const database = openPool({ ...options, refusal: () => watchdog.refusal, onTrouble })
   const seal = secretsKey && createSeal(secretsKey)
-  const workspaces = openWorkspaces(database, createListener(options), metrics, lease, seal)
+  const workspaces = openWorkspaces(database, createListener({ ...options, database }), metrics, lease, seal)
   const agents = openAgents(database, metrics, seal)
   const parts = openParts(database, metrics, lease, seal)
   const schedules = openSchedules(database, metrics, lease)

@@ -26,6 +26,8 @@ export interface Database {
     values: readonly unknown[],
     guard?: () => void,
   ): Promise<readonly Row[]>
+  /** The address may lead elsewhere by now: connections of before are used for nothing that has not begun yet. */
+  renew(): void
   close(): Promise<void>
 }
 
@@ -56,13 +58,25 @@ export function openPool({ databaseUrl, metrics, connections = 6, refusal, onTro
   const pool = new Pool({ ...sessionOf(databaseUrl, 'molecule-operator'), max: connections, idleTimeoutMillis: 60_000 })
   // A connection that breaks also tells so by events, which would end the process. The query that meets it says enough.
   pool.on('error', () => {})
-  pool.on('connect', (client) => client.on('error', () => {}))
+  /** How often it was renewed, and what that number was when a connection was opened. */
+  let renewals = 0
+  const openedAt = new WeakMap<PoolClient, number>()
+  pool.on('connect', (client) => {
+    client.on('error', () => {})
+    openedAt.set(client, renewals)
+  })
+  const isOld = (client: PoolClient) => openedAt.get(client) !== renewals
 
   async function connect(): Promise<PoolClient> {
     const refused = pool.idleCount === 0 ? refusal?.() : undefined
     if (refused) throw refused
     try {
-      return await pool.connect()
+      // Old ones are thrown away until there is one that is not.
+      for (;;) {
+        const client = await pool.connect()
+        if (!isOld(client)) return client
+        client.release(true)
+      }
     } catch (error) {
       throw pool.ending ? error : told(new NotConnected(error))
     }
@@ -92,9 +106,10 @@ export function openPool({ databaseUrl, metrics, connections = 6, refusal, onTro
         broken = faultOf(error) === 'connection'
         throw told(error)
       } finally {
-        client.release(broken)
+        client.release(broken || isOld(client))
       }
     },
+    renew: () => void renewals++,
     close: async () => {
       if (!pool.ending) await pool.end()
     },

@@ -90,7 +90,7 @@ export function openWorkspaces(
     },
     remove: ({ ownerUid, namespace }, fence, deletionPolicy) =>
       removals.add({ item: { ownerUid, namespace, deletionPolicy }, fence }, 'now'),
-    changes: (signal) => listener.changes(signal),
+    changes: (signal, onMove) => listener.changes(signal, onMove),
     async close() {
       await Promise.all(batchers.map((batcher) => batcher.close()))
     },

@@ -1,0 +1,80 @@
+/** F36: the address of the database leads to another server, while connections to the one before stay open and silent. */
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { afterAll, expect, test } from 'vitest'
+import { migrate } from '../../src/store/postgres/migrate.ts'
+import { ownPostgres } from '../support/database.ts'
+import { until } from '../support/until.ts'
+import { beatOf, fenceOf, given, intent, lease } from './given.ts'
+
+const [first, second] = await Promise.all([ownPostgres(), ownPostgres()])
+await Promise.all([first, second].map(({ url }) => migrate(url)))
+
+/** Where new connections go; those of before stay where they are. */
+let target = first.url
+const sockets = new Set<Socket>()
+const proxy = createServer((near) => {
+  const { hostname, port } = new URL(target)
+  const far = connect(Number(port), hostname)
+  for (const [one, other] of [
+    [near, far],
+    [far, near],
+  ] as const) {
+    sockets.add(one)
+    one.on('error', () => other.destroy())
+    one.on('close', () => sockets.delete(one))
+    one.pipe(other)
+  }
+})
+await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+const through = new URL(first.url)
+through.port = String((proxy.address() as AddressInfo).port)
+// Whoever connects by the address has one password for both.
+const { password } = new URL(first.url)
+await given(second.url).sql(`ALTER ROLE postgres PASSWORD '${decodeURIComponent(password)}'`)
+const then = new URL(second.url)
+then.password = password
+
+const { store, metrics } = given(through.href, { pollEvery: 300, hasty: true })
+afterAll(async () => {
+  await store.close()
+  for (const socket of sockets) socket.destroy()
+  proxy.close()
+  await Promise.all([first.stop(), second.stop()])
+})
+
+test('after a switch-over the connection that listens follows, statements do too, and all is looked at', async () => {
+  const abort = new AbortController()
+  const heard = new Set<string>()
+  let moved = 0
+  const listening = (async () => {
+    for await (const { resourceName } of store.workspaces.changes(abort.signal, () => moved++)) heard.add(resourceName)
+  })()
+  /** Recorded by the store, and found offline by its agent's beat: what NOTIFY tells. */
+  const speaks = async (url: string) => {
+    const { sql } = given(url)
+    const fence = fenceOf(await store.leaders.begin(lease, 'test'))
+    const asked = intent()
+    await store.workspaces.record(asked, fence)
+    await until(async () => {
+      await sql(`UPDATE workspaces SET status = 'offline' WHERE id = $1`, asked.id)
+      await store.agents.heartbeat(beatOf(asked.id))
+      return heard.has(asked.resourceName)
+    })
+    return await sql('SELECT 1 FROM workspaces WHERE id = $1', asked.id)
+  }
+  expect(await speaks(first.url)).toHaveLength(1)
+  expect(moved).toBe(0)
+  const listens = async () => (await metrics.databaseListening.get()).values[0]?.value
+  expect(await listens()).toBe(1)
+
+  target = then.href
+  await until(() => moved > 0)
+  expect(await speaks(then.href)).toHaveLength(1)
+  const left = await given(first.url).sql(
+    `SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'molecule-operator%'`,
+  )
+  expect(left.filter(({ application_name: name }) => name === 'molecule-operator-listen')).toEqual([])
+  expect(moved).toBe(1)
+  abort.abort()
+  await listening
+})
