@@ -52,6 +52,7 @@ import type { Informer } from './kube/informer.ts'
 import { createKube, type Kube } from './kube/kube.ts'
 import { Leader } from './kube/leader.ts'
 import { Manager } from './kube/manager.ts'
+import { Orphaning } from './kube/orphaning.ts'
 import { Probes } from './kube/probes.ts'
 import { LookUps } from './look-ups.ts'
 import { addressRule, type Resolve } from './outbound.ts'
@@ -274,6 +275,7 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
   const home = config.LEASE_NAMESPACE
   const sources = { workspaces, runtimes, pluginInstalls, data, references, fleet, home }
 
+  const [orphanedWorkspaces, orphanedImports] = [new Orphaning(workspaces), new Orphaning(orgImports)]
   const disk = new Map<string, number>()
   const workspace: Controller<Workspace> = new Controller({
     ...common,
@@ -294,9 +296,10 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
         hashKey: config.SECRETS_KEY && hashKeyOf(config.SECRETS_KEY),
       },
       ...workspaceViews(sources, config.MAX_WORKSPACES_PER_NAMESPACE, (key) => workspace.enqueue(key)),
-      disk: (uid) => disk.get(uid),
-      destroy: (ws, signal) => client.delete(workspaceType, keyOf(ws), ws.metadata.uid, signal),
       confirm: (ws, signal) => confirmed(client, ws, signal),
+      disk: (uid) => disk.get(uid),
+      orphans: (ws) => orphanedWorkspaces.has(ws),
+      destroy: (ws, signal) => client.delete(workspaceType, keyOf(ws), ws.metadata.uid, signal),
     }),
   })
   watchAround(workspace, sources)
@@ -323,7 +326,13 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
   manager.add({ name: 'sources', leaderOnly: true, start: (signal) => fetched.run(signal) })
   const ofOrgs = orgImportViews(
     { ...sources, orgImports, pluginInstalls, flux },
-    { client, metrics, sources: fetched, maxStarting: config.MAX_STARTING },
+    {
+      client,
+      metrics,
+      orphans: (org) => orphanedImports.has(org),
+      sources: fetched,
+      maxStarting: config.MAX_STARTING,
+    },
   )
   const orgImport: Controller<OrgImport> = new Controller({
     ...common,

@@ -148,3 +148,32 @@ test('the schema is taken back to where a migration was the last', async () => {
   await expect(migrate(url, { to: names.at(-1) ?? '' })).rejects.toThrow(/is not applied: there is no way back to it$/)
   expect(await migrate(url)).toEqual(names.slice(-2))
 })
+
+test('rows that were removed before lose channels and schedules; those that were retained keep them', async () => {
+  await migrate(url, 'nothing')
+  for (const _ of names.slice(0, names.indexOf('0014_parts_of_removed'))) await migrate(url, 'next')
+  await query(`
+    WITH made AS (
+      INSERT INTO workspaces (name, runtime, model, owner_uid, namespace, resource_name, backend, status,
+        observed_generation, spec_hash, leader_epoch, deletion_policy, parts_hash)
+      SELECT kind, 'r', 'm', kind, 'acme', kind, 'docker', status::workspace_status, 1, 'h', 1, policy, 'p'
+      FROM (VALUES ('gone', 'removed', 'Delete'), ('kept', 'removed', 'Retain'), ('live', 'online', 'Delete'))
+        AS v(kind, status, policy)
+      RETURNING id
+    ), channels AS (
+      INSERT INTO workspace_channels (workspace_id, name, channel_type, credentials, encryption_version)
+      SELECT id, 'tg', 'telegram', '\\x00', 1 FROM made
+    )
+    INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt) SELECT id, 's', '0 0 * * *', 'p' FROM made`)
+  await migrate(url)
+  expect(
+    await query(`
+      SELECT w.name, w.parts_hash, c.name AS channel, s.enabled FROM workspaces w
+        LEFT JOIN workspace_channels c ON c.workspace_id = w.id JOIN workspace_schedules s ON s.workspace_id = w.id
+      ORDER BY w.name`),
+  ).toEqual([
+    { name: 'gone', parts_hash: null, channel: null, enabled: false },
+    { name: 'kept', parts_hash: 'p', channel: 'tg', enabled: true },
+    { name: 'live', parts_hash: 'p', channel: 'tg', enabled: true },
+  ])
+})

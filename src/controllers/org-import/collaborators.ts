@@ -25,6 +25,8 @@ export interface OrgImportCollaborators extends SourceViews {
   readonly importOf: (uid: string) => OrgImport | undefined
   /** Told of imports that are gone from the cache, with or without a pass of their own. */
   readonly onGone: (listener: (org: OrgImport) => void) => void
+  /** Whether the import is deleted with orphan propagation: all that it made stays. */
+  readonly orphans: (org: OrgImport) => boolean
   readonly turns: Turns
   readonly metrics: Metrics
 }

@@ -83,7 +83,7 @@ export const orgImportViews = (
   {
     maxStarting: cap,
     ...rest
-  }: Pick<OrgImportCollaborators, 'client' | 'metrics' | 'sources'> & {
+  }: Pick<OrgImportCollaborators, 'client' | 'metrics' | 'orphans' | 'sources'> & {
     /** Workspaces of imports that may be starting at once, in all namespaces together. */
     readonly maxStarting: number
   },

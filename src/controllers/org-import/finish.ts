@@ -17,11 +17,11 @@ import { ownedMaps } from './file-plan.ts'
 /** Plugins and children first, then their files, then the import: nothing is left, whether or not anybody collects. */
 export async function finish(
   org: OrgImport,
-  { client, owned, installs, configMap, sources }: OrgImportCollaborators,
+  { client, owned, installs, configMap, sources, orphans }: OrgImportCollaborators,
   ctx: Context,
 ): Promise<Verdict<OrgImportStatus>> {
   sources.retain(keyOf(org), new Set())
-  const retain = org.spec.deletionPolicy === 'Retain'
+  const retain = org.spec.deletionPolicy === 'Retain' || orphans(org)
   if (retain) {
     await each(installs(org), (each) => client.mergePatch(pluginInstallType, keyOf(each), letGo(each, org), ctx.signal))
     await each(owned(org), async (child) => {
@@ -43,7 +43,8 @@ export async function finish(
   const own = ownMaps(org, configMap)
   if (own.lack === 'syncing') throw untilRead('its ConfigMaps to be read')
   // A namespace that was closed meanwhile must not hold the import back: a garbage collector has the owner to go by.
-  const maps = ownedMaps(org, own.get)
+  // One without the owner was let go by the garbage collector, while no operator was there to see that it should be.
+  const maps = ownedMaps(org, own.get).filter(({ metadata }) => retain || ownedBy(org, metadata))
   await each(maps, async (map) => {
     if (retain) await client.mergePatch(dataTypes.ConfigMap, keyOf(map), letGo(map, org), ctx.signal)
     else await client.delete(dataTypes.ConfigMap, keyOf(map), map.metadata.uid, ctx.signal)
@@ -51,6 +52,9 @@ export async function finish(
   await ctx.release()
   return describeDeleting(org, 'nothing')
 }
+
+const ownedBy = (org: OrgImport, { ownerReferences = [] }: KubeObject['metadata']) =>
+  ownerReferences.some(({ uid }) => uid === org.metadata.uid)
 
 /** Takes from an object all that ties it to an import, against the very version that was looked at. */
 function letGo({ metadata }: Pick<KubeObject, 'metadata'>, org: OrgImport): object {

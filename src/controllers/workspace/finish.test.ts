@@ -39,6 +39,7 @@ async function play(world: World): Promise<string[]> {
         rows: { remove: async () => undefined } as never,
         backend: () => ({}) as never,
         descendants: (top) => belowIn(world, top),
+        orphans: () => false,
         destroy: async ({ metadata: { name }, spec }) => {
           world.set(name, workspace(name, spec.parentRef?.name, spec.childrenPolicy, true))
           changed = true

@@ -19,24 +19,28 @@ export interface FinishCollaborators {
   readonly descendants: (workspace: Workspace) => readonly Workspace[]
   /** Deletes that very object. */
   readonly destroy: (workspace: Workspace, signal: AbortSignal) => Promise<void>
+  /** Whether it is deleted with orphan propagation: all that came of it stays. */
+  readonly orphans: (workspace: Workspace) => boolean
 }
 
 /** Deletion: the row first, so that no late heartbeat revives it; the instance proved gone; then the finalizer. */
 export async function finish(
   workspace: Workspace,
   ctx: Context,
-  { rows, backend, descendants, destroy }: FinishCollaborators,
+  { rows, backend, descendants, destroy, orphans }: FinishCollaborators,
 ): Promise<Verdict<WorkspaceStatus>> {
-  const removed = await rows.remove(ownerOf(workspace), ctx.fence, workspace.spec.deletionPolicy)
+  const orphaned = orphans(workspace)
+  const policy = orphaned ? 'Retain' : workspace.spec.deletionPolicy
+  const removed = await rows.remove(ownerOf(workspace), ctx.fence, policy)
   failpoint('tombstoned')
-  const below = workspace.spec.childrenPolicy === 'Cascade' ? descendants(workspace) : []
+  const below = workspace.spec.childrenPolicy === 'Cascade' && !orphaned ? descendants(workspace) : []
   const awaited = withoutCircle(workspace, below)
   if (awaited.length > 0) {
     await prune(below, destroy, ctx)
     failpoint('cascaded')
     return waiting(workspace, `${awaited.length} of its descendants to be gone`, seconds(5))
   }
-  if (removed !== undefined && workspace.spec.deletionPolicy === 'Delete') {
+  if (removed !== undefined && policy === 'Delete') {
     ctx.fence.check()
     const rest = await erase(workspace, () => backend(removed.backend), ctx)
     if (rest !== undefined) {

@@ -29,7 +29,7 @@ import { unrecorded } from './unrecorded.ts'
 export interface WorkspaceCollaborators
   extends
     Omit<SenseCollaborators, 'backend'>,
-    Pick<FinishCollaborators, 'descendants' | 'destroy'>,
+    Pick<FinishCollaborators, 'descendants' | 'destroy' | 'orphans'>,
     EquipCollaborators {
   readonly backends: ReadonlyMap<string, Backend>
   readonly settings: Settings
@@ -173,7 +173,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
   }
 
   async #finish(workspace: Workspace, ctx: Context): Promise<Verdict<WorkspaceStatus>> {
-    const { rows, descendants, destroy, rollout, fleet } = this.#with
+    const { rows, descendants, destroy, orphans, rollout, fleet } = this.#with
     const runtime = fleet.of(workspace)?.runtime
     const { namespace = '' } = workspace.metadata
     if (runtime !== undefined) rollout.leave({ namespace, runtime }, keyOf(workspace))
@@ -182,6 +182,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       rows,
       descendants,
       destroy,
+      orphans,
       backend: (name) => discreet(this.#backend(name), redactor([])),
     })
   }

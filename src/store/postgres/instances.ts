@@ -102,12 +102,16 @@ export const remove: Statement<Removal, RemovedSent, RemovedRow | undefined> = {
   written AS (
     UPDATE workspaces w SET
       status = 'removed', status_since = now(), url = '', inbound_secret = NULL, leader_epoch = l.epoch, updated_at = now(),
-      deletion_policy = COALESCE(l.deletion_policy, w.deletion_policy)
+      deletion_policy = COALESCE(l.deletion_policy, w.deletion_policy),
+      parts_hash = CASE COALESCE(l.deletion_policy, w.deletion_policy) WHEN 'Delete' THEN NULL ELSE w.parts_hash END
     FROM locked l WHERE w.id = l.id
   ),
   -- People may change their mind while a deletion waits.
   reconsidered AS (
-    UPDATE workspaces w SET deletion_policy = i.deletion_policy FROM input i
+    UPDATE workspaces w SET
+      deletion_policy = i.deletion_policy,
+      parts_hash = CASE i.deletion_policy WHEN 'Delete' THEN NULL ELSE w.parts_hash END
+    FROM input i
     WHERE ${ofOwner} AND w.status = 'removed'
       AND w.deletion_policy IS DISTINCT FROM i.deletion_policy AND i.deletion_policy IS NOT NULL
   ),
@@ -126,6 +130,18 @@ export const remove: Statement<Removal, RemovedSent, RemovedRow | undefined> = {
   revoked AS (
     UPDATE workspace_auth_tokens t SET revoked_at = now()
     FROM locked l WHERE t.workspace_id = l.id AND t.revoked_at IS NULL
+  ),
+  -- Credentials leave with what they were for, and nothing is due any more.
+  given_up_parts AS MATERIALIZED (
+    SELECT w.id FROM input i JOIN workspaces w ON ${ofOwner}
+    WHERE COALESCE(i.deletion_policy, w.deletion_policy) = 'Delete'
+  ),
+  disconnected AS (
+    DELETE FROM workspace_channels c USING given_up_parts g WHERE c.workspace_id = g.id
+  ),
+  unscheduled AS (
+    UPDATE workspace_schedules s SET enabled = false, next_run_at = NULL, updated_at = now()
+    FROM given_up_parts g WHERE s.workspace_id = g.id AND s.enabled
   ),
   cleared AS (
     DELETE FROM canvas_layouts c USING locked l WHERE c.workspace_id = l.id
