@@ -12,12 +12,25 @@ test('what is no URL of PostgreSQL is refused, and no part of it repeated', () =
     'postgres://h/d',
     'postgresql://u:p@h:5432/d?sslmode=verify-full',
     'postgres://u:p%2Fx@[fd00::2]:5433/d',
-    'postgres://h1:5432,h2:5433/d?target_session_attrs=read-write',
-    'postgres://u:p@h1,h2/d',
+    'postgres://u:a,b@h:5432/d?target_session_attrs=any',
     'postgres://u@/d?host=/var/run/postgresql',
     'postgres:///d',
   ])
     expect(databaseUrlFault(right)).toBeUndefined()
+})
+
+test('several hosts, and what would choose among them, are refused by name and not ignored', () => {
+  for (const wrong of [
+    'postgres://u:hun,ter2@h1:5432,h2:5433/d?target_session_attrs=read-write',
+    'postgres://u@h1,h2/d',
+    'postgres:///d?host=h1,h2',
+  ]) {
+    expect(databaseUrlFault(wrong)).toMatch(/^names several hosts, .*one address that leads to the primary/)
+    expect(databaseUrlFault(wrong)).not.toContain('ter2')
+  }
+  expect(databaseUrlFault('postgres://h/d?sslmode=disable&target_session_attrs=read-write')).toMatch(
+    /^has target_session_attrs, which is not supported/,
+  )
 })
 
 test('an unknown sslmode, and a file that is not there, are refused before anything is connected to', () => {

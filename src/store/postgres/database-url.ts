@@ -16,6 +16,11 @@ export function databaseUrlFault(url: string): string | undefined {
   const query = queryOf(url)
   const mode = query.get('sslmode')
   if (mode !== null && !modes.includes(mode)) return `must have one of ${modes.join(', ')} as its sslmode`
+  // libpq tries several hosts in turn; the driver takes one, and ignores what would choose among them.
+  if (`${hostsOf(url)}${query.get('host') ?? ''}`.includes(','))
+    return 'names several hosts, which is not supported: name one address that leads to the primary, of a proxy or a service'
+  if ((query.get('target_session_attrs') ?? 'any') !== 'any')
+    return 'has target_session_attrs, which is not supported: name an address that leads to the primary, and leave it out'
   for (const name of files) {
     const path = query.get(name)
     const code = path === null ? undefined : unreadable(path)
@@ -36,7 +41,7 @@ export const withVerifiedMode = (url: string): string =>
 /** Whom it names, for messages: `db.example:5432`, or the folder of a socket. */
 export function databaseHost(url: string): string {
   const query = queryOf(url)
-  const host = query.get('host') ?? authorityOf(url).replace(/^.*@/s, '')
+  const host = query.get('host') ?? hostsOf(url)
   if (host.startsWith('/') || host.includes(',')) return host
   const port = query.get('port') ?? '5432'
   return host === '' ? `localhost:${port}` : /:\d+$/.test(host) ? host : `${host}:${port}`
@@ -46,6 +51,8 @@ const queryOf = (url: string): URLSearchParams => new URLSearchParams(/\?([^#]*)
 
 /** User, password, hosts and ports. */
 const authorityOf = (url: string): string => /^\w+:\/\/([^/?#]*)/.exec(url)?.[1] ?? ''
+
+const hostsOf = (url: string): string => authorityOf(url).replace(/^.*@/s, '')
 
 function isWellFormed(url: string): boolean {
   if (url.includes('#')) return false
