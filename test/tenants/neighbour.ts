@@ -126,6 +126,13 @@ export class Neighbour {
         if (status?.observedGeneration !== metadata.generation || ready?.status !== 'True')
           throw new Error(`${object.kind}/${metadata.name} is not Ready: ${status?.summary} ${JSON.stringify(ready)}`)
       }
+      // An agent that was restarted is told so by a sweeper, a few seconds later: into its inbox where it polls.
+      const { rows: owed } = await this.#world.rows.query<{ resource_name: string }>(
+        `SELECT resource_name FROM workspaces
+         WHERE namespace = $1 AND delivery_mode = 'poll' AND status = 'online' AND restart_context IS NOT NULL`,
+        [this.namespace],
+      )
+      if (owed.length > 0) throw new Error(`${owed[0]?.resource_name} was not told of its restart`)
       return true
     })
   }
