@@ -270,13 +270,6 @@ describe('nothing is made of', () => {
       text: /^org\.yaml:3:11: workspaces\[1\]\.name: "A" stands twice among its siblings$/,
     },
     {
-      what: 'a role folder that is not there',
-      files: { 'org.yaml': 'workspaces:\n  - name: A\n    files_dir: a\n' },
-      condition: 'TemplateParsed',
-      reason: 'FileMissing',
-      text: /^org\.yaml:3:16: /,
-    },
-    {
       what: 'a required variable that nobody gives',
       files: { 'org.yaml': 'workspaces:\n  - name: A\n    required_env: [{ any_of: [KEY, TOKEN] }]\n' },
       condition: 'EnvironmentReady',
