@@ -340,9 +340,9 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
     informer: orgImports,
     // Each waits for many writes, and none for the others.
     workers: 32,
-    reconciler: new OrgImportReconciler(ofOrgs),
+    reconciler: new OrgImportReconciler({ ...ofOrgs, defaultBackend: config.DEFAULT_BACKEND }),
   })
-  watchAroundOrgImports(orgImport, { ...sources, orgImports, pluginInstalls, flux }, ofOrgs.turns)
+  watchAroundOrgImports(orgImport, { ...sources, orgImports, pluginInstalls, flux }, ofOrgs)
 
   const pluginInstall = new Controller<PluginInstall>({
     ...common,

@@ -38,13 +38,15 @@ export interface KubeObject<Spec = unknown, Status = unknown> {
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown'
 
-/** metav1.Condition. `message` is stable between passes: no times, no counters that move by themselves. */
+/**
+ * metav1.Condition, but for observedGeneration, which the status says for all of them. `message` is stable between passes:
+ * no times, no counters that move by themselves.
+ */
 export interface Condition {
   readonly type: string
   readonly status: ConditionStatus
   readonly reason: string
   readonly message: string
-  readonly observedGeneration?: number
   readonly lastTransitionTime: string
 }
 

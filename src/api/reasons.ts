@@ -184,6 +184,7 @@ export const orgImportReasons = {
   ConfigMapForbidden: 'The operator may not read or write a ConfigMap: the message says which RoleBinding is missing.',
   ForbiddenKey: 'A Secret brings a variable that no whole tree, or no agent, may have.',
   RuntimeUnknown: 'A node names a runtime that the catalog does not have.',
+  ModelUnknown: 'A node asks for a model that its runtime does not list.',
   ParentMissing: 'The Workspace that `spec.target.parentRef` names does not exist.',
   Applied: 'Every node has its Workspace as the template says.',
   ApplyFailed: 'A Workspace could not be applied; the message has what the API server said.',
@@ -221,7 +222,6 @@ export const eventReasons = {
   Pruned: 'The Workspaces that an import deleted, since they left the template.',
   OrphanKept: 'Workspaces left the template and stay, as `spec.prune` asks.',
   PreflightFailed: 'An import stopped before it made anything; the message says why.',
-  PlanReady: 'A plan waits for `spec.approvedPlan`.',
   InstanceLeaked:
     'A deletion gave up on an instance whose backend did not answer: it is written down in `leaked_instances`.',
   SessionsReset: 'The sessions of an agent were emptied, as `molecule.dev/reset-session-at` asks.',

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { bounded, count, line, listBy, matching, atomic, time } from './fields.ts'
 
+/** Without observedGeneration of its own: `status.observedGeneration` says it for all, and each property costs every write. */
 const condition = z.object({
   type: matching('^[A-Za-z]([-A-Za-z0-9_.]*[A-Za-z0-9])?$', 128, 1).meta({
     description: 'What is judged: Ready, Stalled and so on.',
@@ -13,11 +14,6 @@ const condition = z.object({
     description: 'Why, as one CamelCase word that programs may compare.',
   }),
   message: bounded(32_768).meta({ description: 'Why, for people: what, where, for which input, and what to do.' }),
-  observedGeneration: z
-    .int()
-    .min(0)
-    .meta({ description: 'metadata.generation that was judged.', format: 'int64' })
-    .exactOptional(),
   lastTransitionTime: time('When status last changed.'),
 })
 
@@ -42,7 +38,7 @@ export const commonStatus = {
     'type',
     condition,
     32,
-    'Ready always; Reconciling, Stalled and Unsupported only while true; and one for each step of the work.',
+    'Ready always; Reconciling, Stalled and Unsupported only while true; and one for each step of the work. All speak of status.observedGeneration.',
   ).exactOptional(),
   summary: line(1024).meta({ description: 'One line that says why things are as they are.' }).exactOptional(),
   history: atomic(transition, 10, 'The last ten changes of state, the newest last.').exactOptional(),

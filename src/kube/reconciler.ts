@@ -7,8 +7,8 @@ import type { Logger } from '../telemetry/log.ts'
 export type Outcome =
   /** Nothing to do until something changes, or the resync. */
   | { readonly kind: 'settled' }
-  /** An expected wait: no error and no error metric. `waitingFor` ends in logs, "agent to register". */
-  | { readonly kind: 'again'; readonly after: Duration; readonly waitingFor: string }
+  /** An expected wait: no error and no error metric. People read "Waiting for the agent to register", or the sentence. */
+  | ({ readonly kind: 'again'; readonly after: Duration } & Wait)
   /**
    * Only a person can help, by a change of the object or of what it refers to: no requeue. What lives where no watch tells
    * of its change (a repository, a registry, a foreign container) is looked at again after `retryAfter`, and is no less
@@ -16,7 +16,10 @@ export type Outcome =
    */
   | { readonly kind: 'blocked'; readonly reason: string; readonly message: string; readonly retryAfter?: Duration }
 
-/** A condition as a reconciler states it: the machine adds observedGeneration and the time of the last change. */
+/** What is waited for: `waitingFor` goes on after "Waiting for"; `sentence` stands by itself. */
+export type Wait = { readonly waitingFor: string } | { readonly sentence: string }
+
+/** A condition as a reconciler states it: the machine adds the time of the last change of its status. */
 export type ConditionDraft = Pick<Condition, 'type' | 'reason' | 'message'> & { readonly status: ConditionStatus }
 
 /**

@@ -110,5 +110,24 @@ test('a Terminal keeps what was known and says what the user must mend', () => {
 test('a pass that keeps failing says so without claiming to have seen the generation', () => {
   const before = { observedGeneration: 2, conditions: [] }
   const after = troubledStatusOf(object(before), { kind: 'retrying', reason: 'Retrying', message: 'no route' }, now)
-  expect(after).toMatchObject({ observedGeneration: 2, conditions: [{ type: 'Reconciling', status: 'True' }] })
+  const unknown = { type: 'Ready', status: 'Unknown', reason: 'Retrying', message: 'no route' }
+  const reconciling = { ...unknown, type: 'Reconciling', status: 'True' }
+  expect(after).toMatchObject({ observedGeneration: 2, conditions: [unknown, reconciling] })
+})
+
+test('Ready is Unknown only until a pass has judged it; a later trouble leaves the verdict as it is', () => {
+  const before = statusOf(object(), draft([ready('True')]), settled, now)
+  const after = troubledStatusOf(object(before), { kind: 'waiting', reason: 'Away', message: 'not reachable' }, now)
+  expect(after['conditions']).toMatchObject([
+    { type: 'Ready', status: 'True', reason: 'R' },
+    { type: 'Reconciling', status: 'True', reason: 'Away' },
+  ])
+})
+
+test('what is waited for reads as a sentence, be it given as one or as what comes after "Waiting for"', () => {
+  const messageOf = (outcome: Outcome) =>
+    (statusOf(object(), draft([ready('False')]), outcome, now) as CommonStatus).conditions?.[1]?.message
+  expect(messageOf(waiting)).toBe('Waiting for the agent to register')
+  const pulled: Outcome = { kind: 'again', after: 1000 as never, sentence: 'image "x" is being pulled' }
+  expect(messageOf(pulled)).toBe('Image "x" is being pulled')
 })

@@ -7,7 +7,7 @@ import {
 } from '../api/meta.ts'
 import { oneLine } from '../text.ts'
 import { why } from '../why.ts'
-import type { ConditionDraft, Outcome, StatusDraft, Trouble } from './reconciler.ts'
+import type { ConditionDraft, Outcome, StatusDraft, Trouble, Wait } from './reconciler.ts'
 
 type Json = Record<string, unknown>
 
@@ -47,7 +47,10 @@ export function troubledStatusOf(object: KubeObject, trouble: Trouble, now: Date
     case 'waiting':
     case 'retrying': {
       const { reason, message } = trouble
-      const drafts: ConditionDraft[] = [...kept, { type: 'Reconciling', status: 'True', reason, message }]
+      // An object that is new has no Ready yet: with none, programs that know nothing of Reconciling take it for done.
+      const unknown: ConditionDraft = { type: 'Ready', status: 'Unknown', reason, message }
+      const ready = kept.some(({ type }) => type === 'Ready') ? [] : [unknown]
+      const drafts: ConditionDraft[] = [...ready, ...kept, { type: 'Reconciling', status: 'True', reason, message }]
       // observedGeneration stays: this generation has not been seen through.
       return { ...previous, conditions: settle(object, drafts, now), summary: why(message) }
     }
@@ -106,7 +109,7 @@ function withProgress(conditions: readonly ConditionDraft[], outcome: Outcome): 
       return conditions
     case 'again': {
       if (conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) return conditions
-      const message = `Waiting for ${outcome.waitingFor}`
+      const message = messageOfWait(outcome)
       return [...conditions, { type: 'Reconciling', status: 'True', reason: 'Progressing', message }]
     }
     case 'blocked': {
@@ -119,6 +122,12 @@ function withProgress(conditions: readonly ConditionDraft[], outcome: Outcome): 
     }
   }
 }
+
+/** What people read of a wait. */
+export const messageOfWait = (wait: Wait): string =>
+  'sentence' in wait ? capitalised(wait.sentence) : `Waiting for ${wait.waitingFor}`
+
+const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /**
  * Adds the time since when each condition has had its status. Not the generation: `status.observedGeneration` says it for

@@ -8,6 +8,7 @@ import type { Logger } from '../telemetry/log.ts'
 import type { ControllerName, Metrics, NotReady } from '../telemetry/metrics.ts'
 import { oneLine } from '../text.ts'
 import type { ConditionDraft, Verdict } from './reconciler.ts'
+import { messageOfWait } from './status.ts'
 
 /**
  * `stalled`: a person must change something; `waiting`: for something that will come; `failing`: its passes throw;
@@ -26,7 +27,7 @@ export function standingOf<S extends CommonStatus>({ status, outcome }: Verdict<
     case 'blocked':
       return { state: 'stalled', reason: outcome.reason, message: outcome.message }
     case 'again':
-      return isTrue(ready) ? undefined : { state: 'waiting', ...said(ready, `Waiting for ${outcome.waitingFor}`) }
+      return isTrue(ready) ? undefined : { state: 'waiting', ...said(ready, messageOfWait(outcome)) }
     case 'settled':
       return isTrue(ready) ? undefined : { state: 'idle', ...said(ready, '') }
   }

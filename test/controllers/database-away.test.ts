@@ -57,6 +57,7 @@ test('who is new says what it waits for, who is ready stays so; when the databas
     )
     expect(waiting.status?.summary).toBe('PostgreSQL is not reachable')
     expect(waiting.status?.conditions).toEqual([
+      expect.objectContaining({ type: 'Ready', status: 'Unknown', reason: 'DatabaseUnavailable' }),
       expect.objectContaining({ type: 'Reconciling', status: 'True', reason: 'DatabaseUnavailable' }),
     ])
     expect(waiting.status?.observedGeneration).toBe(-1)

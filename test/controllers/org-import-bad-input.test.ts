@@ -82,7 +82,7 @@ test('a runtime that comes after the import is not missed', async () => {
   const ns = await scene.opened()
   const inline = { name: 'Team', workspaces: [{ name: 'A', runtime: ns, children: [{ name: 'B' }] }] }
   await scene.org(ns, 'team', { source: { inline } })
-  await scene.settles(ns, 'team', 'Applied', `Waiting: runtime "${ns}" of "A" is not in the catalog`)
+  await scene.settles(ns, 'team', 'Applied', `Stalled: runtime "${ns}" of "A" is not in the catalog`)
   await nothingIsMade(ns)
   await cluster.apply([runtime(ns)])
   try {

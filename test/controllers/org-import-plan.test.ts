@@ -70,7 +70,7 @@ test('a tree edited in ten places becomes what a fresh import of the edited temp
   line(/^update .* envFrom/m)
   line(/^update +Agent 0 \(.*\) canvas$/m)
   line(/^install +browser /m)
-  await scene.tells(ns, 'works', 'PlanReady')
+  await scene.tells(ns, 'works', 'PlanBlocked')
   // Nothing has been done, and an approval of another plan does nothing either.
   await patch(cluster, ns, 'org', 'works', { spec: { approvedPlan: '0'.repeat(32) } })
   await settles(ns, 'works', 'Applied', 'the approved plan is another one')

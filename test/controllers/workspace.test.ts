@@ -100,10 +100,10 @@ describe('on the way up', () => {
     ])
   })
 
-  test('a child applied before its parent waits, and runs once the parent has a row', async () => {
+  test('a child applied before its parent is stalled, and runs once the parent has a row', async () => {
     await apply('kid', { parentRef: { name: 'parent' } })
     await settles('kid', 'ParentFound', 'False ParentMissing')
-    expect((await get('kid')).status?.conditions?.some(({ type }) => type === 'Stalled')).toBe(false)
+    expect(conditionOf((await get('kid')).status, 'Stalled')).toBe('True ParentMissing')
     await apply('parent')
     const parent = await settles('parent', 'Ready', 'True Settled')
     const kid = await settles('kid', 'Ready', 'True Settled')
@@ -184,7 +184,7 @@ describe('what changes', () => {
     await apply('frozen')
     const { uid } = (await settles('frozen', 'Ready', 'True Settled')).metadata
     await apply('frozen', { suspend: true })
-    await settles('frozen', 'Ready', 'Unknown Suspended')
+    await settles('frozen', 'Ready', 'True Suspended')
     backend.vanish(uid)
     await cluster.kubectl(['annotate', 'ws', 'frozen', '-n', ns, 'molecule.dev/reconcile-requested-at=now'])
     await until(async () => (await get('frozen')).status?.lastHandledReconcileAt === 'now')

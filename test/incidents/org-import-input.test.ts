@@ -178,8 +178,8 @@ test('org-import-27: every end of a pass is a condition of the generation it was
   await scene.org(ns, 'team', inline({ name: 'A' }))
   await settles(ns, 'team', 'Ready', 'True Settled')
   for (const [spec, verdict] of [
-    [{ dryRun: true }, 'False DryRun'],
-    [{ dryRun: false, suspend: true }, 'Unknown Suspended'],
+    [{ dryRun: true }, 'True DryRun'],
+    [{ dryRun: false, suspend: true }, 'True Suspended'],
     [{ suspend: false }, 'True Settled'],
   ] as const) {
     await patch(cluster, ns, 'org', 'team', { spec })

@@ -98,11 +98,7 @@ async function settled(api: Requests, kind: Kind, name: string): Promise<string>
       const ready = of('Ready')
       if (ready?.status === 'True') return 'Ready'
       if (of('Stalled') !== undefined) return `Stalled: ${ready?.reason ?? ''}`
-      if (ready?.reason === 'Suspended') return 'Ready, suspended'
-      // A wait for what somebody else must make: it ends without a change of this object.
-      return ready?.reason === 'ParentMissing' || ready?.reason === 'NothingToAdopt'
-        ? `Waits: ${ready.reason}`
-        : undefined
+      return undefined
     },
     { within: 30_000, every: 50, what: `${kind} ${name} to be judged` },
   )

@@ -1,6 +1,7 @@
 /** Whose a container is. Pure. */
 import { createHash } from 'node:crypto'
 import type { ContainerInspectInfo } from 'dockerode'
+import { minutes } from '../../duration.ts'
 import { Terminal } from '../../errors.ts'
 import type { InstanceRef } from '../backend.ts'
 import { instanceName } from '../names.ts'
@@ -66,7 +67,7 @@ export const uidOf = (labels: Labels, name: string): string | undefined =>
   labels[label.uid] ?? adoptedParts.exec(name)?.[1]
 
 export const adoptionRefused = (id: string, why: string): Terminal =>
-  new Terminal('AdoptionRefused', `container "${id.slice(0, 12)}" ${why}`)
+  new Terminal('AdoptionRefused', `container "${id.slice(0, 12)}" ${why}`, { retryAfter: minutes(1) })
 
 /** Throws `Terminal` when a container that is not ours yet may not become the one of `ref`. */
 export function assertAdoptable({ Id, Name, Config, State }: ContainerInspectInfo, ref: InstanceRef, operator: string) {

@@ -4,6 +4,8 @@ import type { Workspace } from '../../api/workspace.ts'
 import type { Client } from '../../kube/client.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { PassResult } from '../fleet.ts'
+import type { Catalog } from './catalog.ts'
+import type { Conflicts } from './conflicts.ts'
 import type { SourceViews } from './source.ts'
 import type { Turns } from './turns.ts'
 
@@ -18,8 +20,9 @@ export interface OrgImportCollaborators extends SourceViews {
   readonly siblings: (namespace: string, parent: string | undefined, displayName: string) => readonly Workspace[]
   /** All Workspaces that this import owns: a label alone proves nothing, since anybody can write one. */
   readonly owned: (org: OrgImport) => readonly Workspace[]
-  /** Names of the catalog. */
-  readonly runtimes: () => ReadonlySet<string>
+  readonly catalog: () => Catalog
+  /** Of Workspaces that name none. */
+  readonly defaultBackend: string
   readonly installs: (org: OrgImport) => readonly PluginInstall[]
   /** The import of this uid, as long as there is one. */
   readonly importOf: (uid: string) => OrgImport | undefined
@@ -28,5 +31,7 @@ export interface OrgImportCollaborators extends SourceViews {
   /** Whether the import is deleted with orphan propagation: all that it made stays. */
   readonly orphans: (org: OrgImport) => boolean
   readonly turns: Turns
+  /** Imports that something of others is in the way of. */
+  readonly conflicts: Conflicts
   readonly metrics: Metrics
 }

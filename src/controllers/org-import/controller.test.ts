@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Key } from '../../api/meta.ts'
+import { Conflicts } from './conflicts.ts'
 import { watchAroundOrgImports } from './controller.ts'
 
 test('a ConfigMap with the label of an import wakes it in its own namespace alone: anybody can write the label', () => {
@@ -18,7 +19,8 @@ test('a ConfigMap with the label of an import wakes it in its own namespace alon
     flux: { GitRepository: source, OCIRepository: source },
   }
   const watch = (of: unknown, map: (touched: object) => Iterable<Key>) => void maps.set(of, map)
-  watchAroundOrgImports({ watch } as never, sources as never, { waiting: [] } as never)
+  const around = { turns: { waiting: [] }, conflicts: new Conflicts() }
+  watchAroundOrgImports({ watch } as never, sources as never, around as never)
   const woken = (key: string) => [...(maps.get(configMaps)?.({ key, mark: 'uid-of-team' }) ?? [])]
   expect(woken('ns/files')).toEqual(['ns/team'])
   expect(woken('attacker/files')).toEqual([])

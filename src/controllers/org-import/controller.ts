@@ -15,7 +15,9 @@ import { isStarting, type Fleet } from '../fleet.ts'
 import { fluxKinds, type FluxKind, type FluxSource } from '../flux-sources.ts'
 import type { DataKind, DataObject, References } from '../references.ts'
 import { digestAnnotation, idAnnotation, importLabel, nodeAnnotation } from './marks.ts'
+import type { Catalog } from './catalog.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
+import { Conflicts } from './conflicts.ts'
 import { alike } from './standing.ts'
 import { Turns } from './turns.ts'
 
@@ -87,7 +89,7 @@ export const orgImportViews = (
     /** Workspaces of imports that may be starting at once, in all namespaces together. */
     readonly maxStarting: number
   },
-): OrgImportCollaborators => ({
+): Omit<OrgImportCollaborators, 'defaultBackend'> => ({
   ...rest,
   workspace: (namespace, name) => workspaces.cache.get(`${namespace}/${name}`),
   result: (workspace) => fleet.of(workspace),
@@ -95,7 +97,7 @@ export const orgImportViews = (
     workspaces.cache.byIndex('place', placeOf(namespace, parent, displayName)),
   owned: ({ metadata }) =>
     workspaces.cache.byIndex('import', metadata.uid).filter((live) => live.metadata.namespace === metadata.namespace),
-  runtimes: () => new Set([...runtimes.cache.values()].map(({ metadata }) => metadata.name)),
+  catalog: () => catalogOf([...runtimes.cache.values()]),
   installs: ({ metadata }) =>
     pluginInstalls.cache
       .byIndex('import', metadata.uid)
@@ -109,7 +111,16 @@ export const orgImportViews = (
   fluxSource: (kind, namespace, name) => flux[kind].look(namespace, name),
   references,
   turns: new Turns({ starting: startingByNamespace(workspaces, fleet), cap }),
+  conflicts: new Conflicts(),
 })
+
+function catalogOf(runtimes: readonly Runtime[]): Catalog {
+  const [only, ...others] = runtimes.filter(({ spec }) => spec.default).map(({ metadata }) => metadata.name)
+  return {
+    runtimes: new Map(runtimes.map(({ metadata, spec }) => [metadata.name, spec])),
+    standard: others.length > 0 ? undefined : only,
+  }
+}
 
 /** Counts those of any import that are starting, as changes come: an import asks at each of its passes. */
 export function startingByNamespace(
@@ -138,7 +149,7 @@ export function startingByNamespace(
 export function watchAroundOrgImports(
   controller: Controller<OrgImport>,
   { orgImports, workspaces, pluginInstalls, runtimes, data, flux, fleet }: Sources,
-  turns: Turns,
+  { turns, conflicts }: Pick<OrgImportCollaborators, 'turns' | 'conflicts'>,
 ): void {
   const keys = (index: keyof typeof orgImportIndexes, value: string) =>
     orgImports.cache.byIndex(index, value).map(keyOf)
@@ -171,11 +182,26 @@ export function watchAroundOrgImports(
     if (before?.metadata.generation === after?.metadata.generation) return
     soon(before, after)
   })
-  // One that comes may be what an import waits for.
-  controller.watch(runtimes, ({ before }) => (before === undefined ? [...orgImports.cache.values()].map(keyOf) : []))
+  // One that comes, or has other models, may be what an import waits for.
+  controller.watch(runtimes, ({ before, after }) =>
+    before?.metadata.generation === after?.metadata.generation ? [] : [...orgImports.cache.values()].map(keyOf),
+  )
+  // What goes, is given away or takes another place may have been in the way.
+  const freed = (namespace = '') => {
+    for (const key of conflicts.in(namespace)) controller.enqueueAfter(key, calm(0))
+  }
+  workspaces.onChange(({ before, after }) => {
+    if (before === undefined) return
+    const moved = before.metadata.generation !== after?.metadata.generation
+    if (after === undefined || moved || !sameOwners(before, after)) freed(before.metadata.namespace)
+  })
+  orgImports.onChange(({ before, after }) => {
+    if (before !== undefined && after === undefined) freed(before.metadata.namespace)
+  })
   for (const kind of ['Secret', 'ConfigMap'] as const) {
     controller.watch(data[kind], ({ key, mark }): Iterable<Key> => {
       const [namespace] = splitKey(key)
+      if (kind === 'ConfigMap') freed(namespace)
       // Anybody can write the label, and must not wake the imports of other namespaces.
       const owners = mark === undefined ? [] : keys('uid', mark).filter((owner) => splitKey(owner)[0] === namespace)
       return [...keys('reference', `${kind}/${key}`), ...owners]

@@ -53,9 +53,10 @@ export interface Looked {
 export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking): Verdict<OrgImportStatus> {
   const { condition: type, reason, message, waits } = obstacle
   const missing = 'missing' in obstacle ? obstacle.missing.slice(0, 256).map((each) => cut(each, 1024)) : []
+  const { retryAfter } = obstacle
   const outcome: Outcome = waits
-    ? { kind: 'again', after: seconds(30), waitingFor: message }
-    : { kind: 'blocked', reason, message }
+    ? { kind: 'again', after: seconds(30), sentence: message }
+    : { kind: 'blocked', reason, message, ...(retryAfter !== undefined && { retryAfter }) }
   const status: Draft = {
     ...kept(learned.org),
     ...told(learned),
@@ -71,7 +72,10 @@ export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking)
   return { status, outcome }
 }
 
-/** Planned and not applied: a person asked for that, or has to be asked. `configMap` holds the whole of a long plan. */
+/**
+ * Planned and not applied: a dry run has done with that what was asked of it; every other waits for a person. `configMap`
+ * holds the whole of a long plan.
+ */
 export function describePlanned(
   learned: Required<Learned>,
   plan: Plan,
@@ -85,16 +89,20 @@ export function describePlanned(
     plan: plannedStatus(plan, true, configMap),
     summary: line(message),
     conditions: [
-      condition('Ready', false, reason[kind], message),
+      condition('Ready', kind === 'dryRun', reason[kind], message),
       ...steps(learned),
       condition('Applied', false, reason[kind], message),
       ...(kind === 'deletes' ? [condition('PruneBlocked', true, 'TooManyDeletes', message)] : []),
     ],
     transition: { to: 'Planned', reason: reason[kind], actor: 'user' },
   }
-  return { status, outcome: { kind: 'settled' } }
+  return {
+    status,
+    outcome: kind === 'dryRun' ? { kind: 'settled' } : { kind: 'blocked', reason: reason[kind], message },
+  }
 }
 
+/** Hands off: that is all that was asked, so it is Ready, whatever of the tree is there. */
 export function describeSuspended(org: OrgImport): Verdict<OrgImportStatus> {
   const message = 'Suspended: spec.suspend is true, so nothing is changed or repaired'
   const before = (org.status?.conditions ?? []).filter(
@@ -103,7 +111,7 @@ export function describeSuspended(org: OrgImport): Verdict<OrgImportStatus> {
   const status: Draft = {
     ...kept(org),
     summary: message,
-    conditions: [{ type: 'Ready', status: 'Unknown', reason: 'Suspended', message }, ...before],
+    conditions: [condition('Ready', true, 'Suspended', message), ...before],
     transition: { to: 'Suspended', reason: 'Suspended', actor: 'user' },
   }
   return { status, outcome: { kind: 'settled' } }

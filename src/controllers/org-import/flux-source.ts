@@ -21,13 +21,9 @@ export function artifactRequest(
     case 'forbidden':
       return sourceObstacle('SourceForbidden', openForFlux(kind, namespace))
     case 'noKind':
-      return sourceObstacle('SourceMissing', `the cluster has no kind ${kind}: install Flux's source controller`, true)
+      return sourceObstacle('SourceMissing', `the cluster has no kind ${kind}: install Flux's source controller`)
     case 'missing':
-      return sourceObstacle(
-        'SourceMissing',
-        `${kind} "${name}" does not exist in namespace ${namespace}: create it`,
-        true,
-      )
+      return sourceObstacle('SourceMissing', `${kind} "${name}" does not exist in namespace ${namespace}: create it`)
     case 'exceeded':
       return sourceObstacle('QuotaExceeded', `${kind} "${name}" is not read: the limit of ${seen.limit} is exceeded`)
     case 'found':

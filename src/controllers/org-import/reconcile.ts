@@ -2,6 +2,7 @@
 import { keyOf } from '../../api/meta.ts'
 import type { OrgImport, OrgImportStatus } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
+import { minutes } from '../../duration.ts'
 import { failpoint } from '../../failpoint.ts'
 import { KubeError } from '../../kube/kube-error.ts'
 import type { Context, Reconciler, Verdict } from '../../kube/reconciler.ts'
@@ -9,7 +10,7 @@ import { dataTypes } from '../references.ts'
 import { hasVerdict, untilRead } from '../unread.ts'
 import { announce, announceObstacle } from './announce.ts'
 import { applyChildren, applyFiles, applyInstalls, isWrite, prune } from './apply.ts'
-import { unknownRuntime } from './catalog.ts'
+import { unknownModel, unknownRuntime } from './catalog.ts'
 import { childrenOf, type Child } from './children.ts'
 import { Claims } from './claims.ts'
 import type { OrgImportCollaborators } from './collaborators.ts'
@@ -79,6 +80,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     this.#tallies.forget(uid)
     this.#acted.delete(uid)
     this.#with.turns.leave(keyOf(org))
+    this.#with.conflicts.note(keyOf(org), false)
   }
 
   /** Everything that can be found out without writing anything. */
@@ -91,12 +93,16 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     if (isObstacle(environment)) return { ...environment, learned: { org, source, rendered } }
 
     const learned = { org, source, rendered, environment }
-    const unknown = unknownRuntime(rendered.nodes, this.#with.runtimes())
+    const catalog = this.#with.catalog()
+    const unknown = unknownRuntime(rendered.nodes, catalog)
     if (unknown !== undefined) return { ...unknown, learned }
     const above = org.spec.target?.parentRef?.name
     if (above !== undefined && this.#with.workspace(namespaceOf(org), above) === undefined)
       return { ...parentMissing(above, namespaceOf(org)), learned }
     const matched = this.#match(org, learned)
+    const news = matched.matches.filter((each) => getsModel(org, each)).map(({ node }) => node)
+    const unfit = unknownModel(news, catalog, this.#with.defaultBackend)
+    if (unfit !== undefined) return { ...unfit, learned }
     const named = matched.matches.map(({ name, node: { files } }) => ({ name, files }))
     const packed = pack(org.metadata.uid, org.metadata.name, named)
     if (packed === undefined) return { ...tooManyFiles, learned }
@@ -105,7 +111,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     const children = childrenOf(org, matched.matches, environment, packed.refs)
     const plan = this.#plan(org, children, matched, { packed, maps })
     const clashes = plan.actions.flatMap((each) => (each.kind === 'clash' ? [clash(each.child.path, each)] : []))
-    if (clashes.length > 0) return { ...notApplied('Conflict', listedClashes(clashes), true), learned }
+    if (clashes.length > 0) return { ...notApplied('Conflict', listedClashes(clashes)), learned }
     return { learned, packed, children, plan }
   }
 
@@ -151,8 +157,6 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     const { org } = learned
     const rows = rowsOf(plan).length
     const name = rows > shownRows ? await this.#writePlan(org, plan, ctx) : undefined
-    if (gate.kind !== 'dryRun' && org.status?.plan?.digest !== plan.digest)
-      ctx.event('Normal', 'PlanReady', `plan ${plan.digest} waits for spec.approvedPlan`)
     return describePlanned(learned, plan, gate, name)
   }
 
@@ -197,8 +201,9 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   }
 
   async #write({ learned, packed, plan }: Prepared, ctx: Context): Promise<Verdict<OrgImportStatus>> {
-    const { client, metrics, turns } = this.#with
+    const { client, metrics, turns, conflicts } = this.#with
     const { org } = learned
+    conflicts.note(keyOf(org), false)
     const refused = await this.#placeFiles(org, packed, ctx)
     if (refused !== undefined) return this.#stoppedBy(refused, learned)
     const approved = isApproved(org, plan)
@@ -250,13 +255,14 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     const frozen = new Set(org.spec.update === 'CreateOnly' ? owned.map(({ metadata }) => metadata.name) : [])
     const files = planFiles(org, packed, maps.get, owned, frozen)
     if (files.taken.length > 0)
-      return notApplied('Conflict', `ConfigMap "${files.taken.join('", "')}" is not of this import: delete it`, true)
+      return notApplied('Conflict', `ConfigMap "${files.taken.join('", "')}" is not of this import: delete it`)
     try {
       await applyFiles(files, this.#with.client, ctx.signal)
       return undefined
     } catch (error) {
       if (error instanceof KubeError && error.isForbidden)
-        return notApplied('ConfigMapForbidden', openForFiles(namespace), true)
+        // Nothing tells of a RoleBinding.
+        return { ...notApplied('ConfigMapForbidden', openForFiles(namespace)), retryAfter: minutes(1) }
       throw error
     }
   }
@@ -277,13 +283,21 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   }
 
   #stopped(org: OrgImport, verdict: Verdict<OrgImportStatus>): Verdict<OrgImportStatus> {
-    this.#with.turns.leave(keyOf(org))
+    const { turns, conflicts } = this.#with
+    turns.leave(keyOf(org))
+    conflicts.note(keyOf(org), verdict.outcome.kind === 'blocked' && verdict.outcome.reason === 'Conflict')
     return verdict
   }
 }
 
 /** Something is only being read, after a start mostly, and what people see is as true as before. */
 const isUnread = (org: OrgImport, { reason }: Obstacle): boolean => reason === 'Progressing' && hasVerdict(org)
+
+/** It is to be made, or is to have another model than the one that it has. */
+function getsModel({ spec }: OrgImport, { node, live, stranger }: Matched['matches'][number]): boolean {
+  if (live === undefined) return stranger === undefined || spec.existing !== 'Ignore'
+  return live.spec.runtime !== node.spec.runtime || live.spec.model !== node.spec.model
+}
 
 const noMaps: OwnMaps = { get: () => undefined, lack: undefined }
 
@@ -303,8 +317,7 @@ const notApplied = (reason: Obstacle['reason'], message: string, waits = false):
 const parentMissing = (name: string, namespace: string): Obstacle =>
   notApplied(
     'ParentMissing',
-    `spec.target.parentRef names Workspace "${name}", which does not exist in namespace ${namespace}`,
-    true,
+    `spec.target.parentRef names Workspace "${name}", which does not exist in namespace ${namespace}: create it`,
   )
 
 const tooManyFiles = notApplied('TooLarge', 'the files of the template do not fit into 256 ConfigMaps')

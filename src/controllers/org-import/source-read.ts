@@ -1,6 +1,7 @@
 /** What reading a source gives: files and how they are called, or why there are none. */
 import type { OrgSource } from '../../orgs/source.ts'
 import type { Sight, SourceFault, SourceRequest } from '../../sources/source.ts'
+import { minutes } from '../../duration.ts'
 import type { Obstacle } from './obstacle.ts'
 
 export interface SourceRead {
@@ -24,6 +25,11 @@ export const sourceObstacle = (reason: Obstacle['reason'], message: string, wait
   waits,
 })
 
-/** What cannot be had and may come by itself is waited for; the rest needs somebody, and is still looked at anew. */
+/** How often it is looked for what a person mends where no watch tells of it; the sources ask in their own time. */
+export const outside = minutes(1)
+
+/** A host that does not answer may do so later; the rest needs somebody, and is still looked at anew. */
 export const faulty = ({ fault, message }: { fault: SourceFault; message: string }, what: string): Obstacle =>
-  sourceObstacle(fault, `${what}: ${message}`, fault === 'SourceUnreachable' || fault === 'SourceMissing')
+  fault === 'SourceUnreachable'
+    ? sourceObstacle(fault, `${what}: ${message}`, true)
+    : { ...sourceObstacle(fault, `${what}: ${message}`), retryAfter: outside }

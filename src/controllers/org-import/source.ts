@@ -12,7 +12,7 @@ import { bringExternals } from './external-source.ts'
 import { artifactRequest } from './flux-source.ts'
 import { gitRequest } from './git-source.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
-import { faulty, sourceObstacle, type Look, type SourceRead } from './source-read.ts'
+import { faulty, outside, sourceObstacle, type Look, type SourceRead } from './source-read.ts'
 
 /** Where a source can be. */
 export interface SourceViews {
@@ -71,7 +71,7 @@ function fetched(sight: Sight, entry: string, what: string, moved: Moved): Sourc
       return faulty(sight.error, what)
     case 'fetched': {
       const { revision, texts, skipped } = sight.folder
-      if (!texts.has(entry)) return withoutEntry(entry, what, sight.folder, moved)
+      if (!texts.has(entry)) return { ...withoutEntry(entry, what, sight.folder, moved), retryAfter: outside }
       return {
         source: { kind: 'files', files: texts, entry, skipped },
         revision,
@@ -90,7 +90,7 @@ function withoutEntry(entry: string, what: string, { texts, skipped }: TextFolde
   const lower = [...texts.keys()].filter((path) => path.endsWith(`/${entry}`))
   const [first] = lower.toSorted((a, b) => a.length - b.length || (a < b ? -1 : 1))
   const hint = first === undefined ? ': it holds the template' : `, but ${first}: say ${moved(first)}`
-  return sourceObstacle('SourceMissing', `${what} has no ${entry}${hint}`, true)
+  return sourceObstacle('SourceMissing', `${what} has no ${entry}${hint}`)
 }
 
 const byPath: Moved = (path) => `path: ${folderOf(path)}`
@@ -112,11 +112,7 @@ function readConfigMap(
     case 'noKind':
       return sourceObstacle('SourceForbidden', openNamespace('ConfigMap', namespace))
     case 'missing':
-      return sourceObstacle(
-        'SourceMissing',
-        `ConfigMap "${name}" does not exist in namespace ${namespace}: create it`,
-        true,
-      )
+      return sourceObstacle('SourceMissing', `ConfigMap "${name}" does not exist in namespace ${namespace}: create it`)
     case 'exceeded':
       return sourceObstacle('QuotaExceeded', tooMuchReferred('ConfigMap', name, namespace, seen.limit))
     case 'found':
@@ -130,7 +126,7 @@ function readArchive(object: DataObject, key: string, archiveKey: string, look: 
   const encoded = Object.hasOwn(binaryData, archiveKey) ? binaryData[archiveKey] : undefined
   if (encoded === undefined) {
     const elsewhere = Object.hasOwn(data, archiveKey) ? ': it is in data, which holds text alone' : ''
-    return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no binaryData "${archiveKey}"${elsewhere}`, true)
+    return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no binaryData "${archiveKey}"${elsewhere}`)
   }
   const bytes = () => Buffer.from(encoded, 'base64')
   try {
@@ -161,10 +157,9 @@ function readKeys(object: DataObject, key: string): SourceRead | Obstacle {
       return sourceObstacle(
         'SourceMissing',
         `ConfigMap "${name}" has no key "${key}": a key has "__" for a slash, "${encodePath(entry)}"`,
-        true,
       )
     if (!files.has(entry))
-      return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no key "${key}": it holds the template`, true)
+      return sourceObstacle('SourceMissing', `ConfigMap "${name}" has no key "${key}": it holds the template`)
     return {
       source: { kind: 'files', files, entry, skipped: binaryOf(object) },
       revision: resourceVersion,

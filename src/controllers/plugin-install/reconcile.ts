@@ -19,7 +19,8 @@ export class PluginInstallReconciler implements Reconciler<PluginInstall> {
         ],
         transition: { to: 'unsupported', reason: 'NotActedOnYet', actor: 'operator' },
       },
-      outcome: { kind: 'settled' },
+      // Nothing that waits will come of it: programs that wait are told so.
+      outcome: { kind: 'blocked', reason: 'NotActedOnYet', message: summary },
     }
   }
 }

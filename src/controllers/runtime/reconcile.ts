@@ -65,7 +65,7 @@ function describe(runtime: Runtime, usage: Usage, rivals: readonly string[], out
     : `Resolved to ${digest === undefined ? spec.image : digest.slice(0, 19)}; ${users === 0 ? 'used by none' : used}`
   const conditions: Draft[] = [
     spec.suspend
-      ? { type: 'Ready', status: 'Unknown', reason: 'Suspended', message: summary }
+      ? { type: 'Ready', status: 'True', reason: 'Suspended', message: summary }
       : {
           type: 'Ready',
           status: rivals.length === 0 ? 'True' : 'False',

@@ -236,7 +236,13 @@ export class Deeds {
       return {
         ...facts,
         wish: 'keeping',
-        turn: { kind: 'wait', reason: 'ImageUnavailable', message: error.message, after },
+        turn: {
+          kind: 'wait',
+          reason: 'ImageUnavailable',
+          message: error.message,
+          after,
+          forPerson: error instanceof Terminal,
+        },
       }
     }
     failpoint('prepared')

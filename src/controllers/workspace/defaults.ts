@@ -5,13 +5,6 @@ export type DeploymentMode = 'self-hosted' | 'saas'
 
 export const defaultTier = (mode: DeploymentMode): number => (mode === 'saas' ? 4 : 3)
 
-/** Never empty: the spec's, else the Runtime's, else what the runtime's name implies. */
-export function modelOf(spec: string | undefined, runtime: { name: string; defaultModel: string | undefined }): string {
-  if (spec !== undefined && spec !== '') return spec
-  if (runtime.defaultModel !== undefined && runtime.defaultModel !== '') return runtime.defaultModel
-  return runtime.name === 'claude-code' ? 'sonnet' : 'anthropic:claude-opus-4-7'
-}
-
 /** The hard limits of each tier, of the operator's configuration. */
 export type Tiers = Readonly<Record<number, TierLimits>>
 

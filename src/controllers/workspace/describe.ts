@@ -120,7 +120,7 @@ export function describeObstacle(
   return { status, outcome }
 }
 
-/** Hands off: what was known stays, and says so. */
+/** Hands off: what was known stays, and says so. That is all that was asked, so it is Ready, as a paused one is. */
 export function describeSuspended(workspace: Workspace): Verdict<WorkspaceStatus> {
   const known = keptFrom(workspace)
   const message = 'Suspended: spec.suspend is true, so nothing is changed or repaired'
@@ -130,7 +130,7 @@ export function describeSuspended(workspace: Workspace): Verdict<WorkspaceStatus
   const status: Draft = {
     ...known,
     summary: message,
-    conditions: [condition('Ready', 'Unknown', 'Suspended', message), ...kept],
+    conditions: [condition('Ready', true, 'Suspended', message), ...kept],
     transition: { to: known.phase ?? 'unrecorded', reason: 'Suspended', actor: 'user' },
   }
   return { status, outcome: { kind: 'settled' } }
@@ -210,16 +210,18 @@ function imageConditions(facts: Facts): ConditionDraft[] {
 /** What only a change of the spec or the Runtime ends: nothing is on its way. */
 const mayStay: ReadonlySet<string> = new Set<TurnReason>(['WaitsForRestart', 'ModelUnknown'])
 
-/** An agent that serves from yesterday's spec is ready, and yet not what was asked for: kstatus calls that reconciling. */
+/**
+ * An agent that serves from yesterday's spec is ready, and yet not what was asked for: kstatus calls that reconciling, or
+ * stalled where the replacement waits for a person.
+ */
 function waitingConditions({ turn, wish, row }: Facts): ConditionDraft[] {
   const conditions: ConditionDraft[] = []
   if (wish === 'keeping' && turn.kind === 'wait' && !mayStay.has(turn.reason))
-    conditions.push({
-      type: 'Reconciling',
-      status: 'True',
-      reason: turn.reason,
-      message: `Waiting to be replaced: ${turn.message}`,
-    })
+    conditions.push(
+      turn.forPerson === true
+        ? condition('Stalled', true, turn.reason, `Not replaced: ${turn.message}`)
+        : condition('Reconciling', true, turn.reason, `Waiting to be replaced: ${turn.message}`),
+    )
   if (row.template === undefined)
     conditions.push(
       condition(

@@ -9,13 +9,14 @@ import { untilSecondLook, type Step } from './plan.ts'
 
 export const settled: Outcome = { kind: 'settled' }
 export const again = (after: Duration, waitingFor: string): Outcome => ({ kind: 'again', after, waitingFor })
+const later = (after: Duration, sentence: string): Outcome => ({ kind: 'again', after, sentence })
 
 /** What refused a launch (an engine, a registry, another's container) tells nobody when it no longer would. */
 const soonest = seconds(30)
 
 export function outcomeAfter(step: Step, facts: Facts, age: Duration, now: Date): Outcome {
   const { delay, refusal, hold, row } = facts
-  if (delay !== undefined) return again(milliseconds(Math.max(hold, delay.after)), delay.why)
+  if (delay !== undefined) return later(milliseconds(Math.max(hold, delay.after)), delay.why)
   if (refusal !== undefined) {
     // Whoever asks for a look between two launches need not wait longer than the next one has to.
     const retryAfter = milliseconds(Math.max(hold, step === 'launch' ? soonest : 100))
@@ -57,7 +58,7 @@ function bySight(
       return again(milliseconds(Math.max(hold, step === 'remove' ? 0 : 100)), 'the next launch')
     case 'outdated':
       if (wish === 'keeping' && turn.kind === 'wait')
-        return turn.after === undefined ? settled : again(turn.after, turn.message)
+        return turn.after === undefined ? settled : later(turn.after, turn.message)
       return again(milliseconds(step === 'replace' || step === 'remove' ? 500 : 0), 'the old instance to be gone')
     case 'leftover':
     case 'silent':
@@ -121,5 +122,5 @@ function noLaterThan(outcome: Outcome, moments: readonly (Duration | undefined)[
   const first = Math.min(longest, ...moments.filter((moment) => moment !== undefined))
   if (outcome.kind === 'blocked' || (first === longest && outcome.kind === 'settled')) return outcome
   if (outcome.kind === 'again' && outcome.after <= first) return outcome
-  return again(milliseconds(first), outcome.kind === 'again' ? outcome.waitingFor : 'its time')
+  return outcome.kind === 'again' ? { ...outcome, after: milliseconds(first) } : again(milliseconds(first), 'its time')
 }

@@ -8,7 +8,8 @@ import { parseDuration, type Duration } from '../../duration.ts'
 import { redactor, type Redact } from '../../redaction.ts'
 import { type RowOwner, workspaceId, type WorkspaceIntent, type WorkspaceRow } from '../../store/workspace-store.ts'
 import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-config.ts'
-import { defaultTier, limitsOf, modelOf, withheldOf, type DeploymentMode, type Tiers } from './defaults.ts'
+import { insteadOf, modelOf } from '../models.ts'
+import { defaultTier, limitsOf, withheldOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
 import { gitIdentity } from './git-identity.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
@@ -92,7 +93,7 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
   const backend = workspace.spec.backend ?? settings.defaultBackend
   const runtime = runtimeOf(workspace, around.runtimes, backend)
   if ('condition' in runtime) return runtime
-  const model = modelOf(workspace.spec.model, { name: runtime.name, defaultModel: runtime.spec.defaultModel })
+  const model = modelOf(workspace.spec.model, { name: runtime.name, ...runtime.spec })
   const unlaunchable = unknownModel(runtime, model)
   const gathered = gather(workspace.spec, workspace.metadata.namespace ?? '', around.look)
   const lack = 'lacks' in gathered ? lacking(gathered.lacks) : missingVariables(runtime, model, gathered, backend)
@@ -123,12 +124,13 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
 }
 
 /** A model that the runtime does not have. */
-function unknownModel({ name, spec: { models = [] } }: Chosen, model: string): Obstacle | undefined {
-  if (models.length === 0 || models.some(({ id }) => id === model)) return undefined
+function unknownModel({ name, spec }: Chosen, model: string): Obstacle | undefined {
+  const others = insteadOf(model, spec)
+  if (others === undefined) return undefined
   return {
     condition: 'RuntimeResolved',
     reason: 'ModelUnknown',
-    message: `spec.model "${model}" is not one of runtime "${name}": it has ${models.map(({ id }) => id).join(', ')}`,
+    message: `spec.model "${model}" is not one of runtime "${name}": it has ${others}`,
     waits: false,
   }
 }

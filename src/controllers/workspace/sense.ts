@@ -2,7 +2,7 @@
 import { keyOf } from '../../api/meta.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import { adoptedHash, type Backend, type Observation } from '../../backends/backend.ts'
-import { milliseconds, parseDuration, seconds, type Duration } from '../../duration.ts'
+import { milliseconds, minutes, parseDuration, seconds, type Duration } from '../../duration.ts'
 import { Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context } from '../../kube/reconciler.ts'
@@ -88,6 +88,7 @@ export class Senses {
     throw new Terminal(
       'AdoptionRefused',
       `spec.adopt.containerID ${containerID.slice(0, 12)}: there is no container that this namespace may adopt`,
+      { retryAfter: minutes(1) },
     )
   }
 

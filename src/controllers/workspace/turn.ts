@@ -8,8 +8,17 @@ import { restartAsked, type HashPart } from './spec-hash.ts'
 
 export type Turn =
   | { readonly kind: 'now' }
-  /** `after`: when to look again if nothing is heard before; undefined: only a change can help. */
-  | { readonly kind: 'wait'; readonly reason: TurnReason; readonly message: string; readonly after?: Duration }
+  /**
+   * `after`: when to look again if nothing is heard before; undefined: only a change can help. `forPerson`: only a person
+   * can make that change.
+   */
+  | {
+      readonly kind: 'wait'
+      readonly reason: TurnReason
+      readonly message: string
+      readonly after?: Duration
+      readonly forPerson?: boolean
+    }
 
 export type TurnReason = WorkspaceReason &
   (
@@ -49,6 +58,7 @@ export function turnOf({ changed, spec, rollout, row, canaries, now }: Circumsta
       kind: 'wait',
       reason: 'TemplateUnknown',
       message: 'nobody knows from which template it was made: name it in spec.template.ref',
+      forPerson: true,
     }
   // Asked for by name; or nothing is lost, since no agent ever came up.
   if (restartAsked(changed) || row.registeredAt === undefined || row.status === 'offline') return { kind: 'now' }

@@ -1,6 +1,6 @@
 /** What to say when the database refused the intent: nothing was written. Pure. */
 import type { Workspace, WorkspaceStatus } from '../../api/workspace.ts'
-import { seconds } from '../../duration.ts'
+import { seconds, type Duration } from '../../duration.ts'
 import type { Verdict } from '../../kube/reconciler.ts'
 import type { Recorded } from '../../store/workspace-store.ts'
 import { describeObstacle } from './describe.ts'
@@ -15,8 +15,12 @@ export function unrecorded(
 ): Verdict<WorkspaceStatus> {
   const waits = (obstacle: Omit<Obstacle, 'waits'>, waitingFor: string) =>
     describeObstacle(workspace, { ...obstacle, waits: true }, again(seconds(5), waitingFor))
-  const blocks = (obstacle: Omit<Obstacle, 'waits'>) =>
-    describeObstacle(workspace, { ...obstacle, waits: false }, { kind: 'blocked', ...obstacle })
+  const blocks = ({ condition, reason, message }: Omit<Obstacle, 'waits'>, retryAfter?: Duration) =>
+    describeObstacle(
+      workspace,
+      { condition, reason, message, waits: false },
+      { kind: 'blocked', reason, message, ...(retryAfter !== undefined && { retryAfter }) },
+    )
   const adopted = workspace.spec.adopt?.workspaceID ?? ''
   switch (recorded.kind) {
     case 'parentMissing': {
@@ -26,8 +30,9 @@ export function unrecorded(
           { condition: 'ParentFound', reason: 'Waiting', message: `waits for the row of its parent "${name}"` },
           'the row of the parent',
         )
-      const message = `waits for its parent: Workspace "${name}" does not exist in namespace ${workspace.metadata.namespace ?? ''}`
-      return waits({ condition: 'ParentFound', reason: 'ParentMissing', message }, `parent "${name}" to exist`)
+      // Its coming makes a pass of all that name it.
+      const message = `its parent, Workspace "${name}", does not exist in namespace ${workspace.metadata.namespace ?? ''}: create it, or name another in spec.parentRef`
+      return blocks({ condition: 'ParentFound', reason: 'ParentMissing', message })
     }
     case 'siblingTaken': {
       const name = workspace.spec.displayName ?? workspace.metadata.name
@@ -45,7 +50,8 @@ export function unrecorded(
     }
     case 'nothingToAdopt': {
       const message = `spec.adopt.workspaceID ${adopted}: there is no row that this namespace may adopt`
-      return waits({ condition: 'Recorded', reason: 'NothingToAdopt', message }, `row ${adopted} to be assigned`)
+      // Rows are assigned in the database, which tells of no row that has no owner.
+      return blocks({ condition: 'Recorded', reason: 'NothingToAdopt', message }, seconds(5))
     }
     case 'owned': {
       const message = `spec.adopt.workspaceID: row ${adopted} belongs to Workspace "${recorded.by}": delete that one with deletionPolicy Retain first`
