@@ -13,12 +13,13 @@ const needs: Readonly<Record<string, { cluster?: boolean; database?: boolean }>>
   incidents: { cluster: true, database: true },
   convergence: { cluster: true, database: true },
   tenants: { cluster: true, database: true },
+  gitops: { cluster: true, database: true },
   faults: { cluster: true, database: true },
   e2e: { cluster: true, database: true },
 }
 
 /** Kinds whose operators watch every namespace of the one cluster: one file at a time, and never beside another kind. */
-const alone = ['controllers', 'incidents', 'convergence', 'tenants', 'faults', 'e2e']
+const alone = ['controllers', 'incidents', 'convergence', 'tenants', 'gitops', 'faults', 'e2e']
 
 const kinds = readdirSync('test', { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && entry.name !== 'support' && entry.name !== 'fakes')

@@ -1,11 +1,12 @@
 /** The last resort: the control plane's binaries from Go modules, with the machine's own `go`. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { go } from '../go.ts'
 import { withProgress, type Report } from '../progress.ts'
 import { kubernetesVersion, type BinaryName } from './version.ts'
+
+/** Where go.mod is. */
+const here = import.meta.dirname
 
 const packages: Readonly<Record<BinaryName, string>> = {
   etcd: 'go.etcd.io/etcd/server/v3',
@@ -31,7 +32,7 @@ export async function buildBinaries(
   report: Report,
   signal?: AbortSignal,
 ): Promise<void> {
-  await go(['version'], signal)
+  await go(['version'], here, signal)
   await mkdir(dir, { recursive: true })
   await removeLeftovers(dir)
   for (const [index, name] of missing.entries()) {
@@ -43,7 +44,7 @@ export async function buildBinaries(
       await withProgress(
         report,
         `  ${name}`,
-        go(['build', '-trimpath', '-ldflags', ldflags(), '-o', unfinished, packages[name]], signal),
+        go(['build', '-trimpath', '-ldflags', ldflags(), '-o', unfinished, packages[name]], here, signal),
       )
       await rename(unfinished, join(dir, name))
     } finally {
@@ -73,27 +74,5 @@ function isRunning(pid: number): boolean {
     return true
   } catch {
     return false
-  }
-}
-
-async function go(args: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted()
-  const child = spawn('go', args, {
-    cwd: import.meta.dirname,
-    stdio: ['ignore', 'ignore', 'pipe'],
-    // A group of its own, so that one signal reaches its compilers, too.
-    detached: true,
-    env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' },
-  })
-  // As from the terminal: it then removes its temporary folder.
-  const interrupt = () => {
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGINT')
-  }
-  signal?.addEventListener('abort', interrupt, { once: true })
-  try {
-    const [errors] = await Promise.all([text(child.stderr), once(child, 'close')])
-    if (child.exitCode !== 0) throw new Error(errors.trim().split('\n').slice(-8).join('\n') || 'go was interrupted')
-  } finally {
-    signal?.removeEventListener('abort', interrupt)
   }
 }

