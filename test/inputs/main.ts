@@ -119,7 +119,6 @@ async function settings(databaseUrl: string, kubeconfig: string) {
     PLATFORM_PORT: String(await freePort()),
     HEALTH_PORT: String(await freePort()),
     HEALTH_HOST: '127.0.0.1',
-    LEASE_NAME: 'inputs',
   }
   return readConfig([], env, ['docker', 'fake'])
 }

@@ -151,7 +151,7 @@ test('the schema is taken back to where a migration was the last', async () => {
 
 test('rows that were removed before lose channels and schedules; those that were retained keep them', async () => {
   await migrate(url, 'nothing')
-  for (const _ of names.slice(0, names.indexOf('0014_parts_of_removed'))) await migrate(url, 'next')
+  for (const _ of names.slice(0, names.indexOf('0013_parts_of_removed'))) await migrate(url, 'next')
   await query(`
     WITH made AS (
       INSERT INTO workspaces (name, runtime, model, owner_uid, namespace, resource_name, backend, status,

@@ -20,8 +20,8 @@ export const migrations: Readonly<Record<string, () => Promise<Migration>>> = {
   '0009_inboxes': () => import('../../../migrations/0009_inboxes.ts'),
   '0010_inbound_secret': () => import('../../../migrations/0010_inbound_secret.ts'),
   '0011_registration_refusal': () => import('../../../migrations/0011_registration_refusal.ts'),
-  '0013_restart_context': () => import('../../../migrations/0013_restart_context.ts'),
-  '0014_parts_of_removed': () => import('../../../migrations/0014_parts_of_removed.ts'),
+  '0012_restart_context': () => import('../../../migrations/0012_restart_context.ts'),
+  '0013_parts_of_removed': () => import('../../../migrations/0013_parts_of_removed.ts'),
 }
 
 const names = Object.keys(migrations)
