@@ -116,9 +116,12 @@ describe('one template', () => {
     const ns = await opened('molecule-flux-sources')
     await fluxKinds()
     const { repo, commit } = await repository()
+    // As code hosts make it: all in one folder.
+    const inFolder = Object.entries(team).map(([path, text]) => [`team-abc123/${path}`, text] as const)
     await cluster.apply([
       template(ns, 'keys', team),
       archiveMap(ns, 'archive', await archiveOf({ ...team, 'logo.png': Buffer.from([0x89, 0xff]) })),
+      archiveMap(ns, 'in-folder', await archiveOf(Object.fromEntries(inFolder))),
       fluxSource(ns, 'flux'),
     ])
     const archived = await archiveOf({
@@ -129,9 +132,10 @@ describe('one template', () => {
     const sources: readonly [object, string | RegExp][] = [
       [{ configMapRef: { name: 'keys' }, inline: null }, /^\d+$/],
       [{ configMapRef: { name: 'archive', archiveKey: 'all.tgz' } }, /^\d+$/],
+      [{ configMapRef: { name: 'in-folder', key: 'team-abc123/org.yaml', archiveKey: 'all.tgz' } }, /^\d+$/],
       [{ git: { url: repo.url }, configMapRef: null }, `main@sha1:${commit}`],
       [{ sourceRef: { kind: 'GitRepository', name: 'flux', path: 'orgs/team' }, git: null }, 'main@sha1:f00'],
-      [{ inline, sourceRef: null }, /^generation 6$/],
+      [{ inline, sourceRef: null }, /^generation 7$/],
     ]
     await cluster.apply([orgImport(ns, 'team', { source: { inline } })])
     const first = await shows(ns, 'team', 'Ready', /^True/)
