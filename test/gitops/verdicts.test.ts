@@ -295,28 +295,34 @@ const runtimes = () => [
 
 const found = new Map<string, Found>()
 
-/** Looks at all of them, and waits until the named ones stand as wanted. */
+/**
+ * Looks at all of them until each of the named ones has been seen as wanted, and keeps it as it was then: an agent that boots, or
+ * is at work, does not stay so until the last of the others has come to its place.
+ */
 async function settle(wanted: Readonly<Record<string, string>>): Promise<void> {
+  const reached = new Map<string, string>()
   await until(
     async () => {
       const { items } = (await cluster.getJson('ws,org,pi', '-n', ns)) as { items: Found[] }
       const { items: catalog } = (await cluster.getJson('runtimes')) as { items: Found[] }
-      for (const object of [...items, ...catalog])
-        if (object.metadata.name in rows) found.set(object.metadata.name, object)
-      expect(Object.fromEntries(Object.keys(wanted).map((name) => [name, standing(name, wanted[name] ?? '')]))).toEqual(
-        wanted,
-      )
+      for (const object of [...items, ...catalog]) {
+        const { name } = object.metadata
+        const want = wanted[name]
+        if (want === undefined || reached.get(name) === want) continue
+        reached.set(name, standing(object, want))
+        if (reached.get(name) === want) found.set(name, object)
+      }
+      expect(Object.fromEntries(reached)).toEqual(wanted)
       return true
     },
-    { what: 'all to stand as wanted', within: 120_000, every: 1000 },
+    { what: 'all to have stood as wanted', within: 120_000, every: 1000 },
   )
 }
 
 /** What is there of the condition that is wanted. */
-function standing(name: string, wanted: string): string {
-  const { metadata, status } = found.get(name) ?? {}
-  if (metadata?.deletionTimestamp !== undefined) return 'being deleted'
-  if (status?.observedGeneration !== metadata?.generation) return 'not looked at'
+function standing({ metadata, status }: Found, wanted: string): string {
+  if (metadata.deletionTimestamp !== undefined) return 'being deleted'
+  if (status?.observedGeneration !== metadata.generation) return 'not looked at'
   const [type = ''] = wanted.split('=')
   return `${type}=${conditionOf(status as never, type)}`
 }

@@ -31,7 +31,7 @@ const own = new Set(
     'id workspace_id parent_id owner_uid namespace resource_name leader_epoch observed_generation instance_id url',
     'created_at updated_at status_since wanted_since launched_at registered_at signalled_at last_heartbeat_at',
     'last_task_at next_run_at reckoned_from spec_hash launched_hash parts_hash credentials credentials_digest',
-    'agent_card uptime_seconds restarts phase_reason inbound_secret',
+    'agent_card uptime_seconds restarts phase_reason inbound_secret restart_context',
   ].flatMap((line) => line.split(' ')),
 )
 const parts = [
