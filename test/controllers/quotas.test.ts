@@ -167,8 +167,13 @@ test('an import is not Ready while a Workspace of it is larger than the share of
   await settles(ns, a, 'Ready', 'True Settled')
   await put(workspace(ns, b, { env }))
   await settles(ns, b, 'Stalled', 'True QuotaExceeded')
-  const told = await says('False NodeFailed', 'True NodeFailed')
-  expect(told?.summary).toContain('1 of 2 ready: B: nothing is done for it: the objects of namespace')
+  await says('False NodeFailed', 'True NodeFailed')
+  // What the import counts comes a second after what its agents became.
+  await until(async () => {
+    const { status } = await readOrg(cluster, ns, 'team')
+    expect(status?.summary).toContain('1 of 2 ready: B: nothing is done for it: the objects of namespace')
+    return true
+  })
   await cluster.kubectl(['patch', 'ws', b, '-n', ns, '--type=merge', '-p', '{"spec":{"env":null}}'])
   await says('True Settled', undefined)
 })
