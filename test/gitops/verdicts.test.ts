@@ -35,6 +35,13 @@ const named = `${runtimeName}-named`
 const halted = `${runtimeName}-halted`
 const digest = (digit: string) => `sha256:${digit.repeat(64)}`
 
+interface Event {
+  readonly type: string
+  readonly reason: string
+  readonly regarding: { readonly name: string }
+  readonly series?: { readonly count: number }
+}
+
 interface Row {
   readonly kind: 'Workspace' | 'OrgImport' | 'PluginInstall' | 'Runtime'
   readonly spec: object
@@ -200,6 +207,12 @@ const rows: Readonly<Record<string, Row>> = {
     says: ['Terminating', 'Progressing', 'InProgress'],
   },
   'org-settled': { kind: 'OrgImport', spec: inline([node('Settled')]), until: 'Ready=True Settled', says: done },
+  'org-never-came': {
+    kind: 'OrgImport',
+    spec: inline([node('At Home'), { name: 'Far Away', external: true }]),
+    until: 'Ready=False Provisioning',
+    says: underway,
+  },
   'org-suspended-from-birth': {
     kind: 'OrgImport',
     spec: inline([node('Hands Off')], { suspend: true }),
@@ -438,6 +451,9 @@ describe('what waits for a person goes on by itself once that is done', () => {
   test('an image that is pushed, without another Warning for each look until then', async () => {
     engine.setImage('test/absent:1', 'there')
     await settle({ 'without-image': 'Ready=True Settled' })
+    const { items } = (await cluster.getJson('events.events.k8s.io', '-n', ns)) as { items: Event[] }
+    const warnings = items.filter(({ type, regarding }) => type === 'Warning' && regarding.name === 'without-image')
+    expect(warnings.map(({ reason, series }) => [reason, series?.count ?? 1])).toEqual([['ImageMissing', 1]])
   })
 })
 
