@@ -23,7 +23,7 @@ export function measured(
   const { name } = backend
   function unreachable(cause: unknown): void {
     dependency.count('unreachable')
-    dependency.fails('unreachable', cause)
+    dependency.fails('unreachable', new Error(kindOf(cause)))
   }
   async function* listed<T>(list: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
     try {
@@ -91,3 +91,12 @@ export function measured(
 }
 
 const ok = (): Result => 'ok'
+
+/** What an engine says may quote anything that a Workspace gave it, and here its secrets are not known: the code alone. */
+function kindOf(cause: unknown): string {
+  for (let error = cause; error instanceof Error; error = error.cause) {
+    const { code } = error as NodeJS.ErrnoException
+    if (typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code)) return code
+  }
+  return 'its looks or lists fail'
+}
