@@ -20,7 +20,7 @@ const places: Readonly<Record<Failpoint, readonly (readonly [file: string, effec
     [orgImport, 'ctx.claim('],
     [reconcile, 'ctx.claim('],
   ],
-  recorded: [[reconcile, 'rows.record(']],
+  recorded: [[reconcile, 'this.#record(']],
   parted: [['controllers/workspace/equip.ts', 'parts.recordParts(']],
   launching: [[deeds, 'this.#with.rows.launch(']],
   created: [[docker, 'this.#create(']],

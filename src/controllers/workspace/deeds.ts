@@ -130,10 +130,10 @@ export class Deeds {
     let seen: Observation
     try {
       seen = await this.#backend(facts).ensure(wanted, ctx.signal, () => ctx.fence.check())
+      failpoint('ensured')
     } catch (error) {
       return await this.#notLaunched({ ...facts, row: launched }, error, ctx)
     }
-    failpoint('ensured')
     this.#with.began(workspace.metadata.uid, seen)
     return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
   }
