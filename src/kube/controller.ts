@@ -1,40 +1,29 @@
-import { randomUUID } from 'node:crypto'
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
 import { milliseconds, minutes, seconds, type Duration } from '../duration.ts'
 import { Fenced, reasonOf, RetryAfter, Terminal, Unavailable } from '../errors.ts'
 import { failpoint } from '../failpoint.ts'
-import type { Fence } from '../fence.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { ControllerName, Metrics } from '../telemetry/metrics.ts'
 import type { Span, SpanDetails } from '../telemetry/span.ts'
 import { traced } from '../telemetry/trace.ts'
-import { oneLine } from '../text.ts'
-import type { Change, Client } from './client.ts'
-import type { Events } from './events.ts'
-import { claim, hasFinalizer, release } from './finalizer.ts'
-import type { Informer } from './informer.ts'
+import type { Change } from './client.ts'
+import { hasFinalizer } from './finalizer.ts'
 import { KubeError } from './kube-error.ts'
+import { Pass, type PassOptions } from './pass.ts'
 import { Queue, type Priority } from './queue.ts'
-import type { Context, Outcome, Reconciler, Trouble } from './reconciler.ts'
+import type { Outcome, Reconciler, Trouble } from './reconciler.ts'
 import { limitOf } from './reduced.ts'
 import { Reporter, type Reported } from './report.ts'
 import { sleep } from './timing.ts'
 import { standingOf, Verdicts, type Standing } from './verdicts.ts'
 
-export interface ControllerOptions<T extends KubeObject> {
+export interface ControllerOptions<T extends KubeObject> extends PassOptions<T> {
   readonly name: ControllerName
   readonly reconciler: Reconciler<T>
-  /** Where the objects come from; its changes make passes. */
-  readonly informer: Informer<T>
-  readonly client: Client
-  readonly fence: Fence
-  readonly events: Events
   readonly log: Logger
   readonly metrics: Metrics
   /** Passes at once. Most of them wait for something. */
   readonly workers?: number
-  /** Time of one pass until its signal aborts; the report of it has the client's own deadline on top. */
-  readonly deadline?: Duration
   /** How often every object is looked at without cause. */
   readonly resync?: Duration
   readonly quiet?: Duration
@@ -327,79 +316,6 @@ export class Controller<T extends KubeObject> {
 /** Whatever tells of changes: an informer, or objects that are followed. */
 export interface Source<C> {
   onChange(listener: (change: C) => void): void
-}
-
-/** One pass: its context, and what happened in it that decides how it ends. */
-class Pass<T extends KubeObject> {
-  readonly context: Context
-  released = false
-  /** The log says what came of it. */
-  told = false
-  /** The object was gone when we wanted to claim it. */
-  gone = false
-  readonly #options: ControllerOptions<T>
-  readonly #object: T
-  readonly #abort = new AbortController()
-  readonly #timer: NodeJS.Timeout
-
-  constructor(options: ControllerOptions<T>, object: T, log: Logger, stopping: AbortSignal) {
-    this.#options = options
-    this.#object = object
-    this.#timer = setTimeout(
-      () => this.#abort.abort(new Error('the pass took too long')),
-      options.deadline ?? seconds(60),
-    )
-    const reconcileId = randomUUID()
-    let own: Logger | undefined
-    this.context = {
-      signal: AbortSignal.any([stopping, this.#abort.signal]),
-      reconcileId,
-      // Most passes say nothing, and a child logger costs as much as a row.
-      get log() {
-        return (own ??= log.child({ key: keyOf(object), uid: object.metadata.uid, reconcileId }))
-      },
-      fence: options.fence,
-      now: () => new Date(),
-      claim: () => this.#claim(),
-      release: () => this.#release(),
-      event: (type, reason, message) => {
-        if (this.#emit(type, reason, message)) this.#logEvent(type, reason, message)
-      },
-    }
-  }
-
-  /** One Warning a change of mind, not one a pass, nor one for each write while the verdict is the same. */
-  warn(reported: Reported, { reason, message }: { readonly reason: string; readonly message: string }): void {
-    if (reported.kind !== 'written' || !reported.news) return
-    if (this.#emit('Warning', reason, message) && !this.told) this.#logEvent('Warning', reason, message)
-  }
-
-  #emit(type: 'Normal' | 'Warning', reason: string, message: string): boolean {
-    return this.#options.events.emit(this.#object, type, reason, message, this.context.reconcileId)
-  }
-
-  /** Under the id that the event carries: events are kept for an hour, and logs for longer. */
-  #logEvent(type: 'Normal' | 'Warning', reason: string, message: string): void {
-    this.context.log[type === 'Warning' ? 'warn' : 'info']({ reason, message: oneLine(message) }, 'event told')
-  }
-
-  end(): void {
-    clearTimeout(this.#timer)
-  }
-
-  async #claim(): Promise<void> {
-    try {
-      await claim(this.#options.client, this.#options.informer.type, this.#object)
-    } catch (error) {
-      this.gone = error instanceof KubeError && error.isNotFound
-      throw error
-    }
-  }
-
-  async #release(): Promise<void> {
-    await release(this.#options.client, this.#options.informer.type, this.#object)
-    this.released = true
-  }
 }
 
 /**

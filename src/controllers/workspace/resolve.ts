@@ -1,6 +1,5 @@
 /** From a spec and its surroundings to what is wanted, defaults applied; or to what stands in the way. Pure. */
 import { resetSessionAt, restartedAt } from '../../api/meta.ts'
-import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { Runtime, RuntimeSpec } from '../../api/runtime.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { HostAccess, InstanceFile, InstanceRef, InstanceSpec } from '../../backends/backend.ts'
@@ -8,11 +7,12 @@ import { parseDuration, type Duration } from '../../duration.ts'
 import { redactor, type Redact } from '../../redaction.ts'
 import { type RowOwner, workspaceId, type WorkspaceIntent, type WorkspaceRow } from '../../store/workspace-store.ts'
 import { promptsAmong, renderAgentConfig, type AgentConfig } from './agent-config.ts'
-import { insteadOf, modelOf } from '../models.ts'
+import { modelOf } from '../models.ts'
 import { defaultTier, limitsOf, withheldOf, type DeploymentMode, type Tiers } from './defaults.ts'
 import { gather, type Gathered, type Lack, type Look } from './environment.ts'
 import { gitIdentity } from './git-identity.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
+import { imageless, missingVariables, pinned, runtimeOf, unknownModel, type Chosen } from './runtime-choice.ts'
 import { declaredRuntime, pathFault, seedFault } from './seed.ts'
 import { desiredHashOf, type DesiredHash, type HashKey } from './spec-hash.ts'
 import { templateFrom, withTemplate, type Catalog, type Template } from './template.ts'
@@ -123,18 +123,6 @@ export function resolve(workspace: Workspace, around: Surroundings, settings: Se
   return { ...desire(workspace, choices, settings), unlaunchable }
 }
 
-/** A model that the runtime does not have. */
-function unknownModel({ name, spec }: Chosen, model: string): Obstacle | undefined {
-  const others = insteadOf(model, spec)
-  if (others === undefined) return undefined
-  return {
-    condition: 'RuntimeResolved',
-    reason: 'ModelUnknown',
-    message: `spec.model "${model}" is not one of runtime "${name}": it has ${others}`,
-    waits: false,
-  }
-}
-
 /** What spec.template names goes before what the Runtime has for those that name none. */
 function templateOf(
   { spec, metadata }: Workspace,
@@ -155,27 +143,6 @@ function templateOf(
     ) ?? template
   )
 }
-
-/** The Runtime in use, by name. */
-interface Chosen {
-  readonly name: string
-  readonly spec: Pick<
-    RuntimeSpec,
-    | 'image'
-    | 'digest'
-    | 'defaultModel'
-    | 'models'
-    | 'requiredEnv'
-    | 'bootDeadline'
-    | 'platform'
-    | 'template'
-    | 'sessionsPath'
-  >
-  readonly whole?: RuntimeSpec
-}
-
-/** An external agent that names no runtime brings whatever it is: there is no image to choose. */
-const ownRuntime: Chosen = { name: 'external', spec: { image: '', bootDeadline: '10m' } }
 
 type Parent = { readonly kind: 'none' } | { readonly kind: 'found'; readonly uid: string } | { readonly kind: 'gone' }
 
@@ -312,9 +279,6 @@ const overQuota = ({ metadata }: Workspace, limit: number): Obstacle => ({
 
 const byFirst = ([a]: readonly [string, ...unknown[]], [b]: readonly [string, ...unknown[]]) => (a < b ? -1 : 1)
 
-/** Backends that run no images: a new one changes nothing there. */
-const imageless: ReadonlySet<string> = new Set(['process', 'external'])
-
 function claimOf(adopt: Workspace['spec']['adopt']): WorkspaceIntent['claim'] {
   if (adopt?.workspaceID === undefined) return 'create'
   return adopt.policy === 'AdoptOnly' ? 'adopt' : 'adoptOrCreate'
@@ -325,14 +289,6 @@ function* withConfig(files: readonly InstanceFile[], agent: AgentConfig): Iterab
   yield* files
   if (!files.some(({ path }) => path === 'config.yaml'))
     yield { path: 'config.yaml', content: renderAgentConfig(agent) }
-}
-
-/** The image by digest where one is pinned. */
-function pinned({ spec }: Chosen): string {
-  if (spec.digest === undefined) return spec.image
-  const lastSlash = spec.image.lastIndexOf('/')
-  const tag = spec.image.indexOf(':', lastSlash + 1)
-  return `${tag < 0 ? spec.image : spec.image.slice(0, tag)}@${spec.digest}`
 }
 
 /** The parent, once no cycle leads back here. One that is gone is no obstacle to a child that it once had. */
@@ -356,36 +312,6 @@ function parentOf(workspace: Workspace, sibling: Surroundings['sibling']): Paren
   return parent === undefined ? { kind: 'gone' } : { kind: 'found', uid: parent.metadata.uid }
 }
 
-function runtimeOf(workspace: Workspace, runtimes: Surroundings['runtimes'], backend: string): Chosen | Obstacle {
-  const obstacle = (reason: WorkspaceReason, message: string): Obstacle => ({
-    condition: 'RuntimeResolved',
-    reason,
-    message,
-    waits: false,
-  })
-  const known = [...runtimes.keys()].sort().join(', ') || 'none'
-  const name = workspace.spec.runtime
-  if (name !== undefined) {
-    const runtime = runtimes.get(name)
-    if (runtime !== undefined) return { name, spec: runtime.spec, whole: runtime.spec }
-    return obstacle('RuntimeUnknown', `runtime "${name}" is not in the catalog: it has ${known}`)
-  }
-  if (backend === 'external') return ownRuntime
-  const defaults = [...runtimes.values()].filter(({ spec }) => spec.default)
-  const [only] = defaults
-  if (only !== undefined && defaults.length === 1)
-    return { name: only.metadata.name, spec: only.spec, whole: only.spec }
-  return only === undefined
-    ? obstacle('NoDefaultRuntime', `spec.runtime is empty and no Runtime is the default: name one of ${known}`)
-    : obstacle(
-        'AmbiguousDefaultRuntime',
-        `spec.runtime is empty and several Runtimes say they are the default: ${defaults
-          .map(({ metadata }) => metadata.name)
-          .sort()
-          .join(', ')}`,
-      )
-}
-
 function lacking(lacks: readonly Lack[]): Obstacle {
   const worst = lacks.find(({ reason }) => reason !== 'Waiting') ?? lacks[0]
   return {
@@ -397,19 +323,5 @@ function lacking(lacks: readonly Lack[]): Obstacle {
       .join('; '),
     waits: worst?.reason === 'Waiting',
     unread: lacks.some(({ reason }) => reason === 'Waiting'),
-  }
-}
-
-/** What the runtime or the model cannot work without. An external agent brings its own environment. */
-function missingVariables(runtime: Chosen, model: string, { env }: Gathered, backend: string): Obstacle | undefined {
-  if (backend === 'external') return undefined
-  const ofModel = runtime.spec.models?.find(({ id }) => id === model)?.requiredEnv
-  const missing = (ofModel ?? runtime.spec.requiredEnv ?? []).filter((name) => (env[name] ?? '') === '')
-  if (missing.length === 0) return undefined
-  return {
-    condition: 'Launched',
-    reason: 'RequiredEnvMissing',
-    message: `runtime "${runtime.name}" with model "${model}" needs ${missing.join(', ')}: give each in spec.env or spec.envFrom`,
-    waits: false,
   }
 }
