@@ -32,6 +32,20 @@ test('wrong settings end with code 2 and one line that names them, but no value'
   expect(run(['src/main.ts', 'dance']).stderr).toContain('unknown command "dance"')
 })
 
+test('an operator of containers that could not reach it does not start', () => {
+  const env = {
+    DATABASE_URL: 'postgres://u:p@127.0.0.1:1/d',
+    SECRETS_KEY: Buffer.alloc(32).toString('base64'),
+    BACKENDS: 'docker',
+    PLATFORM_URL: 'http://localhost:8080',
+  }
+  expect(run(['src/main.ts', 'run'], env)).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: expect.stringMatching(/^molecule-operator: PLATFORM_URL is loopback, .*\n$/),
+  })
+})
+
 test('a database that cannot be reached is named as one, without its password', () => {
   const DATABASE_URL = 'postgres://u:hunter3@127.0.0.1:1/d'
   const { status, stdout, stderr } = run(['src/main.ts', 'run'], { DATABASE_URL })
