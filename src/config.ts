@@ -195,7 +195,10 @@ const schemaWith = (backendNames: readonly string[]) =>
     return { ...given, DEFAULT_BACKEND: defaultBackend, HEALTH_HOST: healthHost }
   })
 
-export type Config = z.output<ReturnType<typeof schemaWith>>
+export type Config = z.output<ReturnType<typeof schemaWith>> & {
+  /** DATABASE_URL as its file has it by now, where one holds it. Throws a ConfigError. */
+  readonly databaseUrl: () => string
+}
 
 /** A setting that cannot be used: names it and says what it should be, never its value (it may be a secret). */
 export class ConfigError extends Error {
@@ -258,7 +261,7 @@ export function readConfig(
     given[name] = contentOf(path, name)
   }
   const read = schemaWith(backendNames).safeParse(given)
-  if (read.success) return read.data
+  if (read.success) return { ...read.data, databaseUrl: readAgain(files.get('DATABASE_URL') ?? '', read.data) }
   const faults = read.error.issues.map((issue) =>
     given[String(issue.path[0])] === undefined && issue.code === 'invalid_type'
       ? `${issue.path.join('.')} is not set: ${settings[issue.path[0] as keyof typeof settings].description}`
@@ -266,6 +269,15 @@ export function readConfig(
   )
   throw new ConfigError(faults.join('; '))
 }
+
+const readAgain =
+  (path: string, { DATABASE_URL: given }: Pick<Config, 'DATABASE_URL'>) =>
+  () => {
+    if (path === '') return given
+    const { data, error } = databaseUrl.safeParse(contentOf(path, 'DATABASE_URL'))
+    if (data === undefined) throw new ConfigError(`DATABASE_URL ${error?.issues[0]?.message ?? 'cannot be used'}`)
+    return data
+  }
 
 /** Without the line break that editors and `kubectl create secret --from-file` leave at the end. */
 function contentOf(path: string, name: string): string {

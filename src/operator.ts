@@ -96,7 +96,7 @@ export async function runOperator(
     config.MIGRATE ? migrate(databaseUrl) : requireLatest(databaseUrl),
   )
   if (applied.length > 0) log.info({ applied }, 'database migrated')
-  const store = openStore({ databaseUrl, lease, secretsKey, metrics, log })
+  const store = openStore({ databaseUrl, readDatabaseUrl: config.databaseUrl, lease, secretsKey, metrics, log })
   try {
     const kube = await connect(config, log, metrics)
     const leader = elect(config, kube, store, log, metrics)

@@ -106,4 +106,29 @@ describe('restricted pod security', () => {
     const account = await cluster.getJson('serviceaccount', 'molecule-operator', '-n', 'molecule-system')
     expect(account).toMatchObject({ automountServiceAccountToken: false })
   })
+
+  test('the URL of the database is in the file that its setting names, which follows the Secret', async () => {
+    const found = await cluster.getJson('deployment', 'molecule-operator', '-n', 'molecule-system')
+    expect(found).toMatchObject({
+      spec: {
+        template: {
+          spec: {
+            containers: [
+              {
+                env: expect.arrayContaining([{ name: 'DATABASE_URL_FILE', value: '/etc/molecule/database-url' }]),
+                // By a subPath it would stay what it was.
+                volumeMounts: [{ name: 'database-url', mountPath: '/etc/molecule', readOnly: true }],
+              },
+            ],
+            volumes: [
+              {
+                name: 'database-url',
+                secret: { secretName: 'molecule-operator', items: [{ key: 'DATABASE_URL', path: 'database-url' }] },
+              },
+            ],
+          },
+        },
+      },
+    })
+  })
 })

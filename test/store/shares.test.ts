@@ -17,7 +17,7 @@ const mebi = 1024 * 1024
 
 /** The store of agents over a real database, and the bytes of every statement that it sent. */
 const metrics = createMetrics()
-const pool = openPool({ databaseUrl: url, metrics })
+const pool = openPool({ databaseUrl: () => url, metrics })
 const sent: { name: string; bytes: number }[] = []
 const recording: Database = {
   ...pool,

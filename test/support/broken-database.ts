@@ -1,5 +1,6 @@
 /** A PostgreSQL that a test can break in every way that it breaks in, and mend again: real errors of a real server. */
 import { Client } from 'pg'
+import type { Postgres } from '../../src/dev/postgres.ts'
 import { freePort } from '../../src/dev/server-process.ts'
 import type { Trouble } from '../../src/store/postgres/faults.ts'
 import { ownPostgres } from './database.ts'
@@ -10,7 +11,11 @@ export interface BreakableDatabase {
   readonly url: string
   readonly line: TcpProxy
   /** As the superuser, past the line and in the operator's database. */
-  readonly sql: (text: string) => Promise<unknown>
+  readonly sql: (text: string) => Promise<{ readonly rows: readonly Record<string, unknown>[] }>
+  /** The server that the line leads to. */
+  readonly postgres: () => Postgres
+  /** Another server takes its place at the end of the line; the one before is gone. */
+  readonly succeed: (next: Postgres) => Promise<void>
   stop(): Promise<void>
 }
 
@@ -22,16 +27,18 @@ export interface DatabaseFault {
   readonly end: (database: BreakableDatabase) => Promise<unknown>
   /** What a look alone cannot find out: a statement of the operator has to meet it. */
   readonly unseen?: boolean
+  /** Of the Workspace that is made meanwhile. */
+  readonly spec?: object
 }
 
-/** A database `molecule` of a role `operator`, empty. */
-export async function breakableDatabase(): Promise<BreakableDatabase> {
-  const postgres = await ownPostgres()
-  const admin = async (database: string, text: string): Promise<unknown> => {
+/** A database `molecule` of a role `operator`, empty; in a folder that is not there yet, where one is given. */
+export async function breakableDatabase(dir?: string): Promise<BreakableDatabase> {
+  let postgres = await ownPostgres(dir)
+  const admin = async (database: string, text: string) => {
     const client = new Client({ connectionString: postgres.urlOf(database) })
     await client.connect()
     try {
-      return await client.query(text)
+      return await client.query<Record<string, unknown>>(text)
     } finally {
       await client.end()
     }
@@ -46,6 +53,13 @@ export async function breakableDatabase(): Promise<BreakableDatabase> {
     line,
     // Not of the database that may take no connections: what is asked there is named in full.
     sql: (text) => admin(/^(ALTER|SELECT pg_)/.test(text) ? 'postgres' : 'molecule', text),
+    postgres: () => postgres,
+    async succeed(next) {
+      const before = postgres
+      postgres = next
+      await line.lead(Number(new URL(next.url).port))
+      await before.stop()
+    },
     async stop() {
       await line.stop()
       await postgres.stop()

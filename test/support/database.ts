@@ -16,8 +16,9 @@ export async function emptyDatabase(): Promise<string> {
 }
 
 /** A PostgreSQL of one's own, for tests that break it. The caller stops it. */
-export async function ownPostgres(): Promise<Postgres> {
-  const dir = join(tmpdir(), `molecule-test-postgres-${randomBytes(4).toString('hex')}`)
+export async function ownPostgres(
+  dir = join(tmpdir(), `molecule-test-postgres-${randomBytes(4).toString('hex')}`),
+): Promise<Postgres> {
   return startPostgres({ dir, report: () => {}, unsafe: true, own: true })
 }
 

@@ -9,7 +9,7 @@ export class TcpProxy {
   readonly port: number
   /** Connections that came so far. */
   taken = 0
-  readonly #target: number
+  #target: number
   readonly #open = new Set<Socket>()
   #server: Server | undefined
   #line: Line = 'pass'
@@ -32,6 +32,12 @@ export class TcpProxy {
     else this.#drop()
     if (line === 'refuse') await this.stop()
     else if (this.#server === undefined) await this.#listen()
+  }
+
+  /** To another server from now on; what is open breaks. */
+  async lead(target: number): Promise<void> {
+    this.#target = target
+    await this.set('pass')
   }
 
   async stop(): Promise<void> {

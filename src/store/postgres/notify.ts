@@ -26,7 +26,7 @@ export interface Listener {
 }
 
 export interface ListenerOptions {
-  readonly databaseUrl: string
+  readonly databaseUrl: () => string
   /** Of the statements. */
   readonly database: Database
   readonly metrics: Metrics
@@ -118,7 +118,7 @@ async function listen(options: ListenerOptions, inbox: Inbox, signal: AbortSigna
     seen.server = server
   }
   for (; !end.aborted; failures++) {
-    const client = new Client({ ...sessionOf(databaseUrl, 'molecule-operator-listen'), statement_timeout: 5000 })
+    const client = new Client({ ...sessionOf(databaseUrl(), 'molecule-operator-listen'), statement_timeout: 5000 })
     try {
       await attend(client, options, inbox, seen, end, attended)
     } catch (error) {
@@ -200,8 +200,8 @@ async function serverOf(client: Client): Promise<string> {
 }
 
 /** Throws when the address leads to another server by now. One that cannot be reached at the moment proves nothing. */
-async function confirm(databaseUrl: string, server: string): Promise<void> {
-  const client = new Client({ ...sessionOf(databaseUrl, 'molecule-operator-probe'), statement_timeout: 5000 })
+async function confirm(databaseUrl: () => string, server: string): Promise<void> {
+  const client = new Client({ ...sessionOf(databaseUrl(), 'molecule-operator-probe'), statement_timeout: 5000 })
   client.on('error', () => {})
   let now: string | undefined
   try {

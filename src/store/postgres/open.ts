@@ -10,13 +10,14 @@ import type { RestartStore } from '../restart-store.ts'
 import type { ScheduleStore } from '../schedule-store.ts'
 import type { WorkspaceStore } from '../workspace-store.ts'
 import { openAgents } from './agents.ts'
+import { currentUrl } from './current-url.ts'
 import { troubles } from './faults.ts'
 import { openHistory } from './history.ts'
 import { openLeaders } from './leaders.ts'
 import { createListener } from './notify.ts'
 import { openOrphans } from './orphans.ts'
 import { openParts } from './parts.ts'
-import { openPool, type PoolOptions } from './pool.ts'
+import { openPool, type Database, type PoolOptions } from './pool.ts'
 import { openRestarts } from './restarts.ts'
 import { openSchedules } from './schedules.ts'
 import { createSeal } from './seal.ts'
@@ -24,7 +25,10 @@ import { createWatchdog, type LookTimes } from './watchdog.ts'
 import { openWorkspaces } from './workspaces.ts'
 
 export interface StoreOptions {
+  /** What it was when the schema was looked at. */
   readonly databaseUrl: string
+  /** What it is by now, for each connection; throws where that cannot be told. The same as ever unless given. */
+  readonly readDatabaseUrl?: () => string
   /** The leadership whose epoch must be the writer's, as given to `leaders.begin`. */
   readonly lease: string
   readonly metrics: Metrics
@@ -60,16 +64,23 @@ export interface Store {
 
 /** The rows in PostgreSQL. Connects on first use, and the schema must have been migrated. */
 export function openStore(options: StoreOptions): Store {
-  const { databaseUrl, metrics, log, lease, secretsKey } = options
+  const { databaseUrl: first, readDatabaseUrl: read = () => first, metrics, log, lease, secretsKey } = options
+  const databaseUrl = currentUrl({ first, read, log, onChange: () => database.renew() })
   const dependency = new Dependency({ name: 'database', causes: troubles, log, metrics })
   const watchdog = createWatchdog({ databaseUrl, dependency, times: options.lookTimes ?? {} })
   const onTrouble: PoolOptions['onTrouble'] = (trouble, error) => {
     dependency.count(trouble)
     watchdog.notice(trouble, error)
   }
-  const database = openPool({ ...options, refusal: () => watchdog.refusal, onTrouble })
+  const database: Database = openPool({ ...options, databaseUrl, refusal: () => watchdog.refusal, onTrouble })
   const seal = secretsKey && createSeal(secretsKey)
-  const workspaces = openWorkspaces(database, createListener({ ...options, database }), metrics, lease, seal)
+  const workspaces = openWorkspaces(
+    database,
+    createListener({ ...options, databaseUrl, database }),
+    metrics,
+    lease,
+    seal,
+  )
   const agents = openAgents(database, metrics, seal)
   const parts = openParts(database, metrics, lease, seal)
   const schedules = openSchedules(database, metrics, lease)

@@ -1,10 +1,11 @@
 /** The connections, and what every query of this room has in common: bounded waits and errors put in classes. */
-import { Pool, type PoolClient, type QueryResultRow } from 'pg'
+import { Client, Pool, type PoolClient, type QueryResultRow } from 'pg'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { faultOf, NotConnected, troubleOf, type Trouble } from './faults.ts'
 
 export interface PoolOptions {
-  readonly databaseUrl: string
+  /** Asked for each connection. */
+  readonly databaseUrl: () => string
   readonly metrics: Metrics
   /** Connections at most, without the one that listens. */
   readonly connections?: number
@@ -35,12 +36,13 @@ export interface Database {
 const statementTimeout = 4000
 /** Shorter, so that a row that somebody else holds is told apart from a slow server. */
 const lockTimeout = 1000
+const connectionTimeout = 3000
 
 export function sessionOf(databaseUrl: string, applicationName: string) {
   return {
     connectionString: databaseUrl,
     application_name: applicationName,
-    connectionTimeoutMillis: 3000,
+    connectionTimeoutMillis: connectionTimeout,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     statement_timeout: statementTimeout,
@@ -55,7 +57,17 @@ export function sessionOf(databaseUrl: string, applicationName: string) {
 }
 
 export function openPool({ databaseUrl, metrics, connections = 6, refusal, onTrouble }: PoolOptions): Database {
-  const pool = new Pool({ ...sessionOf(databaseUrl, 'molecule-operator'), max: connections, idleTimeoutMillis: 60_000 })
+  const pool = new Pool({
+    // The pool keeps the options that it is made with; the URL may be another one by the next connection.
+    Client: class extends Client {
+      constructor() {
+        super(sessionOf(databaseUrl(), 'molecule-operator'))
+      }
+    },
+    connectionTimeoutMillis: connectionTimeout,
+    max: connections,
+    idleTimeoutMillis: 60_000,
+  })
   // A connection that breaks also tells so by events, which would end the process. The query that meets it says enough.
   pool.on('error', () => {})
   /** How often it was renewed, and what that number was when a connection was opened. */
