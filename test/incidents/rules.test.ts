@@ -179,8 +179,8 @@ test('org-import-28: what is skipped is skipped for want of an engine or a progr
     [...text.matchAll(/\b(?:describe|test|it)\.(?:skip|skipIf|runIf|only|todo|fails)\(.*/g)].map(([line]) => line),
   )
   expect(skips.length).toBeGreaterThan(0)
-  // Docker and iptables; go, lua5.1 and promtool; and clones of published templates.
-  const wants = /engineAnswers|dockerAvailable|available|an engine of our own|mayFilter|hasGo|hasLua|absent|clones/
+  // Docker and iptables; go, lua5.1 and promtool; clones of published templates; and a disk that can be filled.
+  const wants = /engineAnswers|dockerAvailable|available|an engine of our own|mayFilter|hasGo|hasLua|absent|clones|disk/
   expect(skips.filter((line) => !wants.test(line))).toEqual([])
 })
 

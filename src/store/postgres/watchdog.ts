@@ -26,7 +26,7 @@ export interface Watchdog {
 }
 
 export interface WatchdogOptions {
-  readonly databaseUrl: string
+  readonly databaseUrl: () => string
   readonly dependency: Dependency<Trouble>
   readonly times?: Partial<LookTimes>
 }
@@ -63,7 +63,7 @@ export function createWatchdog({ databaseUrl, dependency, times: given }: Watchd
   let refusal: NotConnected | undefined
 
   async function ask(): Promise<boolean> {
-    const session = { ...sessionOf(databaseUrl, 'molecule-operator-look'), connectionTimeoutMillis: answer }
+    const session = { ...sessionOf(databaseUrl(), 'molecule-operator-look'), connectionTimeoutMillis: answer }
     const client = new Client({ ...session, query_timeout: answer })
     // A connection that breaks also tells so by events, which would end the process.
     client.on('error', () => {})
@@ -83,14 +83,17 @@ export function createWatchdog({ databaseUrl, dependency, times: given }: Watchd
     try {
       const readOnly = await ask()
       refusal = undefined
-      if (readOnly) dependency.fails('read_only', 'the server takes no writes')
+      if (readOnly) failed('read_only', 'the server takes no writes')
       else if (performance.now() >= heldUntil) dependency.works()
     } catch (error) {
       refusal = error instanceof NotConnected ? error : undefined
-      const trouble = troubleOf(error) ?? 'other'
-      dependency.count(trouble)
-      dependency.fails(trouble, error)
+      failed(troubleOf(error) ?? 'other', error)
     }
+  }
+
+  function failed(trouble: Trouble, cause: unknown): void {
+    dependency.count(trouble)
+    dependency.fails(trouble, cause)
   }
 
   return {
