@@ -137,6 +137,26 @@ test('networks of sources are networks', () => {
     expect(() => read(wrong)).toThrow(/SOURCE_NETWORKS must be a list of networks like 10.0.0.0\/8/)
 })
 
+test('the default host of sources is one of those that are allowed, where not all are', () => {
+  const read = (SOURCE_DEFAULT_HOST: string, SOURCE_HOSTS = '') =>
+    readConfig([], { ...base, SOURCE_DEFAULT_HOST, SOURCE_HOSTS }).SOURCE_DEFAULT_HOST
+  expect(read('')).toBeUndefined()
+  expect(read('Git.Example:8443')).toBe('git.example:8443')
+  for (const hosts of ['other.example, git.example', 'git.example:8443', '*.example'])
+    expect(read('git.example:8443', hosts)).toBe('git.example:8443')
+  for (const hosts of ['other.example', 'git.example:444', '*.git.example'])
+    expect(() => read('git.example:8443', hosts)).toThrow('SOURCE_DEFAULT_HOST must be one of SOURCE_HOSTS')
+  for (const wrong of [
+    'https://git.example',
+    'git.example/org',
+    'me@git.example',
+    '*.example',
+    'a..b',
+    'git.example:x',
+  ])
+    expect(() => read(wrong)).toThrow('SOURCE_DEFAULT_HOST must be a host like git.example or git.example:8443')
+})
+
 test('a secret is no flag, and comes from a file as well', () => {
   for (const flag of ['--admin-token', '--database-url', '--secrets-key']) {
     const read = () => readConfig([`${flag}=hunter2`], base)

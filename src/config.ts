@@ -9,9 +9,11 @@ import { hostFault } from './backends/docker/host.ts'
 import { defaultPool, poolFault } from './backends/docker/subnets.ts'
 import { basesOf } from './backends/host-folder.ts'
 import { tiersFromJson } from './backends/tiers.ts'
+import { matchesHost } from './host-pattern.ts'
 import {
   bytes,
   flag,
+  host,
   list,
   networks,
   oneOf,
@@ -157,6 +159,9 @@ export const settingsWith = (backendNames: readonly string[]) => ({
   SOURCE_HOSTS: list()
     .prefault('')
     .describe('Hosts that templates may come from, git.example or *.example; any public one when empty'),
+  SOURCE_DEFAULT_HOST: host()
+    .optional()
+    .describe('Host of the repositories that templates refer to by !external without naming one; one of SOURCE_HOSTS'),
   SOURCE_HTTP_HOSTS: list().prefault('').describe('Hosts of templates that may be spoken to without TLS'),
   SOURCE_NETWORKS: networks()
     .prefault('')
@@ -190,6 +195,13 @@ const schemaWith = (backendNames: readonly string[]) =>
         ? undefined
         : hostFault(given.DOCKER_HOST, tls.length > 0)
     if (engine !== undefined) refuse(engine, 'DOCKER_HOST')
+    const standard = given.SOURCE_DEFAULT_HOST === undefined ? null : URL.parse(`https://${given.SOURCE_DEFAULT_HOST}`)
+    if (
+      standard !== null &&
+      given.SOURCE_HOSTS.length > 0 &&
+      !given.SOURCE_HOSTS.some((each) => matchesHost(each, standard))
+    )
+      refuse('must be one of SOURCE_HOSTS', 'SOURCE_DEFAULT_HOST')
     // In a pod the kubelet asks from outside; elsewhere containers on the same machine would reach it.
     const healthHost = given.HEALTH_HOST ?? (given.KUBERNETES_SERVICE_HOST === undefined ? '127.0.0.1' : '0.0.0.0')
     return { ...given, DEFAULT_BACKEND: defaultBackend, HEALTH_HOST: healthHost }

@@ -340,7 +340,11 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
     informer: orgImports,
     // Each waits for many writes, and none for the others.
     workers: 32,
-    reconciler: new OrgImportReconciler({ ...ofOrgs, defaultBackend: config.DEFAULT_BACKEND }),
+    reconciler: new OrgImportReconciler({
+      ...ofOrgs,
+      defaultBackend: config.DEFAULT_BACKEND,
+      defaultHost: config.SOURCE_DEFAULT_HOST && `https://${config.SOURCE_DEFAULT_HOST}`,
+    }),
   })
   watchAroundOrgImports(orgImport, { ...sources, orgImports, pluginInstalls, flux }, ofOrgs)
 

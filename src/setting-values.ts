@@ -52,6 +52,14 @@ export const someOf = <const T extends string>(words: readonly T[]) =>
     return found.length > 0 && !found.includes(undefined) ? [...new Set(found as T[])] : undefined
   })
 
+export const host = () =>
+  value('a host like git.example or git.example:8443', (text) => {
+    const name = text.toLowerCase()
+    return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[0-9]{1,5})?$/.test(name)
+      ? name
+      : undefined
+  })
+
 export const networks = () =>
   value('a list of networks like 10.0.0.0/8, separated by commas', (text) => {
     const found = split(text)

@@ -201,6 +201,13 @@ const orgImportStatus = z.object({
         .meta({ description: 'What was applied: a resourceVersion, or a commit, main@sha1:… .' })
         .exactOptional(),
       digest: f.bounded(128).meta({ description: 'Digest of the template with all its files.' }).exactOptional(),
+      externals: f
+        .atomic(
+          f.bounded(1024),
+          32,
+          'The repositories that the template refers to by !external, each with what was read: https://git.example/org/teams v1.0.0@sha1:… .',
+        )
+        .exactOptional(),
     })
     .meta({ description: 'What the template was read from.' })
     .exactOptional(),

@@ -222,6 +222,7 @@ export const eventReasons = {
   Pruned: 'The Workspaces that an import deleted, since they left the template.',
   OrphanKept: 'Workspaces left the template and stay, as `spec.prune` asks.',
   PreflightFailed: 'An import stopped before it made anything; the message says why.',
+  TagMoved: 'A tag of a repository that a template refers to by `!external` points at another commit than before.',
   InstanceLeaked:
     'A deletion gave up on an instance whose backend did not answer: it is written down in `leaked_instances`.',
   SessionsReset: 'The sessions of an agent were emptied, as `molecule.dev/reset-session-at` asks.',

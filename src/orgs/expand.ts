@@ -24,9 +24,17 @@ export interface Expanded {
   readonly needs: readonly External[]
 }
 
-/** `home`: where the template's own repository is, if it is of one (externals.ts). With `faults`, what can be read is read on, and they hold what could not be. Throws an OrgError for all else. */
-export function expand(files: FileTree, entry: string, home?: string, faults?: Faults): Expanded {
-  const expander = new Expander(files, home, faults)
+/** Where a repository is of which a template says `org/teams` alone. */
+export interface Hosts {
+  /** Of all of them, whatever says so: `https://git.example`. */
+  readonly standard?: string | undefined
+  /** Without that, of those that the template's own files name: the host of its repository. Those of others are on theirs. */
+  readonly home?: string | undefined
+}
+
+/** With `faults`, what can be read is read on, and they hold what could not be. Throws an OrgError for all else. */
+export function expand(files: FileTree, entry: string, hosts: Hosts = {}, faults?: Faults): Expanded {
+  const expander = new Expander(files, hosts, faults)
   const include = () => expander.include(entry, undefined)
   const read = faults === undefined ? include() : faults.attempt(include, lost)
   const value = read === lost ? undefined : read
@@ -63,8 +71,10 @@ class Expander {
   readonly parsed = new Map<string, YamlFile>()
   readonly needs = new Map<string, External>()
   readonly #files: FileTree
-  readonly #home: string | undefined
+  readonly #hosts: Hosts
   readonly #faults: Faults | undefined
+  /** Folders of all repositories that are referred to, whether they are there or not. */
+  readonly #externals = new Set<string>()
   /** Files that cannot be read: told where they are met first. */
   readonly #broken = new Set<string>()
   readonly #spots = new WeakMap<object, Map<string, Spot>>()
@@ -74,9 +84,9 @@ class Expander {
   #characters = 0
   #written = 0
 
-  constructor(files: FileTree, home: string | undefined, faults: Faults | undefined) {
+  constructor(files: FileTree, hosts: Hosts, faults: Faults | undefined) {
     this.#files = files
-    this.#home = home
+    this.#hosts = hosts
     this.#faults = faults
   }
 
@@ -228,15 +238,17 @@ class Expander {
   #external(node: Exclude<Node, Alias>, reading: Reading): unknown {
     if (!isMap(node)) return this.#refuse('InvalidField', '!external takes repo, ref and path', node, reading)
     const map = this.#map(node, { ...reading, nesting: reading.nesting + 1 })
-    const read = readExternal(map, reading.root === '' ? this.#home : homeOf(reading.root))
+    const { standard, home } = this.#hosts
+    const read = readExternal(map, standard ?? (reading.root === '' ? home : homeOf(reading.root)))
     if (typeof read === 'string') return this.#refuse('InvalidField', read, node, reading)
     const { url, ref, folder, file } = read
+    this.#externals.add(folder)
+    if (this.#externals.size > limits.externals)
+      this.#refuse('TooLarge', `more than ${limits.externals} other repositories`, node, reading)
     const spot = spotOf(node, reading)
     if (this.#files.below(folder).length > 0) return this.include(`${folder}/${file}`, spot, folder)
     const askedAt = showPlace(this.#place(spot))
     if (!this.needs.has(folder)) this.needs.set(folder, { url, ref, folder, askedAt })
-    if (this.needs.size > limits.externals)
-      this.#refuse('TooLarge', `more than ${limits.externals} other repositories`, node, reading)
     return undefined
   }
 

@@ -89,7 +89,12 @@ it.each([
   ['a user', include('a.yaml', 'https://me@git.example/o/r'), 'needs a whole address'],
   ['a port that is none', include('a.yaml', 'https://git.example:x/o/r'), 'needs a whole address'],
   ['dots', include('a.yaml', 'https://git.example/o/../r'), 'needs a whole address'],
-  ['no host', include('a.yaml', 'o/r'), 'needs a whole address'],
+  ['no host', include('a.yaml', 'o/r'), 'let SOURCE_DEFAULT_HOST of the operator say where'],
+  [
+    'a name that is no repository',
+    '!external { url: "https://a", repo: "o r", ref: x, path: a }',
+    'needs a whole address',
+  ],
   ['a path out of it', include('../a.yaml'), '"../a.yaml" is no path inside'],
   ['an absolute path', include('/a.yaml'), '"/a.yaml" is no path inside'],
   ['no path', '!external { repo: o/r, ref: x }', 'takes repo, ref and path'],
@@ -106,6 +111,23 @@ it('refers to thirty-two repositories at most', () => {
     `workspaces:\n${Array.from({ length: count }, (_, i) => `  - ${include('a.yaml', `https://git.example/o/r${i}`)}`).join('\n')}`
   expect(externalsNeeded(source({ 'org.yaml': text(32) }))).toHaveLength(32)
   expect(() => externalsNeeded(source({ 'org.yaml': text(33) }))).toThrow('more than 32 other repositories')
+})
+
+it('refers to no more of them by those that it refers to', () => {
+  const list = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => `- ${include('a.yaml', `https://git.example/o/r${from + i}`)}`).join('\n')
+  const template = (count: number) =>
+    source(
+      { 'org.yaml': `workspaces:\n${list(0, 20)}\n` },
+      Object.fromEntries(
+        Array.from({ length: 20 }, (_, i) => [
+          `.external/git.example/o/r${i}/${commit}`,
+          { 'a.yaml': i === 0 ? list(20, count) : `name: N${i}` },
+        ]),
+      ),
+    )
+  expect(externalsNeeded(template(12))).toHaveLength(12)
+  expect(() => externalsNeeded(template(13))).toThrow('more than 32 other repositories')
 })
 
 it('takes the host apart from the repository, and a name that ends in .git', () => {
@@ -127,7 +149,10 @@ it('takes a tag, and a port', () => {
 
 it('finds a repository without an address beside the one that names it', () => {
   const beside = `!external { repo: org/teams, ref: ${commit}, path: a.yaml }`
-  const own = { ...source({ 'org.yaml': `workspaces: [${beside}]` }), home: 'https://git.example' } as OrgSource
+  const own = {
+    ...source({ 'org.yaml': `workspaces: [${beside}]` }),
+    hosts: { home: 'https://git.example' },
+  } as OrgSource
   expect(externalsNeeded(own).map((each) => each.folder)).toEqual([folder])
   const first = `.external/other.example/o/r/${commit}`
   const nested = source(
@@ -135,4 +160,20 @@ it('finds a repository without an address beside the one that names it', () => {
     { [first]: { 'x.yaml': `[${beside}]` } },
   )
   expect(externalsNeeded(nested).map(({ url }) => url)).toEqual(['https://other.example/org/teams'])
+})
+
+it('finds each repository without an address on the standard host, whatever names it, and the others where they are', () => {
+  const beside = `!external { repo: org/teams, ref: v1.0.0, path: a.yaml }`
+  const needed = (files: Record<string, string>, there: Record<string, Record<string, string>>, home?: string) => {
+    const hosts = { standard: 'https://std.example:8443', home }
+    return externalsNeeded({ ...source(files, there), hosts } as OrgSource).map(({ url }) => url)
+  }
+  expect(needed({ 'org.yaml': `workspaces: [${beside}]` }, {})).toEqual(['https://std.example:8443/org/teams'])
+  expect(needed({ 'org.yaml': `workspaces: [${beside}]` }, {}, 'https://git.example')).toEqual([
+    'https://std.example:8443/org/teams',
+  ])
+  const first = `.external/other.example/o/r/${commit}`
+  const org = { 'org.yaml': `workspaces: ${include('x.yaml', 'https://other.example/o/r')}` }
+  expect(needed(org, {})).toEqual(['https://other.example/o/r'])
+  expect(needed(org, { [first]: { 'x.yaml': `[${beside}]` } })).toEqual(['https://std.example:8443/org/teams'])
 })

@@ -1,6 +1,6 @@
 /**
- * `!external { repo, ref, path }`: a file of another repository, which is brought here by whoever reads sources. `ref` is a
- * commit, by which the same template is the same tree for good, or a tag.
+ * `!external { repo, ref, path }`: a file of another repository, which is brought here before the template is rendered. `ref`
+ * is a commit, by which the same template is the same tree for good, or a tag.
  */
 import { externalsFolder } from './file-tree.ts'
 import { resolvePath } from './source-path.ts'
@@ -21,16 +21,19 @@ const keys: ReadonlySet<string> = new Set(['repo', 'ref', 'path', 'url'])
 export type ExternalRef = (Pick<External, 'url' | 'ref' | 'folder'> & { readonly file: string }) | string
 
 /**
- * Reads the map behind the tag; a string says what is wrong with it. `home`: where the repository is that says so, as
- * `https://git.example`, if it is known: there `org/teams` is.
+ * Reads the map behind the tag; a string says what is wrong with it. `standard`: where `org/teams` is, as `https://git.example`,
+ * if that is known.
  */
-export function readExternal(map: Readonly<Record<string, unknown>>, home: string | undefined): ExternalRef {
+export function readExternal(map: Readonly<Record<string, unknown>>, standard: string | undefined): ExternalRef {
   const text = (key: string) => (typeof map[key] === 'string' ? map[key].trim() : '')
   const odd = Object.keys(map).find((key) => !keys.has(key))
   if (odd !== undefined) return `!external has no "${odd}": it takes repo, ref, path and url`
   const [repo, name, path, host] = [text('repo'), text('ref'), text('path'), text('url')]
   if (repo === '' || name === '' || path === '') return '!external takes repo, ref and path'
-  const url = address(repo, host === '' && !repo.includes('://') ? (home ?? '') : host)
+  const isWhole = host !== '' || repo.includes('://')
+  if (!isWhole && standard === undefined)
+    return '!external names no host: write repo: https://git.example/org/teams, or let SOURCE_DEFAULT_HOST of the operator say where org/teams is'
+  const url = address(repo, isWhole ? host : (standard ?? ''))
   if (url === undefined)
     return '!external needs a whole address, without user or query: repo: https://git.example/org/teams, or url: https://git.example and repo: org/teams'
   const kind = /^[0-9a-f]{40}$/.test(name) ? 'commit' : 'tag'

@@ -1,5 +1,5 @@
 /** What a template is read from. */
-import { expand, type Expanded } from './expand.ts'
+import { expand, type Expanded, type Hosts } from './expand.ts'
 import type { External } from './externals.ts'
 import type { OrgWarning } from './org-error.ts'
 import type { Faults } from './faults.ts'
@@ -11,8 +11,8 @@ export type OrgSource =
       readonly kind: 'files'
       readonly files: Sources
       readonly entry: string
-      /** Where the repository is that the files are of: `https://git.example`. */
-      readonly home?: string
+      /** Where repositories are that `!external` names without a host. */
+      readonly hosts?: Hosts
       /** What is in the folder and not among the files, to why: `it is a symbolic link`. */
       readonly skipped?: ReadonlyMap<string, string>
       readonly externals?: ReadonlyMap<string, Sources>
@@ -28,7 +28,7 @@ export interface SourceRead extends Expanded {
 export function readSource(source: OrgSource, faults?: Faults): SourceRead {
   if (source.kind === 'files') {
     const files = new FileTree(source.files, source.externals, source.skipped)
-    const read = expand(files, source.entry, source.home, faults)
+    const read = expand(files, source.entry, source.hosts, faults)
     const left = files.skipped.map(([path, why]): OrgWarning => ({
       code: 'FileSkipped',
       path,

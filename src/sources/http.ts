@@ -8,6 +8,7 @@ import request from 'undici/lib/api/api-request.js'
 import Agent from 'undici/lib/dispatcher/agent.js'
 import { seconds } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
+import { matchesHost } from '../host-pattern.ts'
 import { addressRule, guardedConnector, NameUnresolved, type Resolve, UrlRefused } from '../outbound.ts'
 import { tooLarge } from './intake.ts'
 import { SourceError, type Credentials } from './source.ts'
@@ -101,12 +102,12 @@ export class Http {
     if (url.username !== '' || url.password !== '')
       return deny('a URL that carries credentials: give them by secretRef')
     const { hosts, plainHosts } = this.#reach
-    const plain = plainHosts.some((each) => matches(each, url))
+    const plain = plainHosts.some((each) => matchesHost(each, url))
     if (url.protocol === 'http:' && (!plain || from?.protocol === 'https:'))
       return deny(
         `http://${url.host}, which is not encrypted: use https, or let the operator's SOURCE_HTTP_HOSTS name it`,
       )
-    if (!plain && hosts.length > 0 && !hosts.some((each) => matches(each, url)))
+    if (!plain && hosts.length > 0 && !hosts.some((each) => matchesHost(each, url)))
       return deny(`${url.host}, which is not among the operator's SOURCE_HOSTS`)
     return url
   }
@@ -126,12 +127,6 @@ export class Http {
       throw asSourceError(error, url.host, signal)
     }
   }
-}
-
-function matches(pattern: string, { host, hostname }: URL): boolean {
-  const [wanted, name, whole] = [pattern, hostname, host].map((each) => each.toLowerCase().replace(/\.(?=:|$)/, ''))
-  if (wanted === undefined || name === undefined) return false
-  return wanted.startsWith('*.') ? name.endsWith(wanted.slice(1)) : wanted === name || wanted === whole
 }
 
 const headerOf = (credentials: Credentials): string =>

@@ -3,16 +3,18 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll } from 'vitest'
+import type { Certificate } from './certificate.ts'
 
 const run = promisify(execFile)
 
 export interface GitServer {
-  /** `http://127.0.0.1:<port>` */
+  /** `http://127.0.0.1:<port>`, or https. */
   readonly origin: string
   /** Requests so far: method, path, and what they carried as authorization. */
   readonly requests: { method: string; url: string; authorization: string | undefined }[]
@@ -23,10 +25,10 @@ export interface GitServer {
   repository(name: string): Promise<GitRepository>
 }
 
-/** Starts one; stopped after the file. */
-export async function startGitServer(): Promise<GitServer> {
+/** Starts one, with TLS where it is given a certificate; stopped after the file. */
+export async function startGitServer(certificate?: Certificate): Promise<GitServer> {
   const root = await mkdtemp(join(tmpdir(), 'molecule-test-git-'))
-  const server = createServer((request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const { method = '', url = '', headers } = request
     git.requests.push({ method, url, authorization: headers.authorization })
     if (git.intercept?.(request, response)) return
@@ -35,12 +37,13 @@ export async function startGitServer(): Promise<GitServer> {
       return
     }
     serve(root, request, response)
-  })
+  }
+  const server = certificate === undefined ? createServer(answer) : createTlsServer({ ...certificate }, answer)
   // Who keeps a connection closes it, too: else a fetch may be sent on one that is being closed.
   server.keepAliveTimeout = 0
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const git: GitServer = {
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    origin: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests: [],
     intercept: undefined,
     authorization: undefined,

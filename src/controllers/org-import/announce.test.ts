@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import { announce } from './announce.ts'
+import { announce, announceMoved } from './announce.ts'
 import type { Done } from './apply.ts'
 import type { Plan } from './plan.ts'
 
@@ -45,4 +45,24 @@ test('later passes on the same generation tell only of what is adopted; what was
   expect(told(false, lead, hand)).toEqual([])
   expect(told(false, { ...lead, deed: 'Adopted' })).toHaveLength(1)
   expect(told(true, { ...lead, deed: 'Created', existed: false })).toEqual([])
+})
+
+test('a tag of another repository that points at another commit than before is told, and nothing else of them', () => {
+  const [a, b] = ['a'.repeat(40), 'b'.repeat(40)]
+  const moved = (before: readonly string[] | undefined, now: readonly string[] | undefined) => {
+    const events: string[] = []
+    const status = before && { source: { externals: before } }
+    const event = (...parts: readonly string[]) => void events.push(parts.join(' '))
+    announceMoved({ ...org, status } as unknown as OrgImport, now, { event })
+    return events
+  }
+  const tag = (name: string, commit: string) => `https://git.example/org/teams ${name}@sha1:${commit}`
+  expect(moved([tag('v1', a), tag('v2', a)], [tag('v1', b), tag('v2', a)])).toEqual([
+    `Warning TagMoved https://git.example/org/teams v1 was sha1:${a} and is sha1:${b}`,
+  ])
+  expect(moved([tag('v1', a)], [tag('v1', a)])).toEqual([])
+  expect(moved([tag('v1', a)], [tag('v2', b)])).toEqual([])
+  expect(moved([tag('v1', a)], undefined)).toEqual([])
+  expect(moved(undefined, [tag('v1', a)])).toEqual([])
+  expect(moved([`https://git.example/org/teams sha1:${a}`], [`https://git.example/org/teams sha1:${b}`])).toEqual([])
 })

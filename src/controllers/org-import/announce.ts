@@ -9,6 +9,7 @@ import type { Obstacle } from './obstacle.ts'
 import type { Plan } from './plan.ts'
 import { pathOf } from './match.ts'
 import { nextRuns, shownRun } from './next-runs.ts'
+import type { SourceRead } from './source-read.ts'
 import { listed } from './words.ts'
 
 interface News {
@@ -77,3 +78,22 @@ export function announceObstacle(org: OrgImport, obstacle: Obstacle, ctx: Pick<C
   if (told?.status === 'False' && told.message === obstacle.message) return
   ctx.event('Warning', 'PreflightFailed', obstacle.message)
 }
+
+/** Of tags of other repositories that point at another commit than the status says. Once: this pass writes the new one there. */
+export function announceMoved(org: OrgImport, externals: SourceRead['externals'], ctx: Pick<Context, 'event'>): void {
+  const before = commitsOf(org.status?.source?.externals ?? [])
+  const moved = [...commitsOf(externals ?? [])].flatMap(([tag, commit]) => {
+    const old = before.get(tag)
+    return old === undefined || old === commit ? [] : [`${tag} was sha1:${old} and is sha1:${commit}`]
+  })
+  if (moved.length > 0) ctx.event('Warning', 'TagMoved', listed(moved))
+}
+
+/** `https://git.example/org/teams v1.0.0` to the commit, of SourceRead.externals; what is named by its commit is left out. */
+const commitsOf = (externals: readonly string[]): ReadonlyMap<string, string> =>
+  new Map(
+    externals.flatMap((each): [string, string][] => {
+      const [, tag, commit] = /^(\S+ \S+)@sha1:([0-9a-f]{40})$/.exec(each) ?? []
+      return tag === undefined || commit === undefined ? [] : [[tag, commit]]
+    }),
+  )

@@ -89,7 +89,7 @@ export const orgImportViews = (
     /** Workspaces of imports that may be starting at once, in all namespaces together. */
     readonly maxStarting: number
   },
-): Omit<OrgImportCollaborators, 'defaultBackend'> => ({
+): Omit<OrgImportCollaborators, 'defaultBackend' | 'defaultHost'> => ({
   ...rest,
   workspace: (namespace, name) => workspaces.cache.get(`${namespace}/${name}`),
   result: (workspace) => fleet.of(workspace),

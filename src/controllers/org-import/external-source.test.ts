@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { SourceRequest, Sight } from '../../sources/source.ts'
 import { SourceError } from '../../sources/source.ts'
+import { renderOrg } from '../../orgs/tree.ts'
 import type { References } from '../references.ts'
 import { bringExternals } from './external-source.ts'
 import type { SourceRead } from './source-read.ts'
@@ -130,6 +131,83 @@ it.each([
   expect(tokens(git)).toEqual(sent)
 })
 
+it('asks at the default host with no credentials but those that it would have if it was named', () => {
+  const asks = (git: object) => {
+    const { look, asked } = looking({})
+    const { source, ...rest } = read({ 'org.yaml': own.replace('https://git.example/acme/one', 'acme/one') })
+    const whole = { ...rest, source: { ...source, hosts: { standard: 'https://git.example' } } as SourceRead['source'] }
+    bringExternals(org(git), whole, references, look)
+    return asked
+  }
+  const what = one
+  expect(asks({ url: 'https://git.example/acme/orgs', secretRef })).toEqual([{ what, token: undefined }])
+  expect(asks({ url: 'https://x.example/acme/one', secretRef })).toEqual([{ what, token: undefined }])
+  const credentialsFor = ['https://git.example/acme']
+  expect(asks({ url: 'https://x.example/o', secretRef, credentialsFor })).toEqual([{ what, token: 't0ken' }])
+})
+
+it('asks for signatures where it asks for them of itself and a tag could be moved', () => {
+  const signersOf = (git: object | undefined, ref: string) => {
+    const requests: SourceRequest[] = []
+    const look = (request: SourceRequest): Sight => {
+      requests.push(request)
+      return { state: 'fetching' }
+    }
+    bringExternals(org(git), read({ 'org.yaml': own.replace(first, ref) }), references, look)
+    return requests.map((request) => request.kind === 'git' && request.signers)
+  }
+  const verified = { url: 'https://git.example/acme/orgs', verify: { secretRef: { name: 'signers' } } }
+  expect(signersOf(verified, 'v1.0.0')).toEqual(['t0ken'])
+  expect(signersOf(verified, first)).toEqual([undefined])
+  expect(signersOf({ url: verified.url }, 'v1.0.0')).toEqual([undefined])
+  expect(signersOf(undefined, 'v1.0.0')).toEqual([undefined])
+})
+
+it('says what was read of each, at which commit', () => {
+  const { look } = looking({
+    [one]: { 'team.yaml': `name: A\nchildren:\n  - ${refer('https://other.example/two', second)}\n` },
+    [two]: { 'team.yaml': 'name: B\n' },
+  })
+  expect(bringExternals(org(), read({ 'org.yaml': own }), references, look)).toMatchObject({
+    externals: ['https://git.example/acme/one r', 'https://other.example/two r'],
+  })
+  expect(bringExternals(org(), read({ 'org.yaml': 'name: X\n' }), references, look)).not.toHaveProperty('externals')
+})
+
+it('takes two templates of the same files for two', () => {
+  const { look, asked } = looking({ [one]: { 'team.yaml': 'name: A\n' }, [two]: { 'team.yaml': 'name: B\n' } })
+  const files = new Map([
+    ['org.yaml', own],
+    ['other.yaml', `workspaces:\n  - ${refer('https://other.example/two', second)}\n`],
+  ])
+  const broughtTo = (entry: string) => {
+    asked.length = 0
+    const read = { source: { kind: 'files', files, entry }, revision: 'r', identity: 'i' } as const
+    const whole = bringExternals(org(), read, references, look)
+    return [asked.map(({ what }) => what), 'source' in whole && whole.externals?.length]
+  }
+  for (const [entry, what] of [
+    ['org.yaml', one],
+    ['other.yaml', two],
+    ['org.yaml', one],
+  ] as const)
+    expect(broughtTo(entry)).toEqual([[what], 1])
+})
+
+it('leaves a mistake in another repository to the rendering, which finds the file there', () => {
+  const { look } = looking({ [one]: { 'team.yaml': 'name: [A' } })
+  const whole = bringExternals(org(), read({ 'org.yaml': own }), references, look)
+  if (!('source' in whole)) throw new Error(whole.message)
+  expect(() => renderOrg(whole.source, { importUid: 'u' })).toThrow(
+    expect.objectContaining({
+      code: 'SyntaxError',
+      message: expect.stringMatching(
+        /^\.external\/git\.example\/acme\/one\/a+\/team\.yaml:1:.*included from org\.yaml:3:/,
+      ),
+    }),
+  )
+})
+
 it('leaves a broken template to whoever renders it', () => {
   const { look } = looking({})
   const broken = read({ 'org.yaml': 'a: !external { repo: nowhere' })
@@ -137,7 +215,7 @@ it('leaves a broken template to whoever renders it', () => {
 })
 
 it('reads a template anew when a tag that it refers to has moved, and not before', () => {
-  const sights: Record<string, Record<string, string>> = {
+  const sights: Record<string, Record<string, string> | SourceError> = {
     'https://git.example/acme/one v1.0.0': {
       'team.yaml': `name: A\nchildren:\n  - ${refer('https://other.example/two', second)}\n`,
     },
@@ -158,10 +236,13 @@ it('reads a template anew when a tag that it refers to has moved, and not before
   sights['https://git.example/acme/one v1.0.0'] = {
     'team.yaml': `name: A\nchildren:\n  - ${refer('https://other.example/three', second)}\n`,
   }
+  // What only the one before refers to is needed no more.
+  sights[two] = new SourceError('SourceMissing', 'it is gone')
   move()
   const after = bring()
   expect(after.identity).not.toBe(before.identity)
   expect(after.asked).toContain('https://other.example/three')
+  expect(bring().asked).toEqual(['https://git.example/acme/one', 'https://other.example/three'])
 })
 
 it('says what a ref may be where there is no such tag', () => {

@@ -4,16 +4,49 @@ import { minutes } from '../../duration.ts'
 import type { External } from '../../orgs/externals.ts'
 import { OrgError } from '../../orgs/org-error.ts'
 import { externalsNeeded, type OrgSource } from '../../orgs/source.ts'
-import type { Credentials, GitRequest, SourceError } from '../../sources/source.ts'
+import type { Credentials, GitRequest, SourceError, TextFolder } from '../../sources/source.ts'
 import type { References } from '../references.ts'
-import { credentialsOf } from './git-source.ts'
+import { credentialsOf, signersOf } from './git-source.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
 import { faulty, sourceObstacle, type Look, type SourceRead } from './source-read.ts'
 
 type Files = Extract<OrgSource, { kind: 'files' }>
 
-/** All that the files of a template refer to, directly or not: found out once, and again when a tag has moved. */
-const known = new WeakMap<Files['files'], { readonly externals: readonly External[]; readonly revisions: string }>()
+/** What a template refers to, directly or not, and what was read of it then. */
+interface Known {
+  readonly externals: readonly External[]
+  readonly identities: string
+}
+
+/** Of files by their entry, since imports may share the files: found out once, and again when a tag has moved. */
+const knownOf = new WeakMap<Files['files'], Map<string, Known>>()
+
+/** What was brought so far, each by `External.folder`. */
+class Brought {
+  readonly all: External[] = []
+  readonly externals = new Map<string, Files['files']>()
+  readonly skipped: Map<string, string>
+  readonly read = new Map<string, Pick<TextFolder, 'identity' | 'revision'>>()
+
+  constructor(source: Files) {
+    this.skipped = new Map(source.skipped)
+  }
+
+  get identities(): string {
+    return JSON.stringify([...this.read].map(([folder, { identity }]) => [folder, identity]))
+  }
+
+  with(read: SourceRead, source: Files): SourceRead {
+    if (this.all.length === 0) return read
+    const tags = this.all.filter(({ ref }) => ref.kind === 'tag').map(({ folder }) => this.read.get(folder)?.identity)
+    return {
+      ...read,
+      source: { ...source, externals: this.externals, skipped: this.skipped },
+      identity: [read.identity, ...tags].join(' '),
+      externals: this.all.map(({ url, folder }) => `${url} ${this.read.get(folder)?.revision}`),
+    }
+  }
+}
 
 export function bringExternals(
   org: OrgImport,
@@ -23,29 +56,28 @@ export function bringExternals(
 ): SourceRead | Obstacle {
   const { source } = read
   if (source.kind === 'inline') return read
-  const externals = new Map<string, Files['files']>()
-  const all: External[] = []
-  const skipped = new Map(source.skipped)
-  const whole = { ...source, externals, skipped, revisions: new Map<string, string>() }
-  const before = known.get(source.files)
-  const revisions = () => JSON.stringify([...whole.revisions])
-  try {
-    for (let needed = before?.externals ?? externalsNeeded(whole); needed.length > 0;) {
-      const obstacle = bring(org, needed, references, look, whole)
-      if (obstacle !== undefined) return obstacle
-      all.push(...needed)
-      // One without any file that can be read stays needed: rendering says so.
-      needed =
-        before?.revisions === revisions() ? [] : externalsNeeded(whole).filter(({ folder }) => !externals.has(folder))
-    }
-  } catch (error) {
-    // Rendering meets the same fault, and says where it stands.
-    if (error instanceof OrgError) return read
-    throw error
+  const known = knownOf.get(source.files) ?? new Map<string, Known>()
+  const before = known.get(source.entry)
+  if (before !== undefined) {
+    const again = new Brought(source)
+    const obstacle = bring(org, before.externals, references, look, again)
+    if (obstacle === undefined && again.identities === before.identities) return again.with(read, source)
   }
-  known.set(source.files, { externals: all, revisions: revisions() })
-  const tags = all.filter(({ ref }) => ref.kind === 'tag').map(({ folder }) => whole.revisions.get(folder))
-  return all.length === 0 ? read : { ...read, source: whole, identity: [read.identity, ...tags].join(' ') }
+  const brought = new Brought(source)
+  const { externals, skipped } = brought
+  try {
+    for (let needed = externalsNeeded(source); needed.length > 0;) {
+      const obstacle = bring(org, needed, references, look, brought)
+      if (obstacle !== undefined) return obstacle
+      // One without any file that can be read stays needed: rendering says so.
+      needed = externalsNeeded({ ...source, externals, skipped }).filter(({ folder }) => !externals.has(folder))
+    }
+    knownOf.set(source.files, known.set(source.entry, { externals: brought.all, identities: brought.identities }))
+  } catch (error) {
+    // Rendering meets the same fault, in the same files, and says where it stands.
+    if (!(error instanceof OrgError)) throw error
+  }
+  return brought.with(read, source)
 }
 
 function bring(
@@ -53,11 +85,7 @@ function bring(
   needed: readonly External[],
   references: References,
   look: Look,
-  into: {
-    readonly externals: Map<string, Files['files']>
-    readonly skipped: Map<string, string>
-    readonly revisions: Map<string, string>
-  },
+  into: Brought,
 ): Obstacle | undefined {
   // All are asked for before the first is waited for.
   const sights = needed.map((external) => ({ external, request: requestOf(org, external, references) }))
@@ -70,7 +98,8 @@ function bring(
     if (sight.state === 'failed') return lacking(external, sight.error)
     if (sight.state === 'fetching')
       return sourceObstacle('Progressing', `the repository that ${external.askedAt} refers to is being read`, true)
-    into.revisions.set(external.folder, sight.folder.identity)
+    into.all.push(external)
+    into.read.set(external.folder, sight.folder)
     into.externals.set(external.folder, sight.folder.texts)
     for (const [path, why] of sight.folder.skipped) into.skipped.set(`${external.folder}/${path}`, why)
   }
@@ -85,8 +114,12 @@ function lacking({ askedAt, ref }: External, { fault, message }: SourceError): O
 function requestOf(org: OrgImport, { url, ref }: External, references: References): GitRequest | Obstacle {
   const credentials = ownCredentials(org, url, references)
   if (credentials !== undefined && isObstacle(credentials)) return credentials
+  // The id of a commit proves its content. A tag can be moved, by which the signatures that the import asks for would be
+  // got round: what it points at must be signed, too.
+  const signers = ref.kind === 'tag' ? signersOf(org, org.spec.source.git ?? {}, references) : undefined
+  if (typeof signers === 'object') return signers
   // A commit never changes, and a tag hardly ever: looking again serves little but to mend a failure.
-  return { kind: 'git', url, ref, path: '', credentials, interval: minutes(60) }
+  return { kind: 'git', url, ref, path: '', credentials, signers, interval: minutes(60) }
 }
 
 /**

@@ -54,7 +54,12 @@ export function credentialsOf(
   return refuse(`has neither username and password nor bearerToken${ssh}`)
 }
 
-function signersOf({ metadata }: OrgImport, { verify }: GitSource, references: References) {
+/** The keys of which one must have signed what is read; undefined where none need to. */
+export function signersOf(
+  { metadata }: OrgImport,
+  { verify }: Pick<GitSource, 'verify'>,
+  references: References,
+): string | Obstacle | undefined {
   if (verify === undefined) return undefined
   const found = secretOf(metadata.namespace ?? '', verify.secretRef.name, references)
   if (isObstacle(found)) return found

@@ -8,7 +8,7 @@ import { KubeError } from '../../kube/kube-error.ts'
 import type { Context, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import { dataTypes } from '../references.ts'
 import { hasVerdict, untilRead } from '../unread.ts'
-import { announce, announceObstacle } from './announce.ts'
+import { announce, announceMoved, announceObstacle } from './announce.ts'
 import { applyChildren, applyFiles, applyInstalls, isWrite, prune } from './apply.ts'
 import { unknownModel, unknownRuntime } from './catalog.ts'
 import { childrenOf, type Child } from './children.ts'
@@ -65,8 +65,10 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     await ctx.claim()
     failpoint('claimed')
     const prepared = this.#prepare(org)
+    const unread = isObstacle(prepared) && isUnread(org, prepared)
+    if (!unread) announceMoved(org, prepared.learned.source?.externals, ctx)
     if (isObstacle(prepared)) {
-      if (!isUnread(org, prepared)) announceObstacle(org, prepared, ctx)
+      if (!unread) announceObstacle(org, prepared, ctx)
       return this.#stoppedBy(prepared, prepared.learned)
     }
     const gate = gateOf(org, prepared.plan)

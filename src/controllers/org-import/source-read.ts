@@ -10,6 +10,8 @@ export interface SourceRead {
   readonly revision: string
   /** Changes whenever the source does. */
   readonly identity: string
+  /** The other repositories that it refers to, each as `https://git.example/org/teams v1.0.0@sha1:<commit>`. */
+  readonly externals?: readonly string[]
   /** Why nothing newer can be seen. */
   readonly trouble?: string
 }

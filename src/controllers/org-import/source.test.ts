@@ -79,3 +79,32 @@ test('a path is no key of a ConfigMap, and how it is written there is told', () 
     message: 'ConfigMap "c" has no key "a/org.yaml": a key has "__" for a slash, "a__org.yaml"',
   })
 })
+
+test('where a repository is that is named without a host: as the settings say, and without them beside the template', () => {
+  const hostsOf = (url: string, defaultHost?: string) => {
+    const folder = { revision: 'r', identity: 'i', texts: new Map([['org.yaml', '']]), skipped: new Map() }
+    const look = (): Sight => ({ state: 'fetched', folder, trouble: undefined })
+    const views = { defaultHost, sources: { retain: () => undefined, look } } as unknown as SourceViews
+    const read = readSource(owner({ source: { git: { url, interval: '1m' } } }), views)
+    return 'source' in read && read.source.kind === 'files' ? read.source.hosts : undefined
+  }
+  const [home, standard] = ['https://git.example:8443', 'https://std.example']
+  expect(hostsOf(`${home}/a/b`)).toEqual({ home, standard: undefined })
+  expect(hostsOf(`${home}/a/b`, standard)).toEqual({ home, standard })
+  expect(hostsOf('http://git.example/a/b')).toEqual({ home: undefined, standard: undefined })
+})
+
+test('the keys of a ConfigMap are the same files as long as it is the same', () => {
+  const filesOf = (object: object) => {
+    const views = {
+      configMap: () => ({ state: 'found', object }),
+      sources: { retain: () => undefined },
+    } as unknown as SourceViews
+    const read = readSource(owner({ source: { configMapRef: { name: 'c', key: 'org.yaml' } } }), views)
+    return 'source' in read && read.source.kind === 'files' ? read.source.files : undefined
+  }
+  const object = { metadata: found, data: { 'org.yaml': 'name: A', roles__a: 'A' } }
+  expect([...(filesOf(object)?.keys() ?? [])]).toEqual(['org.yaml', 'roles/a'])
+  expect(filesOf(object)).toBe(filesOf(object))
+  expect(filesOf({ ...object, data: { 'org.yaml': 'name: B' } })?.get('org.yaml')).toBe('name: B')
+})

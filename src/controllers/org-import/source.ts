@@ -3,7 +3,6 @@ import { keyOf } from '../../api/meta.ts'
 import type { OrgImport } from '../../api/org-import.ts'
 import { decodePath, encodePath, folderOf } from '../../orgs/source-path.ts'
 import { OrgError } from '../../orgs/org-error.ts'
-import type { OrgSource } from '../../orgs/source.ts'
 import type { Sight, SourceRequest, Sources, TextFolder } from '../../sources/source.ts'
 import type { Lookup } from '../../kube/followed-namespace.ts'
 import type { FluxKind, FluxSource } from '../flux-sources.ts'
@@ -20,6 +19,8 @@ export interface SourceViews {
   readonly references: References
   readonly fluxSource: (kind: FluxKind, namespace: string, name: string) => Lookup<FluxSource>
   readonly sources: Sources
+  /** Where repositories are that templates refer to without a host, `https://git.example`, if the operator's settings say so. */
+  readonly defaultHost?: string | undefined
 }
 
 export function readSource(org: OrgImport, views: SourceViews): SourceRead | Obstacle {
@@ -28,7 +29,7 @@ export function readSource(org: OrgImport, views: SourceViews): SourceRead | Obs
     slots.add(slot)
     return views.sources.look(request, keyOf(org), slot)
   }
-  const read = readOwn(org, views, look)
+  const read = hosted(readOwn(org, views, look), org, views.defaultHost)
   const whole = isObstacle(read) ? read : bringExternals(org, read, views.references, look)
   // Of a source that could not be named this time, what was fetched is kept: a Secret may only be late.
   if (!isObstacle(read) || slots.size > 0) views.sources.retain(keyOf(org), slots)
@@ -49,18 +50,16 @@ function readOwn(org: OrgImport, views: SourceViews, look: Look): SourceRead | O
         ? artifactRequest(org, sourceRef, views.fluxSource)
         : sourceObstacle('SourceNotSupported', 'spec.source names nothing that can be read')
   if (isObstacle(request)) return request
-  const read = fetched(
-    look(request, ''),
-    'org.yaml',
-    request.kind === 'git' ? 'the repository' : 'the artifact',
-    byPath,
-  )
-  return isObstacle(read) || request.kind !== 'git' ? read : { ...read, source: atHome(read.source, request.url) }
+  return fetched(look(request, ''), 'org.yaml', request.kind === 'git' ? 'the repository' : 'the artifact', byPath)
 }
 
-/** With where its repository is, as far as others there may be named without it. */
-const atHome = (source: OrgSource, url: string): OrgSource =>
-  source.kind === 'files' && url.startsWith('https://') ? { ...source, home: new URL(url).origin } : source
+/** With where repositories are that its template refers to without a host. */
+function hosted(read: SourceRead | Obstacle, { spec }: OrgImport, standard: string | undefined): SourceRead | Obstacle {
+  if (isObstacle(read) || read.source.kind === 'inline') return read
+  const own = URL.parse(spec.source.git?.url ?? '')
+  const home = own?.protocol === 'https:' ? own.origin : undefined
+  return { ...read, source: { ...read.source, hosts: { standard, home } } }
+}
 
 /** What the sources have, as a template folder. `moved`: how to say that the template is in another folder. */
 function fetched(sight: Sight, entry: string, what: string, moved: Moved): SourceRead | Obstacle {
@@ -145,13 +144,9 @@ function readArchive(object: DataObject, key: string, archiveKey: string, look: 
 
 function readKeys(object: DataObject, key: string): SourceRead | Obstacle {
   const { name, uid, resourceVersion } = object.metadata
-  const files = new Map<string, string>()
   try {
-    for (const [encoded, text] of Object.entries(object.data ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-      const path = decodePath(encoded)
-      if (files.has(path)) return sourceObstacle('SourceInvalid', `two keys of ConfigMap "${name}" stand for "${path}"`)
-      files.set(path, text)
-    }
+    const files = filesOf(object)
+    if (isObstacle(files)) return files
     const entry = decodePath(key)
     if (key.includes('/'))
       return sourceObstacle(
@@ -169,6 +164,24 @@ function readKeys(object: DataObject, key: string): SourceRead | Obstacle {
     if (error instanceof OrgError) return sourceObstacle('SourceInvalid', `ConfigMap "${name}": ${error.message}`)
     throw error
   }
+}
+
+/** Those of a ConfigMap as the cache holds it: passes follow every child, and what is known of files is known by them. */
+const decoded = new WeakMap<DataObject, ReadonlyMap<string, string>>()
+
+/** The keys of a ConfigMap as paths. Throws an OrgError. */
+function filesOf(object: DataObject): ReadonlyMap<string, string> | Obstacle {
+  const before = decoded.get(object)
+  if (before !== undefined) return before
+  const files = new Map<string, string>()
+  for (const [encoded, text] of Object.entries(object.data ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    const path = decodePath(encoded)
+    if (files.has(path))
+      return sourceObstacle('SourceInvalid', `two keys of ConfigMap "${object.metadata.name}" stand for "${path}"`)
+    files.set(path, text)
+  }
+  decoded.set(object, files)
+  return files
 }
 
 /** What is in binaryData is no text, or kubectl would have put it into data. */

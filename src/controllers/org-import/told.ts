@@ -86,7 +86,13 @@ export function told({ source, rendered, environment }: Learned, more: readonly 
     return path === '' ? warning : Object.assign(warning, { path: cut(path, 2048) })
   })
   return {
-    ...(source && { source: { revision: source.revision, ...(rendered && { digest: rendered.digest }) } }),
+    ...(source && {
+      source: {
+        revision: source.revision,
+        ...(rendered && { digest: rendered.digest }),
+        ...(source.externals && { externals: [...source.externals] }),
+      },
+    }),
     ...(rendered && { warnings }),
     ...(environment && { env: { ...(missing.length > 0 && { missingRecommended: missing }) } }),
   }
