@@ -87,6 +87,8 @@ function filler(list: PropertyKey | undefined, expected: string, given: unknown,
 const ofNodes = (key: unknown) => key === 'workspaces' || key === 'children'
 /** Unique among its siblings, and never shown. */
 const unnamed = (i: number) => `unnamed ${i}`
+/** Whether the path of a node has a name in it that stands for one that did not fit. */
+export const isUnnamed = (path: string): boolean => /(^|\/)unnamed \d+(\/|$)/.test(path)
 
 /** What people write who come from other descriptions of this language. */
 const instead: Readonly<Record<string, string>> = {

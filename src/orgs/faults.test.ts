@@ -124,3 +124,36 @@ it('one mistake is told as it is, and nothing that only follows from it', () => 
   )
   expect(mistakes({ 'org.yaml': 'a: [' }).message).toMatch(/^org\.yaml:1:/)
 })
+
+it('what does not stop an import is told beside what does, but for what may follow from the parts that could not be read', () => {
+  const text = [
+    'defaults: { category_routing: { docs: [Writer] } }',
+    'parent: nothing',
+    'workspaces:',
+    '  - name: Lead',
+    '    tier: high',
+    '    colour: red',
+    '    plugins: ["!gone"]',
+    '    children:',
+    '      - { canvas: { x: 1, y: 1 } }',
+    '      - { name: Hand, canvas: { x: 1, y: 1 } }',
+    '      - !include writer.yaml',
+  ].join('\n')
+  const told = (files: Record<string, string>, strict = false) => {
+    const source = { kind: 'files', files: new Map(Object.entries(files)), entry: 'org.yaml' } as const
+    try {
+      return renderOrg(source, { importUid: 'u', strict, exclude: ['Lead/Writer/Nobody'] }).warnings
+    } catch (error) {
+      if (error instanceof OrgError) return error.warnings
+      throw error
+    }
+  }
+  const shown = (warnings: ReturnType<typeof told>) =>
+    warnings.map(({ code, path }) => `${code} ${path}`.trim()).toSorted()
+  const own = ['IgnoredCanvas Lead/Hand', 'UnknownKey parent', 'UnknownKey workspaces[0].colour']
+  expect(shown(told({ 'org.yaml': text }))).toEqual(['IgnoredCanvas', ...own])
+  const mended = text.replace('tier: high', 'tier: 1').replace('{ canvas', '{ name: Foot, canvas')
+  const rest = ['DanglingRoute', 'IgnoredCanvas Lead/Foot', 'IneffectiveOptOut Lead', 'UnknownNode Lead/Writer/Nobody']
+  const all = told({ 'org.yaml': mended, 'writer.yaml': 'name: Other' })
+  expect(shown(all)).toEqual(expect.arrayContaining([...own, ...rest.map((each) => expect.stringContaining(each))]))
+})

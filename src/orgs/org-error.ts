@@ -34,6 +34,8 @@ export class OrgError extends Error {
   override readonly name = 'OrgError'
   readonly code: OrgErrorCode
   place: Place | undefined
+  /** What else a person should know of the template that is refused. */
+  warnings: readonly OrgWarning[] = []
 
   constructor(code: OrgErrorCode, message: string, place?: Place, options?: ErrorOptions) {
     super(shown(place === undefined ? message : located(message, place)), options)

@@ -4,14 +4,14 @@
  */
 import { createHash } from 'node:crypto'
 import { warnOfSharedBots } from './channels.ts'
-import { checkTemplate, refuseBy } from './check.ts'
+import { checkTemplate, isUnnamed, refuseBy } from './check.ts'
 import { collectEnv, type EnvNeeds } from './env.ts'
 import { Faults, TooManyFaults } from './faults.ts'
 import { card, furthest, layOut, overlapping, type Card, type Point } from './layout.ts'
 import type { NodeSpec } from './node-spec.ts'
-import { OrgError, type OrgWarning } from './org-error.ts'
+import { OrgError, type OrgWarning, type OrgWarningCode } from './org-error.ts'
 import { warnOfDanglingRoutes } from './routing.ts'
-import { readSource, type OrgSource } from './source.ts'
+import { readSource, type OrgSource, type SourceRead } from './source.ts'
 import { Walk, type Draft, type Visited } from './walk.ts'
 import { Warnings } from './warnings.ts'
 
@@ -49,28 +49,41 @@ export interface RenderedOrg {
   readonly digest: string
 }
 
-/** Throws nothing but OrgError. */
+/** Throws nothing but OrgError, which tells the warnings, too. */
 export function renderOrg(source: OrgSource, options: RenderOptions): RenderedOrg {
   const faults = new Faults()
+  let warnings: Warnings | undefined
   try {
-    const rendered = render(source, options, faults)
+    const read = readSource(source, faults)
+    warnings = new Warnings(read.placeOf)
+    for (const { code, path, message } of read.warnings) warnings.add(code, path, message)
+    const rendered = render(read, options, faults, warnings)
     if (rendered !== undefined && !faults.any) return rendered
   } catch (error) {
     if (error instanceof OrgError) faults.add(error)
     else if (!(error instanceof TooManyFaults)) throw error
   }
-  throw faults.whole()
+  const refused = faults.whole()
+  refused.warnings = (warnings?.all() ?? []).flatMap(({ code, path, message }) =>
+    ofParts.has(code) ? [] : [{ code, path: isUnnamed(path) ? '' : path, message }],
+  )
+  throw refused
 }
 
+/** What is said of names that are not in the template: they may be in what could not be read. */
+const ofParts: ReadonlySet<OrgWarningCode> = new Set(['UnknownNode', 'DanglingRoute', 'IneffectiveOptOut'])
+
 /** `faults` hold what is wrong; undefined when nothing could be made of the source for it. */
-function render(source: OrgSource, options: RenderOptions, faults: Faults): RenderedOrg | undefined {
-  const { value, placeOf, parsed, warnings: read, needs, files } = readSource(source, faults)
+function render(
+  { value, placeOf, parsed, needs, files }: SourceRead,
+  options: RenderOptions,
+  faults: Faults,
+  warnings: Warnings,
+): RenderedOrg | undefined {
   const [lacking] = needs
   // What else is wrong is mended first: nothing is fetched for a template that cannot be read.
   if (lacking !== undefined && !faults.any)
     throw new OrgError('ExternalMissing', `${lacking.askedAt}: ${lacking.url} at ${lacking.ref.name} was not brought`)
-  const warnings = new Warnings(placeOf)
-  for (const { code, path, message } of read) warnings.add(code, path, message)
   const refuse = refuseBy(placeOf)
   const { importUid, strict = false } = options
   const template = checkTemplate(value, faults, refuse, warnings, strict)

@@ -45,3 +45,19 @@ it('stalls on a source that a person must put right, which is looked at again wh
     sentence: 'the repository: no answer',
   })
 })
+
+it('tells what is odd about a template that is refused, in place of what was odd about the one before', () => {
+  const before = { code: 'UnknownKey', message: 'of the one before' }
+  const org = owner({}, { warnings: [before], source: { revision: '0' } } as never)
+  const refusal = { condition: 'TemplateParsed', reason: 'InvalidField', message: 'no', waits: false } as const
+  const { source } = learned
+  const warningsOf = (obstacle: Parameters<typeof describeObstacle>[1]) =>
+    describeObstacle({ org, source }, obstacle).status.warnings
+  const odd = { code: 'IgnoredCanvas', path: 'Lead', message: 'below' } as const
+  expect(warningsOf({ ...refusal, warnings: [odd, { ...odd, path: '' }] })).toEqual([
+    odd,
+    { code: 'IgnoredCanvas', message: 'below' },
+  ])
+  expect(warningsOf({ ...refusal, warnings: [] })).toEqual([])
+  expect(warningsOf(refusal)).toEqual([before])
+})

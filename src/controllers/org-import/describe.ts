@@ -26,11 +26,12 @@ import {
 import type { Obstacle } from './obstacle.ts'
 import type { Plan } from './plan.ts'
 import { plannedStatus } from './plan-text.ts'
+import type { Refusal } from './renderer.ts'
 import { shownNodes } from './shown-nodes.ts'
 import { standing } from './standing.ts'
 import { digestOfSteps } from './steps.ts'
 import type { Tally } from './tally.ts'
-import { kept, steps, told, type Draft, type Learned, type Oddity } from './told.ts'
+import { kept, shownWarnings, steps, told, type Draft, type Learned, type Oddity } from './told.ts'
 import { condition, line, plural } from './words.ts'
 
 /** A pass that came to its end. */
@@ -50,7 +51,7 @@ export interface Looked {
 }
 
 /** Where the pass stopped. What an earlier one applied stays as it is. */
-export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking): Verdict<OrgImportStatus> {
+export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking | Refusal): Verdict<OrgImportStatus> {
   const { condition: type, reason, message, waits } = obstacle
   const missing = 'missing' in obstacle ? obstacle.missing.slice(0, 256).map((each) => cut(each, 1024)) : []
   const { retryAfter } = obstacle
@@ -60,6 +61,7 @@ export function describeObstacle(learned: Learned, obstacle: Obstacle | Lacking)
   const status: Draft = {
     ...kept(learned.org),
     ...told(learned),
+    ...('warnings' in obstacle && { warnings: shownWarnings(obstacle.warnings) }),
     env: { ...(missing.length > 0 && { missing }) },
     summary: line(waits ? `Waiting: ${message}` : `Stalled: ${message}`),
     conditions: [

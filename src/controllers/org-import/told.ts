@@ -77,14 +77,16 @@ function shortened(odd: readonly Oddity[]): readonly Oddity[] {
   ]
 }
 
-/** What the status says of the template itself, and of what was odd on the way. */
-export function told({ source, rendered, environment }: Learned, more: readonly Oddity[] = []): Partial<Draft> {
-  const missing = (environment?.missingRecommended ?? []).slice(0, 256).map((each) => cut(each, 1024))
-  const odd: Oddity[] = [...(rendered?.warnings ?? []), ...(environment?.warnings ?? []), ...more]
-  const warnings = shortened(grouped(odd)).map(({ code, path, message }) => {
+/** For `status.warnings`. */
+export const shownWarnings = (odd: readonly Oddity[]): NonNullable<Draft['warnings']> =>
+  shortened(grouped(odd)).map(({ code, path, message }) => {
     const warning = { code, message: cut(message, 1024) }
     return path === '' ? warning : Object.assign(warning, { path: cut(path, 2048) })
   })
+
+/** What the status says of the template itself, and of what was odd on the way. */
+export function told({ source, rendered, environment }: Learned, more: readonly Oddity[] = []): Partial<Draft> {
+  const missing = (environment?.missingRecommended ?? []).slice(0, 256).map((each) => cut(each, 1024))
   return {
     ...(source && {
       source: {
@@ -93,7 +95,9 @@ export function told({ source, rendered, environment }: Learned, more: readonly 
         ...(source.externals && { externals: [...source.externals] }),
       },
     }),
-    ...(rendered && { warnings }),
+    ...(rendered && {
+      warnings: shownWarnings([...rendered.warnings, ...(environment?.warnings ?? []), ...more]),
+    }),
     ...(environment && { env: { ...(missing.length > 0 && { missingRecommended: missing }) } }),
   }
 }
