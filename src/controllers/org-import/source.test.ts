@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { owner } from '../../../test/support/org-plan.ts'
-import type { Sight, SourceRequest } from '../../sources/source.ts'
+import { SourceError, type Sight, type SourceFault, type SourceRequest } from '../../sources/source.ts'
 import { readSource, type SourceViews } from './source.ts'
 
 test.each(['constructor', 'toString', '__proto__'])('"%s" is a key like any other', (archiveKey) => {
@@ -79,6 +79,42 @@ test('a path is no key of a ConfigMap, and how it is written there is told', () 
     message: 'ConfigMap "c" has no key "a/org.yaml": a key has "__" for a slash, "a__org.yaml"',
   })
 })
+
+test('an archive that is named as if it was a template is told by which field it is read', () => {
+  const views = {
+    configMap: () => ({ state: 'found', object: { metadata: found, binaryData: { 'all.tgz': '' } } }),
+    sources: { retain: () => undefined },
+  } as unknown as SourceViews
+  const org = owner()
+  const source = { configMapRef: { name: 'c', key: 'all.tgz' } }
+  expect(readSource({ ...org, spec: { ...org.spec, source } }, views)).toMatchObject({
+    reason: 'SourceMissing',
+    message: expect.stringMatching(/^key "all\.tgz" of ConfigMap "c" is in binaryData.*archiveKey/),
+  })
+})
+
+test.each([
+  [
+    'https://files.example/org.tar.gz',
+    'SourceMissing',
+    /answers 404; an archive is no repository: .*archiveKey.*sourceRef$/,
+  ],
+  ['https://files.example/org.tgz', 'SourceInvalid', /an archive is no repository/],
+  ['https://files.example/org.tgz', 'SourceUnreachable', /answers 404$/],
+  ['https://files.example/tar', 'SourceMissing', /answers 404$/],
+] as const)(
+  'of %s that fails as %s, what an archive is for is told where it may be one',
+  (url, fault: SourceFault, says) => {
+    const views = {
+      sources: {
+        retain: () => undefined,
+        look: (): Sight => ({ state: 'failed', error: new SourceError(fault, 'files.example answers 404') }),
+      },
+    } as unknown as SourceViews
+    const org = owner({ source: { git: { url, interval: '1m' } } })
+    expect(readSource(org, views)).toMatchObject({ reason: fault, message: expect.stringMatching(says) })
+  },
+)
 
 test('where a repository is that is named without a host: as the settings say, and without them beside the template', () => {
   const hostsOf = (url: string, defaultHost?: string) => {

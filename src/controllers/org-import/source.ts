@@ -50,8 +50,17 @@ function readOwn(org: OrgImport, views: SourceViews, look: Look): SourceRead | O
         ? artifactRequest(org, sourceRef, views.fluxSource)
         : sourceObstacle('SourceNotSupported', 'spec.source names nothing that can be read')
   if (isObstacle(request)) return request
-  return fetched(look(request, ''), 'org.yaml', request.kind === 'git' ? 'the repository' : 'the artifact', byPath)
+  if (request.kind !== 'git') return fetched(look(request, ''), 'org.yaml', 'the artifact', byPath)
+  const sight = look(request, '')
+  if (sight.state !== 'failed' || sight.error.fault === 'SourceUnreachable' || !archive.test(request.url))
+    return fetched(sight, 'org.yaml', 'the repository', byPath)
+  const message = `${sight.error.message}; an archive is no repository: ${archiveWays}`
+  return faulty({ fault: sight.error.fault, message }, 'the repository')
 }
+
+const archive = /\.(tgz|tar|tar\.[a-z0-9]+|zip)$/
+const archiveWays =
+  'put a tar.gz into a ConfigMap and name it by configMapRef.archiveKey, or let Flux fetch it for sourceRef'
 
 /** With where repositories are that its template refers to without a host. */
 function hosted(read: SourceRead | Obstacle, { spec }: OrgImport, standard: string | undefined): SourceRead | Obstacle {
@@ -144,6 +153,11 @@ function readArchive(object: DataObject, key: string, archiveKey: string, look: 
 
 function readKeys(object: DataObject, key: string): SourceRead | Obstacle {
   const { name, uid, resourceVersion } = object.metadata
+  if (Object.hasOwn(object.binaryData ?? {}, key))
+    return sourceObstacle(
+      'SourceMissing',
+      `key "${key}" of ConfigMap "${name}" is in binaryData, so no text: a tar.gz of the template folder is named by archiveKey, and its org.yaml by key`,
+    )
   try {
     const files = filesOf(object)
     if (isObstacle(files)) return files
