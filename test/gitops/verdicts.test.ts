@@ -13,20 +13,26 @@ import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { openScene } from '../incidents/scene.ts'
 import { startGitServer } from '../support/git-server.ts'
+import { adminToken } from '../support/operator.ts'
+import { readTree } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { conditionOf, runtime } from '../support/workspaces.ts'
 import { codeBlocks, hasGo, hasLua, healthOf, judge } from './judges.ts'
 
 type Found = KubeObject<Record<string, unknown>, CommonStatus>
 
+/** From then on agents that fall silent beat no more. */
+const silence = new AbortController()
 const engine = new FakeBackend({ name: 'docker', onRunning: registerAt })
 const git = await startGitServer()
 const scene = await openScene({
   more: [engine],
-  env: { SOURCE_HTTP_HOSTS: '127.0.0.1', SOURCE_NETWORKS: '127.0.0.0/8' },
+  // Agents beat every thirty seconds. Nothing is taken for silence before half of it is over.
+  env: { SOURCE_HTTP_HOSTS: '127.0.0.1', SOURCE_NETWORKS: '127.0.0.0/8', LIVENESS_SILENCE: '60s' },
   // What the agent does is said in the spec of its Workspace.
   agent: (spec, ended) => {
-    if (spec.env['AGENT'] === 'exits') queueMicrotask(() => scene.backend.kill(spec.ref.uid, 1))
+    if (spec.env['WORKSPACE_NAME'] === 'Falls Silent') registerAt(spec, AbortSignal.any([ended, silence.signal]))
+    else if (spec.env['AGENT'] === 'exits') queueMicrotask(() => scene.backend.kill(spec.ref.uid, 1))
     else if (spec.env['AGENT'] !== 'silent') registerAt(spec, ended)
   },
 })
@@ -46,6 +52,8 @@ interface Row {
   readonly kind: 'Workspace' | 'OrgImport' | 'PluginInstall' | 'Runtime'
   readonly spec: object
   readonly metadata?: object
+  /** What is done for it to become ready. */
+  readonly begin?: () => Promise<unknown>
   /** What is done to it once it is ready. */
   readonly act?: (name: string) => Promise<unknown>
   /** `Ready=True Settled`, of its present generation: how it is known to have come there. */
@@ -68,6 +76,36 @@ const inline = (workspaces: object[], spec: object = {}) => ({
 const node = (name: string, more: object = {}) => ({ name, runtime: runtimeName, ...more })
 const patch = (kind: string, name: string, body: object) =>
   cluster.kubectl(['patch', kind, name, '-n', ns, '--type=merge', '-p', JSON.stringify(body)])
+const workspaceOf = async (displayName: string): Promise<string> =>
+  await until(async () => (await readTree(cluster, ns)).get(displayName)?.metadata.uid, { within: 60_000 })
+
+/** An external agent that comes to register, and is heard of this once. */
+async function registerOnce(displayName: string): Promise<void> {
+  const id = await workspaceOf(displayName)
+  const post = (path: string, token: string, body: object) =>
+    fetch(`${scene.operator().platformUrl}${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  const token = await until(
+    async () => {
+      const minted = await post(`/admin/workspaces/${id}/tokens`, adminToken, {})
+      return minted.ok ? ((await minted.json()) as { auth_token: string }).auth_token : undefined
+    },
+    { within: 60_000 },
+  )
+  const registered = await post('/registry/register', token, { id, agent_card: {}, delivery_mode: 'poll' })
+  expect(registered.status).toBe(200)
+  expect(await scene.beat(id, token)).toBe(200)
+}
+
+/** What ten minutes without a beat leave behind, without the wait. */
+async function fallSilent(displayName: string): Promise<void> {
+  silence.abort()
+  const id = await workspaceOf(displayName)
+  await scene.query(`UPDATE workspaces SET last_heartbeat_at = now() - interval '10 minutes' WHERE id = $1`, [id])
+}
 const does = (what: string) => [{ name: 'AGENT', value: what }]
 
 const rows: Readonly<Record<string, Row>> = {
@@ -213,6 +251,21 @@ const rows: Readonly<Record<string, Row>> = {
     until: 'Ready=False Provisioning',
     says: underway,
   },
+  'org-came-and-is-silent': {
+    kind: 'OrgImport',
+    spec: inline([node('Close By'), { name: 'Heard Once', external: true }]),
+    begin: () => registerOnce('Heard Once'),
+    act: () => fallSilent('Heard Once'),
+    until: 'Ready=False Provisioning',
+    says: underway,
+  },
+  'org-agent-offline': {
+    kind: 'OrgImport',
+    spec: inline([node('Goes On'), node('Falls Silent')]),
+    act: () => fallSilent('Falls Silent'),
+    until: 'Ready=False NodeNotReady',
+    says: underway,
+  },
   'org-suspended-from-birth': {
     kind: 'OrgImport',
     spec: inline([node('Hands Off')], { suspend: true }),
@@ -356,6 +409,7 @@ beforeAll(async () => {
         : [{ apiVersion: 'molecule.dev/v1alpha1', kind, metadata: { name, namespace: ns, ...metadata }, spec }],
     ),
   ])
+  for (const { begin } of Object.values(rows)) await begin?.()
   const acts = Object.entries(rows).filter(([, { act }]) => act !== undefined)
   await settle(Object.fromEntries(acts.map(([name]) => [name, 'Ready=True Settled'])))
   for (const [name, { act }] of acts) await act?.(name)
