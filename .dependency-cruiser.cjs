@@ -50,7 +50,10 @@ module.exports = {
     {
       name: 'deciding-is-pure',
       severity: 'error',
-      from: { path: '(^src/orgs/|/(plan|describe|judge|resolve|runtime-choice|translate)\\.ts$)', pathNot: '\\.test\\.ts$' },
+      from: {
+        path: '(^src/orgs/|/(plan|describe|judge|resolve|runtime-choice|translate)\\.ts$)',
+        pathNot: '\\.test\\.ts$',
+      },
       to: { path: '^(node:)?(fs|net|http|https|child_process|timers|os|dns)(/|$)' },
     },
     within('client-node-only-in-kube', '@kubernetes/client-node', '^src/kube/'),
