@@ -40,15 +40,24 @@ function fittedNumber(number: number, { minimum = -Infinity, maximum = Infinity 
 }
 
 function fittedList(list: readonly unknown[], { items = {}, maxItems = list.length }: StructuralSchema): unknown {
-  const fit = list.slice(0, maxItems).map((item) => fitted(item, items))
-  return fit.length === list.length && fit.every((item, i) => item === list[i]) ? list : fit
+  let same = list.length <= maxItems
+  const fit = list.slice(0, maxItems).map((item) => {
+    const one = fitted(item, items)
+    same &&= one === item
+    return one
+  })
+  return same ? list : fit
 }
 
 function fittedFields(fields: object, { properties = {}, additionalProperties }: StructuralSchema): unknown {
-  const entries = Object.entries(fields).map(([name, value]): [string, unknown] => {
+  const given = fields as Readonly<Record<string, unknown>>
+  // Every status that is written comes through here, and nearly none has to be copied.
+  let copy: Record<string, unknown> | undefined
+  for (const name of Object.keys(given)) {
     const schema = Object.hasOwn(properties, name) ? properties[name] : additionalProperties
-    return [name, schema === undefined ? value : fitted(value, schema)]
-  })
-  const same = entries.every(([name, value]) => value === (fields as Record<string, unknown>)[name])
-  return same ? fields : Object.fromEntries(entries)
+    if (schema === undefined) continue
+    const fit = fitted(given[name], schema)
+    if (fit !== given[name]) (copy ??= { ...given })[name] = fit
+  }
+  return copy ?? fields
 }

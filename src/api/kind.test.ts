@@ -31,6 +31,15 @@ describe('parse', () => {
     })
   })
 
+  test('takes the spec of a known version of the same object and generation, and of no other', () => {
+    const known = workspaceType.parse(raw('Workspace', { displayName: 'Ada' }))
+    const later = (change: object) =>
+      workspaceType.parse({ ...raw('Workspace', {}), metadata: { ...metadata, ...change } }, known)
+    expect(later({ resourceVersion: '2' }).spec).toBe(known.spec)
+    expect(later({ generation: 2 }).spec.displayName).toBeUndefined()
+    expect(later({ uid: 'v' }).spec.displayName).toBeUndefined()
+  })
+
   test.each([
     [undefined, 'not a Workspace: no metadata'],
     [{ apiVersion, kind: 'Workspace' }, 'not a Workspace: no metadata'],

@@ -50,7 +50,8 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 /**
  * The value that `kube/` takes as ResourceType. `parse` checks the spec and keeps the copy that zod makes of it (known
  * fields alone, defaults filled in), so that the JSON it came from can go; metadata and status stay as the API server
- * gave them, since it checked both against the CRD made from these same schemas and nothing is decided from status.
+ * gave them, since it checked both against the CRD made from these same schemas and nothing is decided from status. A
+ * `known` version of the same object and generation gives its spec: the API server counts every change of a spec.
  */
 export function resourceType<Spec, Status extends CommonStatus>(kind: KindDefinition) {
   return {
@@ -60,13 +61,16 @@ export function resourceType<Spec, Status extends CommonStatus>(kind: KindDefini
     plural: kind.plural,
     namespaced: kind.namespaced,
     fit: statusFitter(kind.status, kind.kind),
-    parse(raw: unknown): KubeObject<Spec, Status> {
+    parse(raw: unknown, known?: KubeObject<Spec, Status>): KubeObject<Spec, Status> {
       if (!isObject(raw) || !isObject(raw['metadata'])) throw new Error(`not a ${kind.kind}: no metadata`)
       const name = String(raw['metadata']['name'])
       if (raw['kind'] !== kind.kind || raw['apiVersion'] !== apiVersion)
         throw new Error(
           `"${name}" is ${String(raw['apiVersion'])} ${String(raw['kind'])}, not ${apiVersion} ${kind.kind}`,
         )
+      const { uid, generation } = raw['metadata']
+      if (known !== undefined && known.metadata.uid === uid && known.metadata.generation === generation)
+        return { ...raw, spec: known.spec } as unknown as KubeObject<Spec, Status>
       const spec = kind.spec.safeParse(raw['spec'])
       if (!spec.success) throw new Error(`${kind.kind} "${name}": ${told(spec.error)}`)
       return { ...raw, spec: spec.data } as unknown as KubeObject<Spec, Status>

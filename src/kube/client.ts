@@ -10,8 +10,11 @@ export interface ResourceType<T extends KubeObject> {
   readonly kind: string
   readonly plural: string
   readonly namespaced: boolean
-  /** Throws when the JSON is not such an object. The cache then keeps it out and says so; it never stops the watch. */
-  parse(raw: unknown): T
+  /**
+   * Throws when the JSON is not such an object. The cache then keeps it out and says so; it never stops the watch. What
+   * does not change within a generation may be taken from a `known` version of the object.
+   */
+  parse(raw: unknown, known?: T): T
   /** Makes a status one that the schema takes, whatever texts are in it. Absent: statuses are written as they are. */
   fit?(status: object): object
 }

@@ -72,11 +72,11 @@ export class Controller<T extends KubeObject> {
   /** Asks for a pass; from anywhere, as often as one likes. */
   enqueue(key: Key, priority: Priority = 'change'): void {
     this.#queue.add(key, priority)
-    this.#options.metrics.queueDepth.set({ controller: this.name }, this.#queue.depth)
   }
 
   /** Brings those metrics up to date that are only worth knowing when somebody looks. */
   observe(): void {
+    this.#options.metrics.queueDepth.set({ controller: this.name }, this.#queue.depth)
     this.#verdicts.observe()
   }
 
@@ -141,7 +141,6 @@ export class Controller<T extends KubeObject> {
         this.#options.metrics.reconciles.inc({ controller: this.name, outcome: ending })
       } finally {
         this.#queue.done(key)
-        this.#options.metrics.queueDepth.set({ controller: this.name }, this.#queue.depth)
         this.#options.metrics.reconcileSeconds.observe({ controller: this.name }, (performance.now() - began) / 1000)
       }
     }
@@ -242,7 +241,7 @@ export class Controller<T extends KubeObject> {
 
   #settle(key: Key, standing: Standing | undefined, pass: Pass<T>, span: Span, isNews: boolean): boolean {
     if (standing) span.set({ 'molecule.reason': standing.reason })
-    const told = this.#verdicts.set(key, standing, () => pass.context.log, isNews)
+    const told = this.#verdicts.set(key, standing, (level, fields, message) => pass.say(level, fields, message), isNews)
     pass.told ||= told
     return told
   }

@@ -100,6 +100,12 @@ export class Informer<T extends KubeObject> {
     this.#moved.add(listener)
   }
 
+  /** A version of the object that has its whole content; undefined where none is here. */
+  known(key: Key): T | undefined {
+    const object = this.#cache.get(key)
+    return object === undefined || limitOf(object) !== undefined ? undefined : object
+  }
+
   /** Puts the answer of one of our own writes into the cache, so that the next pass reads it. */
   remember(object: T): void {
     const mine = this.namespace === undefined || this.namespace === object.metadata.namespace

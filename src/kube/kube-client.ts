@@ -14,6 +14,8 @@ export interface KubeClientOptions {
   readonly fence?: Fence
   /** Gets the answer of every write: caches learn from it before their watch does. */
   readonly remember?: <T extends KubeObject>(type: ResourceType<T>, object: T) => void
+  /** The object as a cache has it: most writes are of a status, and their answers repeat the spec. */
+  readonly known?: <T extends KubeObject>(type: ResourceType<T>, key: Key) => T | undefined
 }
 
 const isObject = (answer: unknown): answer is { kind?: unknown } => typeof answer === 'object' && answer !== null
@@ -113,8 +115,9 @@ export class KubeClient implements Client {
   }
 
   async #write<T extends KubeObject>(type: ResourceType<T>, call: Call): Promise<T> {
-    const { transport, fence, remember } = this.#options
-    const object = this.#parse(type, await transport.send({ ...call, fence }))
+    const { transport, fence, remember, known } = this.#options
+    const raw = strip((await transport.send({ ...call, fence })) as RawObject, type)
+    const object = type.parse(raw, known?.(type, keyOf(raw)))
     remember?.(type, object)
     return object
   }

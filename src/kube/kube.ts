@@ -1,4 +1,4 @@
-import type { KubeObject } from '../api/meta.ts'
+import type { Key, KubeObject } from '../api/meta.ts'
 import type { Fence } from '../fence.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -77,6 +77,7 @@ export class Kube {
       transport: this.transport,
       fieldManager: this.#options.fieldManager,
       remember: (type, object) => this.#remember(type, object),
+      known: (type, key) => this.#known(type, key),
       ...(fence && { fence }),
     })
   }
@@ -88,6 +89,10 @@ export class Kube {
   get #tools(): InformerTools {
     const { log, metrics } = this.#options
     return { transport: this.transport, log, metrics }
+  }
+
+  #known<T extends KubeObject>(type: ResourceType<T>, key: Key): T | undefined {
+    return (this.#informers as unknown as readonly Informer<T>[]).find((each) => each.type === type)?.known(key)
   }
 
   #remember<T extends KubeObject>(type: ResourceType<T>, object: T): void {

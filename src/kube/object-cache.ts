@@ -18,7 +18,7 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
   hasSynced = false
   readonly #objects = new Map<Key, T>()
   readonly #functions: IndexFunctions<T>
-  readonly #indexes = new Map<string, Map<string, Map<Key, T>>>()
+  readonly #indexes = new Map<string, Map<string, Set<Key>>>()
   /** By uid, the version in which a deleted object was last seen. */
   readonly #gone = new Map<string, string>()
   #newest: string | undefined
@@ -48,7 +48,12 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
   }
 
   byIndex(name: string, value: string): readonly T[] {
-    return [...(this.#index(name).get(value)?.values() ?? [])]
+    const found: T[] = []
+    for (const key of this.#index(name).get(value) ?? []) {
+      const object = this.#objects.get(key)
+      if (object !== undefined) found.push(object)
+    }
+    return found
   }
 
   countByIndex(name: string, value: string): number {
@@ -139,7 +144,7 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     if (present) this.#remove(keyOf(raw), present)
   }
 
-  #index(name: string): Map<string, Map<Key, T>> {
+  #index(name: string): Map<string, Set<Key>> {
     const index = this.#indexes.get(name)
     if (index) return index
     throw new RangeError(`no index "${name}": there is ${[...this.#indexes.keys()].join(', ') || 'none'}`)
@@ -163,17 +168,19 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     for (const [name, index] of this.#indexes) {
       const values = this.#functions[name]
       if (!values) continue
-      const stays = after ? values(after) : []
-      for (const value of before ? values(before) : []) {
-        // Most changes move nothing: taking a key out of a bucket of thousands and putting it back is not free.
-        if (stays.includes(value)) continue
+      // Most changes move nothing.
+      const [was, is] = [before ? values(before) : [], after ? values(after) : []]
+      for (const value of was) {
+        if (is.includes(value)) continue
         const bucket = index.get(value)
         bucket?.delete(key)
         if (bucket?.size === 0) index.delete(value)
       }
-      for (const value of stays) {
-        const bucket = index.get(value) ?? new Map<Key, T>()
-        index.set(value, bucket.set(key, after as T))
+      for (const value of is) {
+        if (was.includes(value)) continue
+        const bucket = index.get(value)
+        if (bucket) bucket.add(key)
+        else index.set(value, new Set([key]))
       }
     }
   }

@@ -32,22 +32,24 @@ export class Pass<T extends KubeObject> {
   gone = false
   readonly #options: PassOptions<T>
   readonly #object: T
-  readonly #abort = new AbortController()
-  readonly #timer: NodeJS.Timeout
+  readonly #log: Logger
+  #timer: NodeJS.Timeout | undefined
 
   constructor(options: PassOptions<T>, object: T, log: Logger, stopping: AbortSignal) {
     this.#options = options
     this.#object = object
-    this.#timer = setTimeout(
-      () => this.#abort.abort(new Error('the pass took too long')),
-      options.deadline ?? seconds(60),
-    )
+    this.#log = log
+    const began = performance.now()
     const reconcileId = randomUUID()
+    const aborting = () => this.#aborting(stopping, began)
+    let signal: AbortSignal | undefined
     let own: Logger | undefined
     this.context = {
-      signal: AbortSignal.any([stopping, this.#abort.signal]),
+      // Most passes call nothing that can be aborted and say nothing: a signal and a child logger cost as much as a row.
+      get signal() {
+        return (signal ??= aborting())
+      },
       reconcileId,
-      // Most passes say nothing, and a child logger costs as much as a row.
       get log() {
         return (own ??= log.child({ key: keyOf(object), uid: object.metadata.uid, reconcileId }))
       },
@@ -59,6 +61,13 @@ export class Pass<T extends KubeObject> {
         if (this.#emit(type, reason, message)) this.#logEvent(type, reason, message)
       },
     }
+  }
+
+  /** A line of the log under the id of this pass. */
+  say(level: 'info' | 'warn', fields: object, message: string): void {
+    const { metadata } = this.#object
+    const { reconcileId } = this.context
+    this.#log[level]({ key: keyOf(this.#object), uid: metadata.uid, reconcileId, ...fields }, message)
   }
 
   /** One Warning a change of mind, not one a pass, nor one for each write while the verdict is the same. */
@@ -73,7 +82,14 @@ export class Pass<T extends KubeObject> {
 
   /** Under the id that the event carries: events are kept for an hour, and logs for longer. */
   #logEvent(type: 'Normal' | 'Warning', reason: string, message: string): void {
-    this.context.log[type === 'Warning' ? 'warn' : 'info']({ reason, message: oneLine(message) }, 'event told')
+    this.say(type === 'Warning' ? 'warn' : 'info', { reason, message: oneLine(message) }, 'event told')
+  }
+
+  #aborting(stopping: AbortSignal, began: number): AbortSignal {
+    const abort = new AbortController()
+    const left = (this.#options.deadline ?? seconds(60)) - (performance.now() - began)
+    this.#timer = setTimeout(() => abort.abort(new Error('the pass took too long')), Math.max(0, left))
+    return AbortSignal.any([stopping, abort.signal])
   }
 
   end(): void {

@@ -13,7 +13,7 @@ function given() {
   const log = createLogger('info', { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) })
   const verdicts = new Verdicts({ controller: 'workspace', metrics })
   const set = (name: string, standing?: Standing, isNews?: boolean) =>
-    verdicts.set(key(name), standing, () => log, isNews)
+    verdicts.set(key(name), standing, (level, fields, message) => log[level](fields, message), isNews)
   const shown = async (metric: string) =>
     (await metrics.registry.metrics())
       .split('\n')
@@ -74,6 +74,7 @@ test('objects are counted by how they stand, and no longer once they are ready o
   set('a', stalled)
   set('b', stalled)
   set('c', waiting)
+  verdicts.observe()
   expect(await shown('objects_not_ready')).toEqual([
     '{state="stalled",reason="ImageMissing"} 2',
     '{state="waiting",reason="Starting"} 1',
@@ -81,6 +82,7 @@ test('objects are counted by how they stand, and no longer once they are ready o
   set('a', waiting)
   verdicts.forget(key('b'))
   set('c')
+  verdicts.observe()
   expect(await shown('objects_not_ready')).toEqual([
     '{state="stalled",reason="ImageMissing"} 0',
     '{state="waiting",reason="Starting"} 1',

@@ -4,7 +4,6 @@
  * can write.
  */
 import type { CommonStatus, Key } from '../api/meta.ts'
-import type { Logger } from '../telemetry/log.ts'
 import type { ControllerName, Metrics, NotReady } from '../telemetry/metrics.ts'
 import { oneLine } from '../text.ts'
 import type { ConditionDraft, Verdict } from './reconciler.ts'
@@ -51,9 +50,14 @@ export interface VerdictsOptions {
   readonly metrics: Pick<Metrics, 'objectsNotReady' | 'longestNotReady'>
 }
 
+/** Writes a line of the log under the id of the pass. */
+type Say = (level: 'info' | 'warn', fields: object, message: string) => void
+
 export class Verdicts {
   readonly #options: VerdictsOptions
   readonly #known = new Map<Key, Known>()
+  /** What the metric was last given: a reason that has gone is 0 from then on. */
+  readonly #reasons = new Map<string, Pick<Standing, 'state' | 'reason'>>()
 
   constructor(options: VerdictsOptions) {
     this.#options = options
@@ -63,31 +67,28 @@ export class Verdicts {
    * What a pass made of an object; undefined: it is ready. `isNews`: it is worth a line now, and if it is not, it may be
    * the next time. Returns whether the log has got a line.
    */
-  set(key: Key, standing: Standing | undefined, log: () => Logger, isNews = true): boolean {
+  set(key: Key, standing: Standing | undefined, say: Say, isNews = true): boolean {
     const before = this.#known.get(key)
     if (standing === undefined) {
       this.forget(key)
       if (before?.told !== true || before.state === 'waiting' || before.state === 'idle') return false
-      log().info('object recovered')
+      say('info', {}, 'object recovered')
       return true
     }
     const message = oneLine(standing.message)
     const same = before?.state === standing.state && before.reason === standing.reason && before.message === message
     const tells = isNews && !(same && before.told)
     const since = before?.state === standing.state ? before.since : performance.now()
-    this.#count(before, -1)
     this.#known.set(key, { ...standing, message, since, told: tells || (same && before.told) })
-    this.#count(standing, 1)
     if (!tells || standing.state === 'failing') return tells
     const fields = { reason: standing.reason, message }
-    if (standing.state === 'stalled') log().warn(fields, 'object stalled')
-    else log().info(fields, standing.state === 'waiting' ? 'object waits' : 'object is idle')
+    if (standing.state === 'stalled') say('warn', fields, 'object stalled')
+    else say('info', fields, standing.state === 'waiting' ? 'object waits' : 'object is idle')
     return true
   }
 
   /** It is gone, or another process looks after it. */
   forget(key: Key): void {
-    this.#count(this.#known.get(key), -1)
     this.#known.delete(key)
   }
 
@@ -95,15 +96,16 @@ export class Verdicts {
   observe(): void {
     const now = performance.now()
     const longest = { stalled: 0, waiting: 0, failing: 0, idle: 0 } satisfies Record<NotReady, number>
-    for (const { state, since } of this.#known.values()) longest[state] = Math.max(longest[state], now - since)
+    const counts = new Map<string, number>()
+    for (const { state, reason, since } of this.#known.values()) {
+      longest[state] = Math.max(longest[state], now - since)
+      const name = `${state} ${reason}`
+      counts.set(name, (counts.get(name) ?? 0) + 1)
+      if (!this.#reasons.has(name)) this.#reasons.set(name, { state, reason })
+    }
     const { controller, metrics } = this.#options
     for (const [state, span] of Object.entries(longest)) metrics.longestNotReady.set({ controller, state }, span / 1000)
-  }
-
-  #count(standing: Standing | undefined, by: 1 | -1): void {
-    if (standing === undefined) return
-    const { controller, metrics } = this.#options
-    const { state, reason } = standing
-    metrics.objectsNotReady.inc({ controller, state, reason }, by)
+    for (const [name, { state, reason }] of this.#reasons)
+      metrics.objectsNotReady.set({ controller, state, reason }, counts.get(name) ?? 0)
   }
 }

@@ -3,7 +3,7 @@
  * sessions are asked to be emptied. Which part differs decides when the instance is replaced, and what goes with it,
  * without a second place that remembers why. Pure.
  */
-import { createHash, createHmac, hkdfSync } from 'node:crypto'
+import { createHmac, hash, hkdfSync } from 'node:crypto'
 
 const parts = ['content', 'image', 'restart', 'reset'] as const
 export type HashPart = (typeof parts)[number]
@@ -73,8 +73,7 @@ export function desiredHashOf(wish: HashedWish, key: HashKey | undefined): Desir
   }
 }
 
-const digest = (value: unknown, length: number): string =>
-  createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, length)
+const digest = (value: unknown, length: number): string => hash('sha256', JSON.stringify(value)).slice(0, length)
 const mac = (key: Buffer, value: unknown): string =>
   createHmac('sha256', key).update(JSON.stringify(value)).digest('hex').slice(0, 32)
 

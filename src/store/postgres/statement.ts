@@ -48,7 +48,7 @@ interface Sendable<Item> {
 
 function sendable<Item>(columns: readonly Column<Item>[], item: Item): Sendable<Item> {
   const literals = columns.map(([, , value]) => literal(value(item)))
-  return { item, literals, bytes: literals.reduce((sum, text) => sum + Buffer.byteLength(text), 0) }
+  return { item, literals, bytes: Buffer.byteLength(literals.join('')) }
 }
 
 /** Each column as PostgreSQL's array literal. */
