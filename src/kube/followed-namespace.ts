@@ -7,6 +7,7 @@ import type { ResourceType } from './client.ts'
 import type { InformerState, InformerTools } from './informer.ts'
 import { KnownNames, type Name } from './known-names.ts'
 import { KubeError } from './kube-error.ts'
+import { ListAnew } from './list-anew.ts'
 import { deepFreeze } from './object-cache.ts'
 import { collectionPath, compareVersions, objectPath, strip, type RawObject } from './raw.ts'
 import { sleep } from './timing.ts'
@@ -69,6 +70,7 @@ export class FollowedNamespace<T extends KubeObject> {
   #signal: AbortSignal | undefined
   #state: FollowState = 'syncing'
   readonly #news = new News()
+  readonly #listAnew = new ListAnew()
   #listed = false
   #heardAt = performance.now()
 
@@ -130,6 +132,11 @@ export class FollowedNamespace<T extends KubeObject> {
     void this.#run(this.#signal)
   }
 
+  /** Reads everything anew, as after the API server went back; until then what is held is found. */
+  relist(): void {
+    this.#listAnew.ask()
+  }
+
   /** Ends the watch, and gives up all that is held. */
   stop(): void {
     this.#stop.abort()
@@ -168,6 +175,7 @@ export class FollowedNamespace<T extends KubeObject> {
       known: this.#names,
       metadataOnly: true,
       mostObjects: this.#most,
+      listAnew: this.#listAnew,
       onRestart: (cause: string) => metrics.watchRestarts.inc({ kind: type.kind, cause }),
     }
     while (!signal.aborted) {
@@ -194,7 +202,7 @@ export class FollowedNamespace<T extends KubeObject> {
         this.#move('synced')
         return
       case 'wentBack':
-        this.#log.warn({ seen: event.seen, found: event.found }, 'the API server went back: all is read anew')
+        if (event.sign) this.#log.warn(event.sign, 'the API server went back: all is read anew')
         return
       case 'changed':
         if (event.object) this.#put(event.object)

@@ -88,6 +88,11 @@ export class Followed<T extends KubeObject> {
     this.#released.add(namespace)
   }
 
+  /** Reads everything anew, as after the API server went back. */
+  relist(): void {
+    for (const each of this.#namespaces.values()) each.relist()
+  }
+
   /** Puts the answer of one of our own writes into the cache, so that the next pass reads it. */
   remember(object: T): void {
     this.#namespaces.get(object.metadata.namespace ?? '')?.remember(object)

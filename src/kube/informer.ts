@@ -6,6 +6,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { sizeOf, type Allowance } from './allowance.ts'
 import type { Cache, Change, ResourceType } from './client.ts'
 import { KubeError } from './kube-error.ts'
+import { ListAnew } from './list-anew.ts'
 import { ObjectCache, type IndexFunctions } from './object-cache.ts'
 import { Outlines } from './outlines.ts'
 import { collectionPath, objectPath, splitKey, strip, type RawObject } from './raw.ts'
@@ -56,6 +57,7 @@ export class Informer<T extends KubeObject> {
   readonly #unreadable = new Map<Key, string>()
   #state: InformerState = 'syncing'
   readonly #news = new News()
+  readonly #listAnew = new ListAnew()
   #heardAt = performance.now()
   #running: Promise<void> | undefined
 
@@ -114,6 +116,12 @@ export class Informer<T extends KubeObject> {
     this.#recount(keyOf(object))
   }
 
+  /** Fills the cache anew, as after the API server went back: all that it holds counts as gone, and what is listed as new. */
+  relist(): void {
+    if (this.#state === 'synced') this.#move('syncing')
+    this.#listAnew.ask()
+  }
+
   /** Runs until the signal aborts. A second call joins the first. */
   start(signal: AbortSignal): Promise<void> {
     this.#running ??= this.#run(signal)
@@ -128,6 +136,7 @@ export class Informer<T extends KubeObject> {
       path,
       convert: (raw: RawObject, anew: boolean) => this.#convert(raw, anew),
       known: this.#cache,
+      listAnew: this.#listAnew,
       ...(this.#idle !== undefined && { idle: this.#idle }),
       onRestart: (cause: string) => metrics.watchRestarts.inc({ kind: this.type.kind, cause }),
     }
@@ -151,7 +160,7 @@ export class Informer<T extends KubeObject> {
       case 'wentBack':
         // Until the list is there, nothing may be concluded from what is not in the cache.
         this.#move('syncing')
-        this.#log.warn({ seen: event.seen, found: event.found }, 'the API server went back: the cache is filled anew')
+        if (event.sign) this.#log.warn(event.sign, 'the API server went back: the cache is filled anew')
         return
       case 'changed':
         if (event.object) this.#cache.put(event.object)

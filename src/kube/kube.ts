@@ -72,6 +72,11 @@ export class Kube {
     await Promise.all(this.#informers.map((informer) => informer.start(signal)))
   }
 
+  /** Fills every cache anew: what was read until now may be of a store that is no more. */
+  relist(): void {
+    for (const cache of [...this.#informers, ...this.#followed]) cache.relist()
+  }
+
   client(fence?: Fence): Client {
     return new KubeClient({
       transport: this.transport,

@@ -4,6 +4,7 @@ import type { Fence } from '../fence.ts'
 import { News, type Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { KubeError } from './kube-error.ts'
+import { breakOf, type Lease, type LeaseBreak } from './lease.ts'
 import { microTime } from './micro-time.ts'
 import { sleep } from './timing.ts'
 import type { Transport } from './transport.ts'
@@ -36,17 +37,6 @@ export interface LeaseTimes {
 
 const usual: LeaseTimes = { lease: seconds(15), attempt: seconds(5), retry: seconds(2), margin: seconds(2) }
 
-interface Lease {
-  readonly metadata: { readonly name: string; readonly namespace: string; readonly resourceVersion?: string }
-  readonly spec: {
-    readonly holderIdentity?: string
-    readonly leaseDurationSeconds?: number
-    readonly acquireTime?: string
-    readonly renewTime?: string
-    readonly leaseTransitions?: number
-  }
-}
-
 /**
  * Leader election by a Lease. A takeover is judged by how long *we* have seen the record stand still, on the monotonic
  * clock: clocks of machines differ and jump. Our own right is judged by when we *sent* the last renewal that succeeded.
@@ -57,6 +47,9 @@ export class Leader {
   readonly #times: LeaseTimes
   readonly #path: string
   #lease: Lease | undefined
+  /** The record was found older than it had been: taken anew, others see that it is not the one that they knew. */
+  #takesAnew = false
+  readonly #broken = new Set<(cause: LeaseBreak) => void>()
   /** When the record last changed before our eyes. */
   #changedAt = 0
   #validUntil = Number.NEGATIVE_INFINITY
@@ -80,6 +73,14 @@ export class Leader {
 
   get leads(): boolean {
     return this.#epoch !== undefined && performance.now() <= this.#validUntil
+  }
+
+  /**
+   * Told when the lease does not follow from what was known of it: the store of the API server may have been put back, and
+   * then nothing that was read from it holds. Must not throw. Without an election it is never told.
+   */
+  onBreak(listener: (cause: LeaseBreak) => void): void {
+    this.#broken.add(listener)
   }
 
   /** Waits until this process leads and its epoch has begun. Resolves early, not leading, when the signal aborts. */
@@ -168,10 +169,10 @@ export class Leader {
     try {
       const seen = await this.#read()
       this.#news.end()
-      if (!seen) return await this.#take(undefined)
-      const stands = seen.metadata.resourceVersion === this.#lease?.metadata.resourceVersion
+      const stands = seen?.metadata.resourceVersion === this.#lease?.metadata.resourceVersion
       if (!stands) this.#changedAt = performance.now()
-      this.#lease = seen
+      this.#follow(seen)
+      if (!seen) return await this.#take(undefined)
       const lasts = (seen.spec.leaseDurationSeconds ?? 0) * 1000
       const holder = seen.spec.holderIdentity ?? ''
       const free = holder === '' || holder === this.#options.identity
@@ -200,14 +201,17 @@ export class Leader {
 
   /**
    * One renewal, tried until it succeeds or another process holds the lease. An API server that is away is no reason to
-   * end: the write is conditional on the record we last wrote, so its success proves that nobody led in between.
+   * end: the write is conditional on the record we last wrote, so its success proves that nobody led in between. After a
+   * store was put back it proves that of the present store only; where another led in the lost one, it began a later epoch.
    */
   async #renew(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const sentAt = performance.now()
       try {
         if (!this.#lease) throw new Fenced('there is no lease to renew')
-        await this.#put({ ...this.#lease.spec, ...this.#claimed(microTime(new Date())) })
+        const now = microTime(new Date())
+        await this.#put({ ...this.#lease.spec, ...this.#claimed(now), ...(this.#takesAnew && { acquireTime: now }) })
+        this.#takesAnew = false
         this.#validUntil = sentAt + this.#times.lease - this.#times.margin
         this.#news.end()
         return
@@ -222,11 +226,28 @@ export class Leader {
     }
   }
 
-  /** After a conflict: our own renewal whose answer was lost is fine, anyone else's is the end. */
+  /** After a conflict: our own renewal whose answer was lost is fine, as is one of before; anyone else's is the end. */
   async #lookWhoHolds(): Promise<void> {
     const seen = await this.#read().catch(() => this.#lease)
-    if (seen?.spec.holderIdentity !== this.#options.identity) throw new Fenced('another process holds the lease')
+    if (!seen) throw new Fenced('the lease is gone')
+    if (seen.spec.holderIdentity !== this.#options.identity) throw new Fenced('another process holds the lease')
+    if (this.#follow(seen)) this.#takesAnew = true
+  }
+
+  /** Goes on from the record that was read. True when it breaks with the one before, which has then been told. */
+  #follow(seen: Lease | undefined): boolean {
+    const { log, name: lease, identity } = this.#options
+    const known = this.#lease
     this.#lease = seen
+    const cause = breakOf(known, seen, identity)
+    if (cause === undefined) return false
+    const versions = { seen: known?.metadata.resourceVersion, found: seen?.metadata.resourceVersion }
+    log[cause === 'changedHands' ? 'info' : 'warn'](
+      { lease, sign: cause, ...versions },
+      'the lease is not the one that was known: the API server may have gone back, and all caches are filled anew',
+    )
+    for (const listener of this.#broken) listener(cause)
+    return true
   }
 
   #claimed(now: string): Lease['spec'] {

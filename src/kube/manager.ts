@@ -41,6 +41,7 @@ export class Manager {
   constructor(options: ManagerOptions) {
     this.#options = options
     this.#failure.promise.catch(() => undefined)
+    options.leader.onBreak(() => options.kube.relist())
   }
 
   add(runnable: Runnable): void {

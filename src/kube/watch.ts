@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { minutes, milliseconds, seconds, type Duration } from '../duration.ts'
 import { errorOfStatus, KubeError } from './kube-error.ts'
 import { LineSplitter } from './lines.ts'
+import type { ListAnew } from './list-anew.ts'
 import { newerVersion, wentBack, type RawList, type RawObject } from './raw.ts'
 import { exponential, sleep } from './timing.ts'
 import type { Transport } from './transport.ts'
@@ -16,9 +17,10 @@ export type WatchEvent<T> =
     }
   /**
    * The store of the server was put back from a backup, or exchanged: what is known says nothing any more. Next comes
-   * `synced` with `anew`, whose objects count whatever their versions.
+   * `synced` with `anew`, whose objects count whatever their versions. `sign`: the versions that tell; without it a list anew
+   * was asked for.
    */
-  | { readonly type: 'wentBack'; readonly seen: string; readonly found: string }
+  | { readonly type: 'wentBack'; readonly sign?: { readonly seen: string; readonly found: string } }
   /** `object` is undefined when it could not be read: it counts as absent. */
   | { readonly type: 'changed'; readonly raw: RawObject; readonly object: T | undefined }
   | { readonly type: 'deleted'; readonly raw: RawObject }
@@ -49,11 +51,14 @@ export interface WatchOptions<T> {
   readonly metadataOnly?: boolean
   /** A collection of more objects is not listed: `trouble`, reason TooManyObjects, once a minute. */
   readonly mostObjects?: number
+  /** Where a list anew is asked for from outside. */
+  readonly listAnew?: ListAnew
   /** Told at each new stream, with why the last one ended. */
   readonly onRestart?: (cause: RestartCause) => void
 }
 
-export type RestartCause = 'closed' | 'expired' | 'throttled' | 'denied' | 'failed' | 'wentBack'
+/** `asked`: by whatever else found that the server may have gone back. */
+export type RestartCause = 'closed' | 'expired' | 'throttled' | 'denied' | 'failed' | 'wentBack' | 'asked'
 
 const shortest = milliseconds(500)
 const longest = seconds(5)
@@ -67,35 +72,44 @@ class WentBack extends Error {
   readonly event: Extract<WatchEvent<never>, { type: 'wentBack' }>
   constructor(seen: string, found: string) {
     super('the API server went back')
-    this.event = { type: 'wentBack', seen, found }
+    this.event = { type: 'wentBack', sign: { seen, found } }
   }
 }
 
 /**
  * Follows a collection for ever: list, watch from there, resume from the last version seen; a new list only when that
- * version is too old (410), or when the server went back. Never throws; ends only when the signal aborts.
+ * version is too old (410), when the server went back, or when one is asked for. Never throws; ends only when the signal
+ * aborts.
  *
  * A server whose etcd was restored takes a watch from a version that it has not reached, and says nothing until it has:
  * changes up to there are lost without an error. So each resumption first asks where the server is, by a list of one
- * object, which is read at the newest version there is. A store that was restored and has grown beyond what was seen in the
- * seconds until then is not found out by that; the lists that follow a 410 are held against each object.
+ * object, which is read at the newest version there is. A store that was restored and has grown beyond what was seen until
+ * then is not found out by that, but by the lease (lease.ts), and the list is asked for. The lists that follow a 410 are held
+ * against each object.
  */
 export async function* watch<T>(options: WatchOptions<T>, signal: AbortSignal): AsyncGenerator<WatchEvent<T>> {
   let version: string | undefined
   let failures = 0
   let anew = false
   while (!signal.aborted) {
+    if (options.listAnew?.take() === true) {
+      version = undefined
+      anew = true
+      options.onRestart?.('asked')
+      yield { type: 'wentBack' }
+    }
+    const cut = options.listAnew === undefined ? signal : AbortSignal.any([signal, options.listAnew.signal])
     const began = performance.now()
     const seen = { events: 0 }
     let error: KubeError | undefined
     try {
       if (version === undefined) {
-        const listed: { objects: T[]; resourceVersion: string } = await list(options, signal, anew)
+        const listed: { objects: T[]; resourceVersion: string } = await list(options, cut, anew)
         version = listed.resourceVersion
         yield { type: 'synced', ...listed, anew }
         anew = false
-      } else await confirm(options, version, signal)
-      for await (const event of follow(options, version, signal)) {
+      } else await confirm(options, version, cut)
+      for await (const event of follow(options, version, cut)) {
         if (event.type === 'ended') break
         seen.events++
         if (event.version !== undefined) version = event.version
@@ -103,6 +117,7 @@ export async function* watch<T>(options: WatchOptions<T>, signal: AbortSignal): 
       }
     } catch (caught) {
       if (signal.aborted) return
+      if (cut.aborted) continue
       if (caught instanceof WentBack) {
         version = undefined
         anew = true
@@ -114,10 +129,11 @@ export async function* watch<T>(options: WatchOptions<T>, signal: AbortSignal): 
       if (error.isGone) version = undefined
       yield { type: 'trouble', error }
     }
+    if (cut.aborted) continue
     const lived = performance.now() - began
     failures = seen.events > 1 || lived > healthy ? 0 : failures + 1
     options.onRestart?.(causeOf(error))
-    await sleep(pause(error, failures, lived), signal)
+    await sleep(pause(error, failures, lived), cut)
   }
 }
 

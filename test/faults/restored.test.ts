@@ -1,9 +1,10 @@
 /**
  * F35: the store of the API server is put back from a backup. Versions and generations go back, uids come again, objects
- * vanish. The operator finds it out, and rows and instances follow what the API server has now; started anew as well.
+ * vanish. The operator finds it out, and rows and instances follow what the API server has now; started anew as well, and
+ * when the versions have grown beyond all that it saw.
  */
 import { randomBytes } from 'node:crypto'
-import { cp, rm } from 'node:fs/promises'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, expect, test } from 'vitest'
@@ -12,10 +13,12 @@ import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import type { ControlPlane } from '../../src/dev/control-plane.ts'
 import { installOperator } from '../../src/dev/install.ts'
+import { freePort } from '../../src/dev/server-process.ts'
 import { openNamespace, ownControlPlane } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { leaseRights } from '../support/lease-rights.ts'
 import { startOperator } from '../support/operator.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 import { conditionOf, messageOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
 
@@ -42,8 +45,9 @@ async function world() {
       registerAt(spec, ended)
     },
   })
+  const { kubeconfig, line } = await onALine(plane)
   const env = {
-    KUBECONFIG: await plane.identity('molecule-system', 'molecule-operator', join(plane.dir, 'operator')),
+    KUBECONFIG: kubeconfig,
     LEASE_NAME: `test-${randomBytes(4).toString('hex')}`,
     ORPHAN_GRACE: '2s',
     ORPHAN_SHARE: '1',
@@ -92,11 +96,22 @@ async function world() {
     row,
     client,
     launched,
+    line,
     stop: () => operator.stop(),
     start: async () => {
       operator = await start()
     },
   }
+}
+
+/** The operator's own way to the API server, which can be cut. */
+async function onALine(plane: ControlPlane): Promise<{ kubeconfig: string; line: TcpProxy }> {
+  const kubeconfig = await plane.identity('molecule-system', 'molecule-operator', join(plane.dir, 'operator'))
+  const port = await freePort()
+  const line = await TcpProxy.start(port, Number(new URL(plane.url).port))
+  afterAll(() => line.stop())
+  await writeFile(kubeconfig, (await readFile(kubeconfig, 'utf8')).replaceAll(plane.url, `https://127.0.0.1:${port}`))
+  return { kubeconfig, line }
 }
 
 /** So many writes that the versions of a store that is put back stay behind them, whatever an API server writes as it starts. */
@@ -105,6 +120,30 @@ async function outpace(plane: ControlPlane): Promise<void> {
   await plane.apply(
     Array.from({ length: 200 }, (_, n) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata(n) })),
   )
+}
+
+async function versionOf(plane: ControlPlane): Promise<number> {
+  const list = JSON.parse(await plane.kubectl(['get', '--raw', '/api/v1/namespaces?limit=1'])) as {
+    metadata: { resourceVersion: string }
+  }
+  return Number(list.metadata.resourceVersion)
+}
+
+/**
+ * So many writes that the store is beyond `seen` again. Each kind is served before: the memory that an API server has of
+ * it then begins before `seen`, so that a watch from there is taken as if nothing had happened.
+ */
+async function outgrow(plane: ControlPlane, seen: number): Promise<void> {
+  await plane.kubectl(['get', 'workspaces,orgimports,runtimes,plugininstalls,configmaps,secrets', '-A'])
+  expect(await versionOf(plane)).toBeLessThan(seen)
+  const config = (n: number, round: number) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: `c${n}`, namespace: acme },
+    data: { round: String(round) },
+  })
+  for (let round = 0; (await versionOf(plane)) < seen + 100; round++)
+    await plane.apply(Array.from({ length: 200 }, (_, n) => config(n, round)))
 }
 
 async function down({ apiServer, etcd }: ControlPlane): Promise<void> {
@@ -131,68 +170,76 @@ async function backup(plane: ControlPlane): Promise<() => Promise<void>> {
   }
 }
 
-test.each(['without a restart of the operator', 'while the operator was away'])(
-  'what the API server has after its store was put back is followed, %s',
-  async (how) => {
-    const { plane, backend, apply, settled, row, client, launched, stop, start } = await world()
-    for (const name of ['ada', 'ben', 'cid']) await apply(name)
-    // Its parent is deleted and comes again; its row is its own, and its parent's is a tombstone until then.
-    await apply('bea', { parentRef: { name: 'ben' } })
-    const [ada, ben, cid, bea] = await Promise.all(['ada', 'ben', 'cid', 'bea'].map(settled))
-    const putBack = await backup(plane)
-    await until(() => settled('ada'), far)
+test.each([
+  'without a restart of the operator',
+  'while the operator was away',
+  'outgrown all that was seen of it before the operator could look',
+])('what the API server has after its store was put back is followed, %s', async (how) => {
+  const { plane, backend, apply, settled, row, client, launched, line, stop, start } = await world()
+  for (const name of ['ada', 'ben', 'cid']) await apply(name)
+  // Its parent is deleted and comes again; its row is its own, and its parent's is a tombstone until then.
+  await apply('bea', { parentRef: { name: 'ben' } })
+  const [ada, ben, cid, bea] = await Promise.all(['ada', 'ben', 'cid', 'bea'].map(settled))
+  const putBack = await backup(plane)
+  await until(() => settled('ada'), far)
 
-    for (let n = 1; n <= 5; n++) await apply('ada', { role: `Counts to ${n}.` })
-    await plane.kubectl(['delete', 'workspace', 'ben', '-n', acme, '--timeout=60s'])
-    await apply('dot')
-    await settled('ada')
-    const dot = await settled('dot')
-    expect(await row(ben ?? '')).toMatchObject({ status: 'removed', tokens: 0 })
-    await outpace(plane)
-    const before = launched.length
-    const cidCreated = backend.creates.get(cid ?? '')
+  for (let n = 1; n <= 5; n++) await apply('ada', { role: `Counts to ${n}.` })
+  await plane.kubectl(['delete', 'workspace', 'ben', '-n', acme, '--timeout=60s'])
+  await apply('dot')
+  await settled('ada')
+  const dot = await settled('dot')
+  expect(await row(ben ?? '')).toMatchObject({ status: 'removed', tokens: 0 })
+  const isOutgrown = how.startsWith('outgrown')
+  if (!isOutgrown) await outpace(plane)
+  const before = launched.length
+  const cidCreated = backend.creates.get(cid ?? '')
 
-    if (how === 'while the operator was away') await stop()
-    await putBack()
-    // One edit: of another spec than before, though ada once had this very generation.
-    await plane.kubectl([
-      'patch',
-      'workspace',
-      'ada',
-      '-n',
-      acme,
-      '--type=merge',
-      '-p',
-      '{"spec":{"role":"Counts again."}}',
-    ])
-    if (how === 'while the operator was away') await start()
+  if (how === 'while the operator was away') await stop()
+  if (isOutgrown) await line.set('refuse')
+  const seen = await versionOf(plane)
+  await putBack()
+  // One edit: of another spec than before, though ada once had this very generation.
+  await plane.kubectl([
+    'patch',
+    'workspace',
+    'ada',
+    '-n',
+    acme,
+    '--type=merge',
+    '-p',
+    '{"spec":{"role":"Counts again."}}',
+  ])
+  if (isOutgrown) {
+    await outgrow(plane, seen)
+    await line.set('pass')
+  }
+  if (how === 'while the operator was away') await start()
 
-    expect(await settled('ada')).toBe(ada)
-    expect(await row(ada ?? '')).toMatchObject({ role: 'Counts again.', generation: 2 })
-    expect(await settled('ben')).toBe(ben)
-    expect(await settled('bea')).toBe(bea)
-    expect(await settled('cid')).toBe(cid)
-    expect(launched.slice(before).map(({ ref }) => ref.name)).toEqual(expect.arrayContaining(['ada', 'ben']))
-    expect(backend.creates.get(cid ?? '')).toBe(cidCreated)
-    // What the API server lost is an orphan, and goes as every orphan does.
-    await until(
-      async () => {
-        expect(await row(dot)).toMatchObject({ status: 'removed', tokens: 0 })
-        expect(backend.has(dot)).toBe(false)
-        return true
-      },
-      { ...far, what: 'dot to be gone' },
-    )
-    // And all of it goes on: an edit, and a deletion that is one.
-    await apply('cid', { role: 'Goes on.' })
-    await settled('cid')
-    await plane.kubectl(['delete', 'workspace', 'ben', '-n', acme, '--timeout=60s'])
-    expect(await row(ben ?? '')).toMatchObject({ status: 'removed', tokens: 0 })
-    expect(backend.has(ben ?? '')).toBe(false)
-    const events = await client.query(`SELECT 1 FROM workspaces WHERE status <> 'removed' AND namespace = $1`, [acme])
-    expect(events.rows).toHaveLength(3)
-  },
-)
+  expect(await settled('ada')).toBe(ada)
+  expect(await row(ada ?? '')).toMatchObject({ role: 'Counts again.', generation: 2 })
+  expect(await settled('ben')).toBe(ben)
+  expect(await settled('bea')).toBe(bea)
+  expect(await settled('cid')).toBe(cid)
+  expect(launched.slice(before).map(({ ref }) => ref.name)).toEqual(expect.arrayContaining(['ada', 'ben']))
+  expect(backend.creates.get(cid ?? '')).toBe(cidCreated)
+  // What the API server lost is an orphan, and goes as every orphan does.
+  await until(
+    async () => {
+      expect(await row(dot)).toMatchObject({ status: 'removed', tokens: 0 })
+      expect(backend.has(dot)).toBe(false)
+      return true
+    },
+    { ...far, what: 'dot to be gone' },
+  )
+  // And all of it goes on: an edit, and a deletion that is one.
+  await apply('cid', { role: 'Goes on.' })
+  await settled('cid')
+  await plane.kubectl(['delete', 'workspace', 'ben', '-n', acme, '--timeout=60s'])
+  expect(await row(ben ?? '')).toMatchObject({ status: 'removed', tokens: 0 })
+  expect(backend.has(ben ?? '')).toBe(false)
+  const events = await client.query(`SELECT 1 FROM workspaces WHERE status <> 'removed' AND namespace = $1`, [acme])
+  expect(events.rows).toHaveLength(3)
+})
 
 test('a Workspace whose row was adopted meanwhile says so, and what to do', async () => {
   const { plane, apply, settled, row } = await world()

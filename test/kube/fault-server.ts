@@ -1,11 +1,13 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { text as textOf } from 'node:stream/consumers'
 import type { KubeObject } from '../../src/api/meta.ts'
 import type { ResourceType } from '../../src/kube/client.ts'
 import { Transport } from '../../src/kube/transport.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { FaultLease } from './fault-lease.ts'
 
 export interface Thing extends KubeObject<{ readonly n: number }> {
   readonly spec: { readonly n: number }
@@ -38,6 +40,7 @@ export type Fault = (request: Seen, response: ServerResponse) => boolean
 /** As much of an API server as a list and a watch need, with a place to break it: `fault` sees each request first. */
 export class FaultServer {
   readonly seen: Seen[] = []
+  readonly lease = new FaultLease(() => String(++this.#version))
   fault: Fault = () => false
   pageSize = Number.POSITIVE_INFINITY
   /** Characters that each object has beside its fields, made when it is sent. */
@@ -121,8 +124,9 @@ export class FaultServer {
 
   /** What the store holds, to be put back later: the watches then end, and nobody is told what was lost. */
   backup(): () => void {
-    const [objects, version] = [[...this.#objects], this.#version]
+    const [objects, version, lease] = [[...this.#objects], this.#version, this.lease.record]
     return () => {
+      this.lease.record = lease
       this.#objects.clear()
       for (const [name, object] of objects) this.#objects.set(name, object)
       this.#version = version
@@ -169,12 +173,19 @@ export class FaultServer {
       authorization: request.headers.authorization,
     }
     this.seen.push(seen)
+    if (url.pathname.includes('/leases')) return void this.#answerLease(request, response)
     request.resume()
     if (this.fault(seen, response)) return
     if (url.searchParams.has('watch')) this.#watch(url, response)
     else if (seen.method === 'GET' && url.pathname.endsWith('/things')) void this.#list(seen, response)
     else if (seen.method === 'GET') this.#get(url.pathname.split('/').at(-1) ?? '', response)
     else response.end(JSON.stringify(thing('written', 'uid-written', String(++this.#version), 1)))
+  }
+
+  async #answerLease(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const answer = this.lease.answer(request.method ?? '', await textOf(request))
+    if (answer === undefined) request.socket.destroy()
+    else response.writeHead(answer.code, { 'content-type': 'application/json' }).end(JSON.stringify(answer.body))
   }
 
   #watch(url: URL, response: ServerResponse): void {
