@@ -53,6 +53,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#settle = settle
     this.#timer = setTimeout(this.#timedOut, deadline)
     call.signal?.addEventListener('abort', this.#aborted, { once: true })
+    // While the credentials were read: its event has been.
+    if (call.signal?.aborted === true) this.#aborted()
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -293,9 +293,14 @@ export class FollowedNamespace<T extends KubeObject> {
       const object = type.parse(strip(raw as RawObject, type))
       const read = this.#nameOf(object)
       const known = this.#names.get(name)
-      if (known && compareVersions(known.version, read.version) < 0) this.#names.set(read)
+      // Gone while it was read: that was told.
+      if (known === undefined) return
+      const behind = compareVersions(read.version, known.version)
+      if (behind > 0) this.#names.set(read)
       this.#hold(name, object)
       this.#tell(read)
+      // Changed while it was read for the first time. After a pause: a server that went back has nothing newer.
+      if (behind < 0) void this.#readAfter(seconds(1 + Math.random()), name, signal)
     } catch (error) {
       if (!signal.aborted) this.#fail(named, error, signal)
     }

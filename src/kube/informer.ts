@@ -1,5 +1,5 @@
 import { keyOf, type Key, type KubeObject } from '../api/meta.ts'
-import type { Duration } from '../duration.ts'
+import { seconds, type Duration } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
 import { News, type Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -9,8 +9,9 @@ import { KubeError } from './kube-error.ts'
 import { ListAnew } from './list-anew.ts'
 import { ObjectCache, type IndexFunctions } from './object-cache.ts'
 import { Outlines } from './outlines.ts'
-import { collectionPath, objectPath, splitKey, strip, type RawObject } from './raw.ts'
+import { collectionPath, compareVersions, objectPath, splitKey, strip, type RawObject } from './raw.ts'
 import { limitOf, reduce } from './reduced.ts'
+import { sleep } from './timing.ts'
 import type { Transport } from './transport.ts'
 import { watch, type WatchEvent } from './watch.ts'
 
@@ -257,6 +258,14 @@ export class Informer<T extends KubeObject> {
     try {
       const path = objectPath(this.type, key)
       const raw = (await this.#tools.transport.send({ method: 'GET', path, verb: 'get' })) as RawObject
+      const present = this.#cache.get(key)
+      // Gone while it was read, or changed: what the watch told counts, and was counted.
+      if (!present) return true
+      if (compareVersions(present.metadata.resourceVersion, raw.metadata.resourceVersion) > 0) {
+        // A server that went back has nothing newer.
+        await sleep(seconds(1))
+        return true
+      }
       const whole = this.#counted(this.type.parse(strip(raw, this.type)))
       if (limitOf(whole) !== undefined) return false
       this.#cache.put(whole, true)

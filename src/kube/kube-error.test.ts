@@ -32,3 +32,13 @@ test('what is no refusal keeps the words of the API server', () => {
   const body = JSON.stringify({ message: 'workspaces "x" not found', reason: 'NotFound' })
   expect(errorOfAnswer('get', 404, body, undefined).message).toBe('get: workspaces "x" not found')
 })
+
+test.each([
+  ['2', 2000],
+  ['0', 0],
+  ['86400', 60_000],
+  ['99999999999', 60_000],
+  ['Wed, 21 Oct 2026 07:28:00 GMT', undefined],
+])('Retry-After: %s', (header, milliseconds) => {
+  expect(errorOfAnswer('list', 429, '', header).retryAfter).toBe(milliseconds)
+})

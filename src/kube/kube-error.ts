@@ -1,4 +1,4 @@
-import { milliseconds, type Duration } from '../duration.ts'
+import { milliseconds, seconds, type Duration } from '../duration.ts'
 
 /** What the API server answered, or why it did not answer (`code` 0). The message holds no value of the body sent. */
 export class KubeError extends Error {
@@ -80,6 +80,9 @@ interface Status {
   readonly details?: { readonly retryAfterSeconds?: number; readonly causes?: readonly Cause[] }
 }
 
+/** Whatever stands in front of an API server may ask for days of patience, or more than a timer can count. */
+const longestWait = seconds(60)
+
 /** The error of an answer. Anything may stand in front of an API server, so the body need not be a Status. */
 export function errorOfAnswer(what: string, code: number, body: string, retryAfterHeader: unknown): KubeError {
   const status = readStatus(body)
@@ -91,7 +94,7 @@ export function errorOfAnswer(what: string, code: number, body: string, retryAft
     status.reason ?? `HTTP${code}`,
     `${what}: ${told ?? status.message ?? `answered ${code}`}`,
     {
-      ...(Number.isFinite(wait) && wait >= 0 && { retryAfter: milliseconds(wait * 1000) }),
+      ...(Number.isFinite(wait) && wait >= 0 && { retryAfter: milliseconds(Math.min(wait * 1000, longestWait)) }),
       ...(causes && { causes }),
     },
   )

@@ -139,7 +139,7 @@ export async function* watch<T>(options: WatchOptions<T>, signal: AbortSignal): 
 
 /** A stream that ends after a while is followed by the next at once; what fails again and again waits ever longer. */
 function pause(error: KubeError | undefined, failures: number, lived: number): Duration {
-  if (error?.retryAfter !== undefined) return error.retryAfter
+  if (error?.retryAfter !== undefined) return milliseconds(Math.max(error.retryAfter, shortest - lived))
   if (error?.isForbidden === true || error?.isNotFound === true || error?.isUnauthorized === true)
     return milliseconds(patient * (0.75 + Math.random() / 2))
   if (failures <= 1) return milliseconds(Math.max(0, shortest - lived))

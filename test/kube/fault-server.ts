@@ -69,6 +69,11 @@ export class FaultServer {
     return this
   }
 
+  /** The newest there is. */
+  get version(): string {
+    return String(this.#version)
+  }
+
   get url(): string {
     return `http://127.0.0.1:${String((this.#server.address() as AddressInfo).port)}`
   }

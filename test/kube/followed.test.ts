@@ -140,6 +140,56 @@ test.concurrent('a store put back from a backup is followed, and what is held is
   expect(new Set(touched)).toEqual(new Set(['here/a', 'here/b', 'here/c']))
 })
 
+/** Holds back the next answer to a read of `a`, as it is now; gives what sends it. */
+function holdRead(server: FaultServer): () => void {
+  const held: (() => void)[] = []
+  server.fault = ({ url }, response) => {
+    if (held.length > 0 || !url.pathname.endsWith('/a')) return false
+    const body = JSON.stringify(thing('a', 'uid-a', server.version, 1))
+    held.push(() => response.end(body))
+    return true
+  }
+  return () => held[0]?.()
+}
+
+test.concurrent('deleted while it was read for the first time: nothing of it is held', async (context) => {
+  const { server, followed, allowance, nOf, refer, reads } = await begin(context)
+  server.put('a')
+  server.put('b', 2)
+  refer('a', 'b')
+  await until(() => nOf('b') === 2)
+  await until(() => server.openWatches === 1)
+  const [size, bytes] = [followed.size, allowance.total]
+  await until(() => nOf('a') === 1)
+  expect(allowance.total).toBeGreaterThan(bytes)
+  server.delete('a')
+  await until(() => nOf('a') === 'missing')
+  const answer = holdRead(server)
+  server.put('a')
+  await until(() => nOf('a') === 'syncing' && reads().filter((path) => path.endsWith('/a')).length === 2)
+  server.delete('a')
+  await until(() => nOf('a') === 'missing')
+  answer()
+  // Another read of the same namespace, begun after that answer was sent.
+  server.put('b', 3)
+  await until(() => nOf('b') === 3)
+  expect({ size: followed.size, bytes: allowance.total }).toEqual({ size, bytes })
+})
+
+test.concurrent('changed while it was read for the first time: it is read again', async (context) => {
+  const { server, nOf, refer, reads } = await begin(context)
+  server.put('a')
+  const answer = holdRead(server)
+  refer('a')
+  await until(() => nOf('a') === 'syncing' && reads().length === 1)
+  await until(() => server.openWatches === 1)
+  server.put('a', 2)
+  server.put('b')
+  await until(() => nOf('b') !== 'missing')
+  answer()
+  await until(() => nOf('a') === 2)
+})
+
 test.concurrent('while a new version is read, the one before is found', async (context) => {
   const { server, nOf, refer, touched } = await begin(context)
   server.put('a', 1)

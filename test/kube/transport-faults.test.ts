@@ -65,6 +65,21 @@ test('a call aborted in flight ends at once, with the reason of the signal', asy
   expect(await call).toBe(reason)
 })
 
+test('a call aborted while the credentials were read is never sent', async () => {
+  await using server = await new FaultServer().start()
+  const { promise: read, resolve: end } = Promise.withResolvers<object>()
+  const credentials = { server: server.url, namespace: 'default', load: () => read }
+  const client = new KubeClient({ transport: server.transport({ credentials }), fieldManager: 'test' })
+  const stop = new AbortController()
+  const call = caught(client.mergePatch(things, 'here/a', patch, stop.signal))
+  const reason = new Error('enough')
+  stop.abort(reason)
+  end({})
+  expect(await call).toBe(reason)
+  await client.mergePatch(things, 'here/b', patch)
+  expect(server.seen.map(({ url }) => url.pathname.split('/').at(-1))).toEqual(['b'])
+})
+
 test('fenced while it waited for a connection: never sent', async () => {
   await using server = await new FaultServer().start()
   const held: (() => void)[] = []

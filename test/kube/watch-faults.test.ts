@@ -304,6 +304,20 @@ test.concurrent('429 with Retry-After is kept to', async (context) => {
   expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(990)
 })
 
+test.concurrent('429 with a Retry-After of nothing is no reason to ask without a pause', async (context) => {
+  let refused = 0
+  const { server, informer } = await begin(context, (server) => {
+    server.put('a')
+    server.fault = ({ url }, response) =>
+      url.searchParams.has('watch') && refused++ < 4 && status(response, 429, 'TooManyRequests', { 'retry-after': '0' })
+  })
+  await until(() => server.openWatches === 1)
+  const [first, last] = [server.watches.at(0), server.watches.at(-1)]
+  expect(server.watches).toHaveLength(5)
+  expect((last?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(1900)
+  expect(informer.cache.size).toBe(1)
+})
+
 test.concurrent('a forbidden list is said, and heals by itself after the binding', async (context) => {
   let allowed = false
   const { informer } = await begin(context, (server) => {
