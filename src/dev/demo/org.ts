@@ -4,8 +4,9 @@ import { basename, join, relative, sep } from 'node:path'
 import { apiVersion } from '../../api/meta.ts'
 import { reasonOf } from '../../errors.ts'
 import { preflight } from '../../orgs/env.ts'
+import { OrgError } from '../../orgs/org-error.ts'
 import { encodePath } from '../../orgs/source-path.ts'
-import { renderOrg } from '../../orgs/tree.ts'
+import { renderOrg, type RenderedOrg } from '../../orgs/tree.ts'
 
 export interface OrgFolder {
   /** For people. */
@@ -31,7 +32,7 @@ export async function readOrg(folder: string, env: ReadonlyMap<string, string>):
   if (!files.has(entry)) throw new Error(`there is no ${entry} in ${folder}`)
   const bytes = [...files.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0)
   if (bytes > largest) throw new Error(`${folder} holds ${String(bytes)} bytes; a ConfigMap takes ${String(largest)}`)
-  const rendered = renderOrg({ kind: 'files', files, entry }, { importUid: '00000000-0000-4000-8000-000000000000' })
+  const rendered = render(files)
   const { missing } = preflight(
     rendered.env,
     new Set([...env].filter(([, value]) => value !== '').map(([name]) => name)),
@@ -46,6 +47,21 @@ export async function readOrg(folder: string, env: ReadonlyMap<string, string>):
       .replaceAll(/^-+|-+$/g, '') || 'org'
   const runtimes = new Set(rendered.nodes.map(({ spec }) => spec.runtime).filter((runtime) => runtime !== undefined))
   return { title, name, files, agents: rendered.nodes.length, runtimes: [...runtimes] }
+}
+
+function render(files: ReadonlyMap<string, string>): RenderedOrg {
+  // Any host will do: nothing is read from it.
+  const source = { kind: 'files', files, entry, hosts: { home: 'https://git.example' } } as const
+  try {
+    return renderOrg(source, { importUid: '00000000-0000-4000-8000-000000000000' })
+  } catch (error) {
+    if (!(error instanceof OrgError) || error.code !== 'ExternalMissing') throw error
+    const at = /^\S+: /.exec(error.message)?.[0] ?? ''
+    throw new Error(
+      `${at}!external names another repository, and a demo reads its folder alone: write out there what it refers to`,
+      { cause: error },
+    )
+  }
 }
 
 async function textsBelow(folder: string): Promise<Map<string, string>> {
