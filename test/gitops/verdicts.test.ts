@@ -378,7 +378,10 @@ async function settle(wanted: Readonly<Record<string, string>>): Promise<void> {
         reached.set(name, standing(object, want))
         if (reached.get(name) === want) found.set(name, object)
       }
-      expect(Object.fromEntries(reached)).toEqual(wanted)
+      const unmet = Object.entries(wanted).flatMap(([name, want]) =>
+        reached.get(name) === want ? [] : [`${name} is ${reached.get(name) ?? 'not there'}, not ${want}`],
+      )
+      if (unmet.length > 0) throw new Error(unmet.join('; '))
       return true
     },
     { what: 'all to have stood as wanted', within: 120_000, every: 1000 },
