@@ -65,7 +65,7 @@ export class Events {
     if (known && now - known.lastAt < seriesAge) {
       known.count++
       known.lastAt = now
-      if (now - known.sentAt >= seriesUpdate && this.#mayTell(now)) this.#send(this.#repeat(known, now))
+      if (now - known.sentAt >= seriesUpdate && this.#mayTell(now)) this.#send(this.#repeat(id, known, now))
       return false
     }
     if (!this.#mayTell(now)) return false
@@ -74,11 +74,12 @@ export class Events {
     this.#told.delete(id)
     this.#told.set(id, told)
     this.#bound()
-    this.#send(this.#first(told, object, { type, reason, note }, reconcileId))
+    this.#send(this.#first(id, told, object, { type, reason, note }, reconcileId))
     return true
   }
 
   async #first(
+    id: string,
     told: Told,
     object: KubeObject,
     news: { readonly type: string; readonly reason: string; readonly note: string },
@@ -113,17 +114,26 @@ export class Events {
       await transport.send({ method: 'POST', path: collection(told.namespace), verb: 'event', body, fence })
     } catch (error) {
       // Said before this process began: nothing new for anyone.
-      if (!(error instanceof KubeError && error.isAlreadyExists)) throw error
+      if (error instanceof KubeError && error.isAlreadyExists) return
+      // There is no event to count in: the same news makes one.
+      this.#told.delete(id)
+      throw error
     }
   }
 
-  async #repeat(told: Told, now: number): Promise<void> {
+  async #repeat(id: string, told: Told, now: number): Promise<void> {
     const { transport, fence } = this.#options
     told.sentAt = now
     const body = { series: { count: told.count, lastObservedTime: microTime(new Date()) } }
     const path = `${collection(told.namespace)}/${told.name}`
     const contentType = 'application/merge-patch+json'
-    await transport.send({ method: 'PATCH', path, verb: 'event', body, contentType, fence })
+    try {
+      await transport.send({ method: 'PATCH', path, verb: 'event', body, contentType, fence })
+    } catch (error) {
+      // Deleted, or lost with a store that was put back: the same news makes another.
+      if (error instanceof KubeError && error.isNotFound) this.#told.delete(id)
+      throw error
+    }
   }
 
   #send(sending: Promise<void>): void {

@@ -286,3 +286,16 @@ test('SIGTERM: the lease is given back, and the other leads without waiting for 
   expect(['', second.name]).toContain(holder)
   await until(() => beats.some(({ writer }) => writer === second.name), long)
 }, 240_000)
+
+// As after a store was put back that has none yet: a write to it would make it anew, had it no version and no uid.
+test('a lease that is gone ends its holder, which makes none in its place', async () => {
+  const { kube } = await connect()
+  const namespace = await freshNamespace(kube)
+  await kube.client().create(configMaps, configMap(namespace, 'beat'))
+  const operator = startOperator(namespace, 'one')
+  await until(() => operator.lines.includes('leading'), long)
+  await plane.kubectl(['delete', 'lease', 'operator', '-n', namespace])
+  expect((await operator.exit)[0]).toBe(3)
+  expect(operator.lines).toContain('failed: the lease is gone')
+  expect(await plane.kubectl(['get', 'lease', '-n', namespace, '-o', 'name'])).toBe('')
+}, 240_000)
