@@ -5,7 +5,7 @@ import { externalsNeeded, type OrgSource } from './source.ts'
 import { renderOrg } from './tree.ts'
 
 const commit = 'a1b2c3d4e5f60718293a4b5c6d7e8f9001122334'
-const folder = `.external/git.example/org/teams/${commit}`
+const folder = `.external/git.example/org/teams/@${commit}`
 const include = (path: string, repo = 'https://git.example/org/teams', ref = commit) =>
   `!external { repo: "${repo}", ref: "${ref}", path: "${path}" }`
 const source = (files: Record<string, string>, externals: Record<string, Record<string, string>> = {}): OrgSource => ({
@@ -55,7 +55,7 @@ describe('a template that refers to another repository', () => {
 
   it('finds what that one needs in turn, four deep at most', () => {
     const next = (i: number) => ({ 'a.yaml': `- name: N${i}\n- name: M\n` })
-    const chain = (i: number) => `.external/git.example/org/r${i}/${commit}`
+    const chain = (i: number) => `.external/git.example/org/r${i}/@${commit}`
     const files = { 'org.yaml': `workspaces: ${include('a.yaml', 'https://git.example/org/r0')}` }
     const there: Record<string, Record<string, string>> = {}
     for (let i = 0; i < 4; i++) {
@@ -121,7 +121,7 @@ it('refers to no more of them by those that it refers to', () => {
       { 'org.yaml': `workspaces:\n${list(0, 20)}\n` },
       Object.fromEntries(
         Array.from({ length: 20 }, (_, i) => [
-          `.external/git.example/o/r${i}/${commit}`,
+          `.external/git.example/o/r${i}/@${commit}`,
           { 'a.yaml': i === 0 ? list(20, count) : `name: N${i}` },
         ]),
       ),
@@ -132,7 +132,19 @@ it('refers to no more of them by those that it refers to', () => {
 
 it('takes the host apart from the repository, and a name that ends in .git', () => {
   const text = `!external { url: "https://git.example/", repo: org/teams.git, ref: ${commit}, path: a.yaml }`
-  expect(externalsNeeded(source({ 'org.yaml': `workspaces: ${text}` })).map((each) => each.folder)).toEqual([folder])
+  const needed = externalsNeeded(source({ 'org.yaml': `workspaces: [${text}, ${include('b.yaml')}]` }))
+  // As it is written it is asked for, since some servers know it by that alone; and it is one repository.
+  expect(needed).toEqual([expect.objectContaining({ url: 'https://git.example/org/teams.git', folder })])
+})
+
+it('keeps the files of repositories apart, of which one is called as a folder of the other would be', () => {
+  const [outer, inner] = ['.external/git.example/org/@teams', '.external/git.example/org/teams/@dev']
+  const files = {
+    'org.yaml': `workspaces: [${include('dev/a.yaml', 'https://git.example/org', 'teams')}, ${include('a.yaml', 'https://git.example/org/teams', 'dev')}]`,
+  }
+  expect(externalsNeeded(source(files)).map((each) => each.folder)).toEqual([outer, inner])
+  const there = { [outer]: { 'dev/a.yaml': 'name: Outer' }, [inner]: { 'a.yaml': 'name: Inner' } }
+  expect(render(source(files, there)).nodes.map(({ path }) => path)).toEqual(['Outer', 'Inner'])
 })
 
 it('takes a tag, and a port', () => {
@@ -141,7 +153,7 @@ it('takes a tag, and a port', () => {
     {
       url: 'https://git.example:8443/o/r',
       ref: { kind: 'tag', name: 'release/v1.0.0' },
-      folder: '.external/git.example:8443/o/r/release%2Fv1.0.0',
+      folder: '.external/git.example:8443/o/r/@release%2Fv1.0.0',
       askedAt: 'org.yaml:1:23',
     },
   ])
@@ -154,7 +166,7 @@ it('finds a repository without an address beside the one that names it', () => {
     hosts: { home: 'https://git.example' },
   } as OrgSource
   expect(externalsNeeded(own).map((each) => each.folder)).toEqual([folder])
-  const first = `.external/other.example/o/r/${commit}`
+  const first = `.external/other.example/o/r/@${commit}`
   const nested = source(
     { 'org.yaml': `workspaces: ${include('x.yaml', 'https://other.example/o/r')}` },
     { [first]: { 'x.yaml': `[${beside}]` } },
@@ -172,7 +184,7 @@ it('finds each repository without an address on the standard host, whatever name
   expect(needed({ 'org.yaml': `workspaces: [${beside}]` }, {}, 'https://git.example')).toEqual([
     'https://std.example:8443/org/teams',
   ])
-  const first = `.external/other.example/o/r/${commit}`
+  const first = `.external/other.example/o/r/@${commit}`
   const org = { 'org.yaml': `workspaces: ${include('x.yaml', 'https://other.example/o/r')}` }
   expect(needed(org, {})).toEqual(['https://other.example/o/r'])
   expect(needed(org, { [first]: { 'x.yaml': `[${beside}]` } })).toEqual(['https://std.example:8443/org/teams'])

@@ -7,7 +7,7 @@ import { resolvePath } from './source-path.ts'
 
 /** A repository at a commit or tag, of which the template includes a file. */
 export interface External {
-  /** `https://git.example/org/teams`, without a user and a trailing slash. */
+  /** `https://git.example/org/teams`, without a user and a trailing slash; ends in `.git` where the template says so. */
   readonly url: string
   readonly ref: { readonly kind: 'commit' | 'tag'; readonly name: string }
   /** Its files stand below this folder: the key of OrgSource.externals. */
@@ -40,7 +40,8 @@ export function readExternal(map: Readonly<Record<string, unknown>>, standard: s
   if (!tag.test(name)) return `!external takes a tag or a whole commit id as its ref, not "${name}"`
   const file = path.startsWith('/') ? undefined : resolvePath('', path)
   if (file === undefined || file === '') return `"${path}" is no path inside that repository`
-  const folder = `${externalsFolder}/${url.slice('https://'.length)}/${name.replaceAll('/', '%2F')}`
+  // No part of an address begins with "@": no repository stands within another, whose files its own would replace.
+  const folder = `${externalsFolder}/${bareUrl(url).slice('https://'.length)}/@${name.replaceAll('/', '%2F')}`
   return { url, ref: { kind, name }, folder, file }
 }
 
@@ -49,11 +50,14 @@ const whole = new RegExp(`^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(
 /** What Git takes for a tag, without what would leave a folder of that name. */
 const tag = /^(?!.*(\.\.|\/\/))[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,200}$/
 
+/** By which a repository is known, with and without `.git`: some servers take one of the two, and most take both. */
+export const bareUrl = (url: string): string => url.replace(/\/+$/, '').replace(/\.git$/, '')
+
 /** Where the repository is whose files stand below this folder (External.folder). */
 export const homeOf = (folder: string): string => `https://${folder.split('/')[1]}`
 
 function address(repo: string, host: string): string | undefined {
   const joined = repo.includes('://') ? (host === '' ? repo : '') : `${host.replace(/\/+$/, '')}/${repo}`
-  const url = joined.replace(/\/+$/, '').replace(/\.git$/, '')
+  const url = joined.replace(/\/+$/, '')
   return url.length <= 512 && whole.test(url) && !url.includes('..') ? url : undefined
 }

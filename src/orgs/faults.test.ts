@@ -157,3 +157,9 @@ it('what does not stop an import is told beside what does, but for what may foll
   const all = told({ 'org.yaml': mended, 'writer.yaml': 'name: Other' })
   expect(shown(all)).toEqual(expect.arrayContaining([...own, ...rest.map((each) => expect.stringContaining(each))]))
 })
+
+it('a node that has no name is not called by the one that stands for it', () => {
+  const { message } = mistakes({ 'org.yaml': 'workspaces:\n  - { id: same }\n  - { name: B, id: same }' })
+  expect(message).toMatch(/"same" is the id of another node already/)
+  expect(message).not.toContain('unnamed')
+})

@@ -84,6 +84,6 @@ function promptOf({ prompt, prompt_file }: OrgSchedule, at: Path, scope: Scope):
 
 export function distinct(name: string, taken: ReadonlySet<string>): string {
   let free = name
-  for (let i = 2; taken.has(free); i++) free = `${name.slice(0, longest.name - 4)}-${i}`
+  for (let i = 2; taken.has(free); i++) free = `${name.slice(0, longest.name - 4).replace(/-$/, '')}-${i}`
   return free
 }

@@ -1,7 +1,7 @@
 /** Down the tree, parents first: every node judged, merged and named. */
 import type { EnvRequirement, OrgNode as TemplateNode, OrgTemplate } from '../api/org-template.ts'
 import { channelsOf, type NodeChannel } from './channels.ts'
-import type { Refuse } from './check.ts'
+import { isUnnamed, type Refuse } from './check.ts'
 import { envNamePattern, namesOf, type EnvAsk } from './env.ts'
 import type { Faults } from './faults.ts'
 import type { FileTree } from './file-tree.ts'
@@ -198,7 +198,12 @@ export class Walk {
     if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(id))
       this.#note('InvalidField', here, `"${id}" is no id: small letters and digits, with single dashes between them`)
     const other = this.#ids.get(id)
-    if (other !== undefined) this.#note('DuplicateId', here, `"${id}" is the id of "${other}" already`)
+    if (other !== undefined)
+      this.#note(
+        'DuplicateId',
+        here,
+        `"${id}" is the id of ${isUnnamed(other) ? 'another node' : `"${other}"`} already`,
+      )
     this.#ids.set(id, path)
     return id
   }

@@ -101,11 +101,11 @@ describe('a repository that is named without a host, at a tag', { timeout: 240_0
     expect(await roleOf('teams')).toBe('Second')
   })
 
-  test('gets no credentials of the import that are not for it, and those that are', async () => {
-    const repo = await tagged('private')
+  test('is asked for as it is written, with no credentials of the import but those that are for it', async () => {
+    const repo = await tagged('private.git')
     await repo.tag('Hidden')
     const own = await git.repository('acme/org')
-    await own.commitFiles(files('private'))
+    await own.commitFiles(files('private.git'))
     const stringData = { username: 'me', password: 'for-tests' }
     await cluster.apply([{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'login', namespace: ns }, stringData }])
     const basic = `Basic ${Buffer.from('me:for-tests').toString('base64')}`
@@ -116,7 +116,7 @@ describe('a repository that is named without a host, at a tag', { timeout: 240_0
       })
       await cluster.apply([orgImport(ns, 'private', source({}))])
       await says('private', 'SourceReady', 'False AuthFailed')
-      const sent = () => git.requests.filter(({ url }) => url.startsWith('/org/private/'))
+      const sent = () => git.requests.filter(({ url }) => url.startsWith('/org/private.git/'))
       expect(new Set(sent().map(({ authorization }) => authorization))).toEqual(new Set([undefined]))
       const credentialsFor = [`${git.origin}/org`]
       await patch(cluster, ns, 'org', 'private', { spec: source({ credentialsFor }) })

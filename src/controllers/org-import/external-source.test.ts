@@ -61,8 +61,8 @@ it('brings what is referred to, and what that refers to', () => {
     const whole = bringExternals(org(), template, references, look)
     const source = 'source' in whole ? whole.source : undefined
     expect(source?.kind === 'files' && [...(source.externals?.keys() ?? [])]).toEqual([
-      `.external/git.example/acme/one/${first}`,
-      `.external/other.example/two/${second}`,
+      `.external/git.example/acme/one/@${first}`,
+      `.external/other.example/two/@${second}`,
     ])
     expect(asked.map(({ what }) => what)).toHaveLength(2 * again)
   }
@@ -116,7 +116,12 @@ it.each([
 })
 
 it.each([
-  ['its own repository', { url: 'https://git.example/acme/one.git/', secretRef }, ['t0ken', undefined]],
+  ['its own repository', { url: 'https://git.example/acme/one', secretRef }, ['t0ken', undefined]],
+  [
+    'its own repository, written in another way',
+    { url: 'https://git.example/acme/one.git/', secretRef },
+    ['t0ken', undefined],
+  ],
   [
     'what it names',
     { url: 'https://x.example/o', secretRef, credentialsFor: ['https://git.example/acme'] },
@@ -202,7 +207,7 @@ it('leaves a mistake in another repository to the rendering, which finds the fil
     expect.objectContaining({
       code: 'SyntaxError',
       message: expect.stringMatching(
-        /^\.external\/git\.example\/acme\/one\/a+\/team\.yaml:1:.*included from org\.yaml:3:/,
+        /^\.external\/git\.example\/acme\/one\/@a+\/team\.yaml:1:.*included from org\.yaml:3:/,
       ),
     }),
   )

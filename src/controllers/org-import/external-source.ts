@@ -1,7 +1,7 @@
 /** Brings the repositories that a template refers to (`!external`), each at the commit that it names. */
 import type { OrgImport } from '../../api/org-import.ts'
 import { minutes } from '../../duration.ts'
-import type { External } from '../../orgs/externals.ts'
+import { bareUrl, type External } from '../../orgs/externals.ts'
 import { OrgError } from '../../orgs/org-error.ts'
 import { externalsNeeded, type OrgSource } from '../../orgs/source.ts'
 import type { Credentials, GitRequest, SourceError, TextFolder } from '../../sources/source.ts'
@@ -129,13 +129,13 @@ function requestOf(org: OrgImport, { url, ref }: External, references: Reference
 function ownCredentials(org: OrgImport, url: string, references: References): Credentials | Obstacle | undefined {
   const { git } = org.spec.source
   if (git === undefined) return undefined
-  const own = git.url.replace(/\/+$/, '').replace(/\.git$/, '') === url
+  const own = bareUrl(git.url) === bareUrl(url)
   const meant = own || (git.credentialsFor ?? []).some((prefix) => isBelow(url, prefix))
   return meant ? credentialsOf(org, git, references) : undefined
 }
 
 /** Whole parts of the path: https://git.example/acme is not above https://git.example/acme-other. */
 function isBelow(url: string, prefix: string): boolean {
-  const folder = prefix.replace(/\/+$/, '').replace(/\.git$/, '')
-  return url === folder || url.startsWith(`${folder}/`)
+  const folder = bareUrl(prefix)
+  return bareUrl(url) === folder || url.startsWith(`${folder}/`)
 }
