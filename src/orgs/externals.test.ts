@@ -98,6 +98,7 @@ it.each([
   ['a path out of it', include('../a.yaml'), '"../a.yaml" is no path inside'],
   ['an absolute path', include('/a.yaml'), '"/a.yaml" is no path inside'],
   ['no path', '!external { repo: o/r, ref: x }', 'takes repo, ref and path'],
+  ['a tag that is a number', '!external { repo: "https://git.example/o/r", ref: 1.10, path: a.yaml }', 'in quotes'],
   ['a text', '!external a.yaml', 'takes repo, ref and path'],
   ['another key', '!external { repo: o/r, branch: x }', 'has no "branch"'],
 ])('refuses %s', (_what, text, message) => {

@@ -28,6 +28,8 @@ export function readExternal(map: Readonly<Record<string, unknown>>, standard: s
   const text = (key: string) => (typeof map[key] === 'string' ? map[key].trim() : '')
   const odd = Object.keys(map).find((key) => !keys.has(key))
   if (odd !== undefined) return `!external has no "${odd}": it takes repo, ref, path and url`
+  // To YAML, 1.10 is the number 1.1.
+  if (typeof map['ref'] === 'number') return '!external takes a ref that looks like a number in quotes: ref: "1.10"'
   const [repo, name, path, host] = [text('repo'), text('ref'), text('path'), text('url')]
   if (repo === '' || name === '' || path === '') return '!external takes repo, ref and path'
   const isWhole = host !== '' || repo.includes('://')
