@@ -42,12 +42,14 @@ afterAll(async () => {
   await Promise.all([first.stop(), second.stop()])
 })
 
-test('after a switch-over the connection that listens follows, statements do too, and all is looked at', async () => {
+/** A store that listens, until the function that comes with it is called. */
+function listen() {
   const abort = new AbortController()
   const heard = new Set<string>()
-  let moved = 0
+  const told = { moved: 0 }
   const listening = (async () => {
-    for await (const { resourceName } of store.workspaces.changes(abort.signal, () => moved++)) heard.add(resourceName)
+    for await (const { resourceName } of store.workspaces.changes(abort.signal, () => told.moved++))
+      heard.add(resourceName)
   })()
   /** Recorded by the store, and found offline by its agent's beat: what NOTIFY tells. */
   const speaks = async (url: string) => {
@@ -62,19 +64,38 @@ test('after a switch-over the connection that listens follows, statements do too
     })
     return await sql('SELECT 1 FROM workspaces WHERE id = $1', asked.id)
   }
+  const stop = async () => {
+    abort.abort()
+    await listening
+  }
+  return { told, speaks, stop }
+}
+
+test('after a switch-over the connection that listens follows, statements do too, and all is looked at', async () => {
+  const { told, speaks, stop } = listen()
   expect(await speaks(first.url)).toHaveLength(1)
-  expect(moved).toBe(0)
+  expect(told.moved).toBe(0)
   const listens = async () => (await metrics.databaseListening.get()).values[0]?.value
   expect(await listens()).toBe(1)
 
   target = then.href
-  await until(() => moved > 0)
+  await until(() => told.moved > 0)
   expect(await speaks(then.href)).toHaveLength(1)
   const left = await given(first.url).sql(
     `SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'molecule-operator%'`,
   )
   expect(left.filter(({ application_name: name }) => name === 'molecule-operator-listen')).toEqual([])
-  expect(moved).toBe(1)
-  abort.abort()
-  await listening
+  expect(told.moved).toBe(1)
+  await stop()
+})
+
+test('so it does from a server that stands still, and answers no goodbye', async () => {
+  const { told, speaks, stop } = listen()
+  await speaks(then.href)
+  const moved = told.moved
+  for (const socket of sockets) socket.pause()
+  target = first.url
+  await until(() => told.moved > moved)
+  expect(await speaks(first.url)).toHaveLength(1)
+  await stop()
 })

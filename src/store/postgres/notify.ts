@@ -4,6 +4,7 @@
  * one period. At each look the connection is doubted, too: after a switch-over it may stand at the former primary for good,
  * open and silent. It must be at the server that the statements are at, and a notification of its own must come back.
  */
+import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type QueryResultRow } from 'pg'
 import { reasonOf } from '../../errors.ts'
@@ -118,7 +119,7 @@ async function listen(options: ListenerOptions, inbox: Inbox, signal: AbortSigna
     seen.server = server
   }
   for (; !end.aborted; failures++) {
-    const client = new Client({ ...sessionOf(databaseUrl(), 'molecule-operator-listen'), statement_timeout: 5000 })
+    const { client, close } = open(databaseUrl(), 'molecule-operator-listen')
     try {
       await attend(client, options, inbox, seen, end, attended)
     } catch (error) {
@@ -132,8 +133,28 @@ async function listen(options: ListenerOptions, inbox: Inbox, signal: AbortSigna
       database.renew()
       await pause(reconnectWaits[Math.min(failures, reconnectWaits.length - 1)] ?? 5000, end)
     } finally {
-      await client.end().catch(() => {})
+      await close()
     }
+  }
+}
+
+/** A server that stands still answers no goodbye, which the client would wait for without end. */
+const goodbyeWithin = 1000
+
+function open(databaseUrl: string, name: string): { client: Client; close: () => Promise<void> } {
+  const socket = new Socket()
+  const client = new Client({ ...sessionOf(databaseUrl, name), statement_timeout: 5000, stream: () => socket })
+  return {
+    client,
+    async close() {
+      const done = new AbortController()
+      const ended = client.end().then(
+        () => done.abort(),
+        () => done.abort(),
+      )
+      await Promise.race([ended, pause(goodbyeWithin, done.signal)])
+      socket.destroy()
+    },
   }
 }
 
@@ -201,7 +222,7 @@ async function serverOf(client: Client): Promise<string> {
 
 /** Throws when the address leads to another server by now. One that cannot be reached at the moment proves nothing. */
 async function confirm(databaseUrl: () => string, server: string): Promise<void> {
-  const client = new Client({ ...sessionOf(databaseUrl(), 'molecule-operator-probe'), statement_timeout: 5000 })
+  const { client, close } = open(databaseUrl(), 'molecule-operator-probe')
   client.on('error', () => {})
   let now: string | undefined
   try {
@@ -210,7 +231,7 @@ async function confirm(databaseUrl: () => string, server: string): Promise<void>
   } catch {
     return
   } finally {
-    await client.end().catch(() => {})
+    await close()
   }
   if (now !== server) throw new Error('its address leads to another server by now')
 }
