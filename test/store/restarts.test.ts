@@ -94,3 +94,22 @@ test('it is owed to who can be reached: an address, or an inbox; never to an ext
   await sql(`UPDATE workspaces SET status = 'offline' WHERE id = $1`, pushed.id)
   expect(await owed(pushed)).toEqual([])
 })
+
+test('of each namespace one comes first, however many another namespace has that came before', async () => {
+  const several = [
+    await made({ namespace: 'many' }),
+    await made({ namespace: 'many' }),
+    await made({ namespace: 'few' }),
+  ]
+  for (const asked of several) {
+    await launch(asked)
+    await serves(asked)
+    await launch(asked)
+    await serves(asked)
+  }
+  const all = await restarts.owed(1000)
+  const namespaces = new Set(all.map(({ namespace }) => namespace))
+  expect(all.filter(({ namespace }) => namespace === 'many')).toHaveLength(2)
+  const first = await restarts.owed(namespaces.size)
+  expect(new Set(first.map(({ namespace }) => namespace))).toEqual(namespaces)
+})

@@ -5,12 +5,13 @@ import type { WorkspaceId } from '../workspace-store.ts'
 import { surfaced } from './faults.ts'
 import type { Database } from './pool.ts'
 
+/** Ranked within its namespace, so that hundreds of one that cannot be reached do not stand before the first of another. */
 const owed = `
   SELECT w.id, w.namespace, w.restart_context AS context, date_part('epoch', now() - w.registered_at) * 1000 AS waited
   FROM workspaces w
   WHERE w.restart_context IS NOT NULL AND w.registered_at IS NOT NULL AND w.status IN ('online', 'degraded')
     AND (w.delivery_mode = 'poll' OR w.url <> '')
-  ORDER BY w.registered_at LIMIT $1`
+  ORDER BY row_number() OVER (PARTITION BY w.namespace ORDER BY w.registered_at, w.id), w.registered_at, w.id LIMIT $1`
 
 const settle = `
   UPDATE workspaces w SET restart_context = NULL WHERE w.id = $1 AND w.restart_context ->> 'id' = $2`
