@@ -131,7 +131,7 @@ function watched(opened: ReadonlyMap<string, Backend>, log: Logger, metrics: Met
   for (const [name, backend] of opened) {
     const dependency = new Dependency({ name, causes: backendTroubles, log, metrics })
     used.push(dependency)
-    backends.set(name, measured(backend, metrics, dependency))
+    backends.set(name, measured(backend, { metrics, dependency, log }))
   }
   return { backends, used }
 }

@@ -143,6 +143,12 @@ export interface OwnedInstance {
  */
 export type Guard = () => void
 
+/**
+ * Called each time that the event stream of a backend is found to be open and not to tell what happened. `again`: nothing
+ * has come by it since the time before.
+ */
+export type OnUntold = (again: boolean) => void
+
 /** For whoever asks a backend of its own, as a test does. Through the port a guard is always given. */
 export const unguarded: Guard = () => {}
 
@@ -203,5 +209,5 @@ export interface Backend {
    * Refs of instances that may have changed: started, died, removed. Ends only on abort; after a gap in the backend's
    * own event stream it yields every ref whose state may differ. A hint: it only ever enqueues a key.
    */
-  changes(signal: AbortSignal): AsyncIterable<InstanceRef>
+  changes(signal: AbortSignal, onUntold?: OnUntold): AsyncIterable<InstanceRef>
 }

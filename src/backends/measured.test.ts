@@ -1,4 +1,4 @@
-import { unguarded } from './backend.ts'
+import { unguarded, type Backend } from './backend.ts'
 import { expect, test } from 'vitest'
 import { seconds } from '../duration.ts'
 import { RetryAfter, Terminal } from '../errors.ts'
@@ -13,11 +13,19 @@ const ref = { uid: 'a', namespace: 'acme', name: 'solo' }
 const limits = { memoryBytes: 1, cpus: 1, pids: 1, readOnlyRoot: false, hostAccess: [] }
 const spec = { ref, specHash: 'h', image: 'i', runtime: 'r', env: {}, files: [], token: 't', limits }
 
-function given() {
+function given(more: Partial<Backend> = {}) {
   const [fake, metrics] = [new FakeBackend({ slowRemoval: true }), createMetrics()]
   const causes = backendTroubles
-  const dependency = new Dependency({ name: 'fake', causes, log: createLogger('silent'), metrics })
-  return { fake, metrics, dependency, backend: measured(fake, metrics, dependency) }
+  const lines: string[] = []
+  const log = createLogger('info', { write: (line) => void lines.push(line) })
+  const dependency = new Dependency({ name: 'fake', causes, log, metrics })
+  return {
+    fake,
+    lines,
+    metrics,
+    dependency,
+    backend: measured(Object.assign(fake, more), { metrics, dependency, log }),
+  }
 }
 
 test('every call is counted by how it ended, and ends as it did', async () => {
@@ -65,4 +73,25 @@ test('a backend that a look or a list cannot reach does not serve, until one can
   expect(dependency.trouble).toBe('it does not answer')
   await list()
   expect(dependency.trouble).toBeUndefined()
+})
+
+test('a stream that does not tell is counted each time and told once; the backend serves', async () => {
+  const { lines, metrics, dependency, backend } = given({
+    async *changes(_signal, onUntold) {
+      onUntold?.(false)
+      onUntold?.(true)
+      yield ref
+    },
+  })
+  expect(await Array.fromAsync(backend.changes(never))).toEqual([ref])
+  const { values } = await metrics.dependencyErrors.get()
+  expect(values).toContainEqual({ labels: { dependency: 'fake', cause: 'silent' }, value: 2 })
+  expect(dependency.trouble).toBeUndefined()
+  expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+    expect.objectContaining({
+      level: 'warn',
+      dependency: 'fake',
+      msg: 'stream of events tells nothing and is opened anew',
+    }),
+  ])
 })

@@ -1,6 +1,7 @@
 /** A backend seen from outside: every call is timed, counted by how it ended, and a span where traces are on. */
 import { RetryAfter, Terminal } from '../errors.ts'
 import type { Dependency } from '../telemetry/dependency.ts'
+import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { traced } from '../telemetry/trace.ts'
 import type { Backend, Observation } from './backend.ts'
@@ -9,21 +10,32 @@ type Verb = 'observe' | 'ensure' | 'remove' | 'resetSessions' | 'prepare' | 'ide
 type Result = 'ok' | 'unknown' | 'waits' | 'refused' | 'error'
 
 /** What is wrong with a backend. */
-export const backendTroubles = { unreachable: 'it does not answer' } as const
+export const backendTroubles = {
+  unreachable: 'it does not answer',
+  silent: 'its stream of events does not tell what happens',
+} as const
+
+interface Watching {
+  readonly metrics: Pick<Metrics, 'backendSeconds'>
+  readonly dependency: Dependency<keyof typeof backendTroubles>
+  readonly log: Logger
+}
 
 /**
  * Lists and streams are not timed: their time is that of whoever reads them. Whether the backend answers is known by its
  * looks and lists; what else fails may be the fault of one image or one spec.
  */
-export function measured(
-  backend: Backend,
-  { backendSeconds }: Pick<Metrics, 'backendSeconds'>,
-  dependency: Dependency<keyof typeof backendTroubles>,
-): Backend {
+export function measured(backend: Backend, { metrics, dependency, log }: Watching): Backend {
   const { name } = backend
+  const { backendSeconds } = metrics
   function unreachable(cause: unknown): void {
     dependency.count('unreachable')
     dependency.fails('unreachable', new Error(kindOf(cause)))
+  }
+  /** What was not told is found all the same, if later: the backend serves. */
+  function untold(again: boolean): void {
+    dependency.count('silent')
+    if (!again) log.warn({ dependency: name }, 'stream of events tells nothing and is opened anew')
   }
   async function* listed<T>(list: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
     try {
@@ -86,7 +98,7 @@ export function measured(
     disk: (signal) => backend.disk(signal),
     owned: (signal) => listed(backend.owned(signal), signal),
     ownedVolumes: (signal) => listed(backend.ownedVolumes(signal), signal),
-    changes: (signal) => backend.changes(signal),
+    changes: (signal) => backend.changes(signal, untold),
   }
 }
 

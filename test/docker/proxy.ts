@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, request, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { once } from 'node:events'
+import { Transform } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +14,8 @@ interface Proxy {
   /** Ends every connection and refuses new ones, as an engine that is gone. */
   sever(): void
   mend(): void
+  /** From now on lets nothing through of what the engine answers to such a path, once the head has passed; undefined: all. */
+  readonly mute: (path: RegExp | undefined) => void
   close(): Promise<void>
 }
 
@@ -39,6 +42,7 @@ export async function openProxy(
   const requests: string[] = []
   const open = new Set<Socket>()
   let severed = false
+  let muted: RegExp | undefined
   const server = createServer((asked, response) => {
     requests.push(`${asked.method} ${asked.url}`)
     const instead = answer?.(asked)
@@ -55,7 +59,10 @@ export async function openProxy(
         answered?.(asked)
         response.writeHead(reply.statusCode ?? 502, reply.headers)
         response.flushHeaders()
-        reply.pipe(response)
+        const through = new Transform({
+          transform: (chunk, _, done) => done(null, muted?.test(path ?? '') === true ? undefined : chunk),
+        })
+        reply.pipe(through).pipe(response)
       })
       onward.on('error', () => response.destroy())
       response.on('close', () => onward.destroy())
@@ -90,6 +97,9 @@ export async function openProxy(
     },
     mend: () => {
       severed = false
+    },
+    mute: (path) => {
+      muted = path
     },
     close: async () => {
       drop()

@@ -28,7 +28,8 @@ const running: (() => Promise<void>)[] = []
 /** As the operator sees it. */
 function seen(backend: Backend): Backend {
   const log = pino({ level: 'silent' })
-  return measured(backend, metrics, new Dependency({ name: 'fake', causes: backendTroubles, log, metrics }))
+  const dependency = new Dependency({ name: 'fake', causes: backendTroubles, log, metrics })
+  return measured(backend, { metrics, dependency, log })
 }
 
 beforeEach(async () => {

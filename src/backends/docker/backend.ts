@@ -1,6 +1,6 @@
 import Dockerode from 'dockerode'
 import type { ContainerInspectInfo } from 'dockerode'
-import { seconds } from '../../duration.ts'
+import { seconds, type Duration } from '../../duration.ts'
 import { reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
 import {
@@ -11,6 +11,7 @@ import {
   type InstanceRef,
   type InstanceSpec,
   type Observation,
+  type OnUntold,
   type OwnedInstance,
 } from '../backend.ts'
 import type { Base } from '../host-folder.ts'
@@ -52,6 +53,8 @@ interface DockerOptions {
   readonly registryAuthFile?: string
   /** Networks of IPv4 out of which each namespace gets subnets. */
   readonly subnets?: readonly string[]
+  /** How long the stream of events may be silent before it is doubted. */
+  readonly silence?: Duration
 }
 
 /** Failures of a start after which the same container can never start. */
@@ -74,6 +77,7 @@ export class DockerBackend implements Backend {
   /** Until it has refused to. */
   #boundsLayers = true
   readonly #networks: Networks
+  readonly #silence: Duration | undefined
   #adoptions: Promise<unknown> = Promise.resolve()
   /** Uids that a whole look has found absent: a launch that follows at once need not look for an adopted container. */
   readonly #looked = new Set<string>()
@@ -85,6 +89,7 @@ export class DockerBackend implements Backend {
     const local = host === undefined || host.startsWith('unix://')
     this.#networks = new Networks({ engine: this.#engine, pool: subnets, local })
     this.#bases = folderBases
+    this.#silence = options.silence
     this.#socket = socketOf(host)
   }
 
@@ -214,8 +219,8 @@ export class DockerBackend implements Backend {
     }
   }
 
-  changes(signal: AbortSignal): AsyncIterable<InstanceRef> {
-    return containerChanges(this.#engine, signal)
+  changes(signal: AbortSignal, onUntold?: OnUntold): AsyncIterable<InstanceRef> {
+    return containerChanges(this.#engine, signal, { silence: this.#silence, onUntold })
   }
 
   /** Takes the operator's own networks away, for one that leaves nothing behind. They must have no container left. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import type Dockerode from 'dockerode'
 import type { ContainerCreateOptions, ContainerInfo, ContainerInspectInfo } from 'dockerode'
 import { seconds, type Duration } from '../../duration.ts'
@@ -293,14 +294,14 @@ export class Engine {
   }
 
   /** A stream of JSON lines that lasts until it breaks or the signal fires; only its beginning has a deadline. */
-  async events(actions: string[], signal: AbortSignal): Promise<NodeJS.ReadableStream> {
+  async events(actions: string[], signal: AbortSignal): Promise<Readable> {
     const tooLate = new AbortController()
     const timer = setTimeout(() => tooLate.abort(), forLooks)
     try {
       // Of all containers: one that was adopted carries no label of ours, and the engine cannot filter by either of two.
       const filters = { type: ['container' as const], event: actions }
       const options = { filters, abortSignal: AbortSignal.any([signal, tooLate.signal]) }
-      return await this.#docker.getEvents(options)
+      return (await this.#docker.getEvents(options)) as IncomingMessage
     } finally {
       clearTimeout(timer)
     }
