@@ -107,6 +107,8 @@ export const workspaceReasons = {
   Starting: 'The instance is being started; the message says what it waits for.',
   Running: 'The instance runs with the desired state.',
   Stopping: 'The instance is being stopped.',
+  NoSessions:
+    '`molecule.dev/reset-session-at` empties nothing, since the agent keeps no sessions; the message says why.',
   Replacing: 'The instance is being replaced, since what it was started with changed.',
   Paused: 'It is paused: there is no instance, and none is expected.',
   Hibernated: 'It is asleep: there is no instance, and a message or schedule wakes it.',

@@ -4,7 +4,7 @@ import { RetryAfter } from '../../src/errors.ts'
 import { milliseconds } from '../../src/duration.ts'
 import { openScene, restartAt, stays } from '../incidents/scene.ts'
 import { until } from '../support/until.ts'
-import { runtime } from '../support/workspaces.ts'
+import { conditionOf, runtime } from '../support/workspaces.ts'
 
 const scene = await openScene()
 const { backend, cluster, edit, launched, make, runtimeName, settles } = scene
@@ -76,10 +76,13 @@ test('without sessions the annotation asks for nothing; sessions that a runtime 
   await make('plain')
   const { uid } = (await settles('plain', 'Ready', 'True Settled')).metadata
   await edit('plain', resetAt('1'))
-  await scene.looked('plain')
+  const told = (await scene.looked('plain')).status
+  expect(conditionOf(told, 'Unsupported')).toBe('True NoSessions')
+  expect(conditionOf(told, 'Ready')).toBe('True Settled')
   await stays(() => creates(uid), 500)
   expect(launched.filter(({ ref }) => ref.uid === uid).map(({ sessionsPath }) => sessionsPath)).toEqual([undefined])
   await keeping('/sessions')
   await replaced(uid, 2)
+  expect(conditionOf((await settles('plain', 'Ready', 'True Settled')).status, 'Unsupported')).toBeUndefined()
   expect(launched.findLast(({ ref }) => ref.uid === uid)?.sessionsPath).toBe('/sessions')
 })

@@ -123,7 +123,8 @@ export class Deeds {
       ctx.fence,
     )
     failpoint('launching')
-    if (reset) ctx.event('Normal', 'SessionsReset', 'its sessions were emptied, as molecule.dev/reset-session-at asks')
+    if (reset && desired.noSessions === undefined)
+      ctx.event('Normal', 'SessionsReset', 'its sessions were emptied, as molecule.dev/reset-session-at asks')
     ctx.fence.check()
     this.#announce(facts, ctx)
     const wanted = { ...desired.instance, token: token.text, inboundSecret }

@@ -4,7 +4,7 @@
  * and Stalled follow from the outcome, but for a replacement that waits: the agent serves meanwhile, and says so.
  */
 import type { WorkspaceCondition, WorkspaceReason } from '../../api/reasons.ts'
-import { unsupportedFields, type Workspace, type WorkspaceStatus } from '../../api/workspace.ts'
+import type { Workspace, WorkspaceStatus } from '../../api/workspace.ts'
 import type { Limits, Observation } from '../../backends/backend.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Outcome, StatusDraft, Verdict } from '../../kube/reconciler.ts'
@@ -20,6 +20,7 @@ import type { Obstacle } from './obstacle.ts'
 import { quietSince } from './quiet-task.ts'
 import { changedParts } from './spec-hash.ts'
 import type { TurnReason } from './turn.ts'
+import { unsupportedCondition } from './unsupported.ts'
 
 type Draft = StatusDraft<WorkspaceStatus>
 
@@ -49,7 +50,7 @@ export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<Wor
     ...waitingConditions(facts),
     ...partsCondition(facts),
     ...timelyConditions(facts, now),
-    ...unsupportedCondition(workspace),
+    ...unsupportedCondition(workspace, desired.noSessions),
   ]
   const status: Draft = {
     workspaceID: row.id,
@@ -113,7 +114,7 @@ export function describeObstacle(
     conditions: [
       condition('Ready', false, reason, message),
       ...(type === 'Ready' ? [] : [condition(type, false, reason, message)]),
-      ...unsupportedCondition(workspace),
+      ...unsupportedCondition(workspace, undefined),
     ],
     transition: { to: halted?.row.status ?? known.phase ?? 'unrecorded', reason, actor: 'user' },
   }
@@ -324,13 +325,6 @@ function failureOf({ lastFailure }: WorkspaceRow): Pick<WorkspaceStatus, 'lastFa
       ...(logTail !== '' && { logTail }),
     },
   }
-}
-
-function unsupportedCondition({ spec }: Workspace): ConditionDraft[] {
-  const fields = unsupportedFields(spec)
-  if (fields.length === 0) return []
-  const message = `not acted on yet, the rest works: ${fields.join(', ')}`
-  return [condition('Unsupported', true, 'NotActedOnYet', message)]
 }
 
 function instanceOf(

@@ -135,6 +135,10 @@ describe('what replaces an instance', () => {
     expect(hashOf({}, keeping)).not.toBe(hashOf({}))
     expect(hashOf({}, keeping, reset)).toMatch(new RegExp(`^${hashOf({}, keeping)}[.][0-9a-f]{12}$`))
     expect(desired({}, keeping).instance.sessionsPath).toBe('/sessions')
+    expect(desired({}, keeping).noSessions).toBeUndefined()
+    expect(desired({}).noSessions).toMatch(/^runtime "it" keeps no sessions/)
+    expect(desired({ tier: 1 }, keeping).noSessions).toMatch(/^an agent of tier 1 keeps no sessions/)
+    expect(desired({ backend: 'external' }, keeping).noSessions).toMatch(/^the agent is run by its owner/)
   })
 
   test('model, tier, role, image, environment, secrets and a restart do', () => {

@@ -16,6 +16,7 @@ import { imageless, missingVariables, pinned, runtimeOf, unknownModel, type Chos
 import { declaredRuntime, pathFault, seedFault } from './seed.ts'
 import { desiredHashOf, type DesiredHash, type HashKey } from './spec-hash.ts'
 import { templateFrom, withTemplate, type Catalog, type Template } from './template.ts'
+import { whyNoSessions } from './unsupported.ts'
 
 export interface Settings {
   readonly deploymentMode: DeploymentMode
@@ -60,6 +61,8 @@ export interface Desired {
   readonly withheld: readonly HostAccess[]
   /** Why it may not be launched; undefined: it may. What was launched so already goes on. */
   readonly unlaunchable: Obstacle | undefined
+  /** Why it has no sessions that could be emptied; undefined: it has. */
+  readonly noSessions: string | undefined
   /** Takes out of a text all values that came from Secrets. */
   readonly redact: Redact
 }
@@ -230,6 +233,13 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Omi
     template: choices.template,
     parentFound: parent.kind === 'none' ? undefined : parent.kind === 'found',
     withheld: withheldOf(settings.tiers, tier, namespace),
+    noSessions: whyNoSessions({
+      runtime: agent.runtime,
+      sessionsPath,
+      tier,
+      sealed: limits.readOnlyRoot && !imageless.has(backend),
+      external: backend === 'external',
+    }),
     redact: redactor(gathered.secrets),
     instance: {
       ref: refOf(workspace),
