@@ -47,6 +47,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true })
 })
 
+const said = (message: string) => lines.filter(({ msg }) => msg === message)
 const recorded = async () => (await store.workspaces.record(intent(), fence)).kind
 const listens = async () => (await metrics.databaseListening.get()).values[0]?.value === 1
 const all = () =>
@@ -71,25 +72,38 @@ test('a password that is replaced in the database and in the file holds without 
   await expect(recorded()).rejects.toThrow(/refuses the operator's user or password/)
   // In the middle of being written: what was there before is tried, and that is told once.
   await write('postgres:')
-  await until(() => lines.some(({ msg }) => msg === 'url of the database cannot be read: the one of before is used'))
+  await until(() => said('new url of the database cannot be used: the one of before is').length === 1)
   expect(store.dependency.trouble).toBe(troubles.credentials)
   await write(urlOf('operator', 'rotated'))
   await all()
   expect(JSON.stringify(lines)).not.toMatch(/rotated|:right@/)
 })
 
+test('where the file has it first, the password of before serves until it is refused', async () => {
+  lines.length = 0
+  await write(urlOf('operator', 'next'))
+  await until(() => said('new url of the database cannot be used: the one of before is').length === 1)
+  await end('operator')
+  await all()
+  expect(said('dependency failed').map(({ reason }) => reason)).not.toContain('credentials')
+  await database.sql(`ALTER ROLE operator PASSWORD 'next'`)
+  await until(() => said('url of the database has changed: connections are made anew by it').length === 1)
+  await end('operator')
+  await all()
+})
+
 test('a file that goes away takes nothing with it', async () => {
   await rm(path)
   await end('operator')
   await all()
-  await write(urlOf('operator', 'rotated'))
+  await write(urlOf('operator', 'next'))
 })
 
 test('where the file names another user, nothing new is done as the one of before', async () => {
-  await database.sql(`CREATE ROLE successor LOGIN PASSWORD 'next' IN ROLE operator`)
+  await database.sql(`CREATE ROLE successor LOGIN PASSWORD 'new' IN ROLE operator`)
   await all()
   expect(await users()).toEqual(['operator'])
-  await write(urlOf('successor', 'next'))
+  await write(urlOf('successor', 'new'))
   await until(
     async () => {
       expect(await recorded()).toBe('recorded')

@@ -9,8 +9,8 @@ import type { PartStore } from '../part-store.ts'
 import type { RestartStore } from '../restart-store.ts'
 import type { ScheduleStore } from '../schedule-store.ts'
 import type { WorkspaceStore } from '../workspace-store.ts'
+import { Address } from './address.ts'
 import { openAgents } from './agents.ts'
-import { currentUrl } from './current-url.ts'
 import { troubles } from './faults.ts'
 import { openHistory } from './history.ts'
 import { openLeaders } from './leaders.ts'
@@ -27,7 +27,7 @@ import { openWorkspaces } from './workspaces.ts'
 export interface StoreOptions {
   /** What it was when the schema was looked at. */
   readonly databaseUrl: string
-  /** What it is by now, for each connection; throws where that cannot be told. The same as ever unless given. */
+  /** What it is by now; throws where that cannot be told. The same as ever unless given. */
   readonly readDatabaseUrl?: () => string
   /** The leadership whose epoch must be the writer's, as given to `leaders.begin`. */
   readonly lease: string
@@ -64,10 +64,11 @@ export interface Store {
 
 /** The rows in PostgreSQL. Connects on first use, and the schema must have been migrated. */
 export function openStore(options: StoreOptions): Store {
-  const { databaseUrl: first, readDatabaseUrl: read = () => first, metrics, log, lease, secretsKey } = options
-  const databaseUrl = currentUrl({ first, read, log, onChange: () => database.renew() })
+  const { databaseUrl: url, readDatabaseUrl: read = () => url, metrics, log, lease, secretsKey } = options
+  const address = new Address({ url, read, log, onChange: () => database.renew() })
+  const databaseUrl = () => address.url
   const dependency = new Dependency({ name: 'database', causes: troubles, log, metrics })
-  const watchdog = createWatchdog({ databaseUrl, dependency, times: options.lookTimes ?? {} })
+  const watchdog = createWatchdog({ address, dependency, times: options.lookTimes ?? {} })
   const onTrouble: PoolOptions['onTrouble'] = (trouble, error) => {
     dependency.count(trouble)
     watchdog.notice(trouble, error)

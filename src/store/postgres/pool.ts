@@ -4,7 +4,7 @@ import type { Metrics } from '../../telemetry/metrics.ts'
 import { faultOf, NotConnected, troubleOf, type Trouble } from './faults.ts'
 
 export interface PoolOptions {
-  /** Asked for each connection. */
+  /** By which a connection is made now. */
   readonly databaseUrl: () => string
   readonly metrics: Metrics
   /** Connections at most, without the one that listens. */

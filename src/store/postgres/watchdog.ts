@@ -10,6 +10,7 @@
 import { Client } from 'pg'
 import { seconds } from '../../duration.ts'
 import type { Dependency } from '../../telemetry/dependency.ts'
+import type { Address } from './address.ts'
 import { NotConnected, troubleOf, type Trouble } from './faults.ts'
 import { sessionOf } from './pool.ts'
 
@@ -26,7 +27,7 @@ export interface Watchdog {
 }
 
 export interface WatchdogOptions {
-  readonly databaseUrl: () => string
+  readonly address: Address
   readonly dependency: Dependency<Trouble>
   readonly times?: Partial<LookTimes>
 }
@@ -55,15 +56,16 @@ const look = `
   SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS "readOnly",
          EXISTS (SELECT FROM leaders) AS led`
 
-export function createWatchdog({ databaseUrl, dependency, times: given }: WatchdogOptions): Watchdog {
+export function createWatchdog({ address, dependency, times: given }: WatchdogOptions): Watchdog {
   const { calm, troubled, least, hold, answer } = { ...times, ...given }
   let wake = () => {}
   let noticed = false
   let heldUntil = Number.NEGATIVE_INFINITY
   let refusal: NotConnected | undefined
 
-  async function ask(): Promise<boolean> {
-    const session = { ...sessionOf(databaseUrl(), 'molecule-operator-look'), connectionTimeoutMillis: answer }
+  /** Whether the server takes no writes. */
+  async function ask(databaseUrl: string): Promise<boolean> {
+    const session = { ...sessionOf(databaseUrl, 'molecule-operator-look'), connectionTimeoutMillis: answer }
     const client = new Client({ ...session, query_timeout: answer })
     // A connection that breaks also tells so by events, which would end the process.
     client.on('error', () => {})
@@ -79,9 +81,21 @@ export function createWatchdog({ databaseUrl, dependency, times: given }: Watchd
     }
   }
 
+  async function askByProposed(): Promise<void> {
+    const proposed = address.proposed()
+    if (proposed === undefined) return
+    try {
+      if (await ask(proposed)) throw new Error('its server takes no writes')
+    } catch (error) {
+      return address.refused(error)
+    }
+    address.take(proposed)
+  }
+
   async function attempt(): Promise<void> {
     try {
-      const readOnly = await ask()
+      await askByProposed()
+      const readOnly = await ask(address.url)
       refusal = undefined
       if (readOnly) failed('read_only', 'the server takes no writes')
       else if (performance.now() >= heldUntil) dependency.works()
