@@ -36,6 +36,8 @@ export async function breakableDatabase(dir?: string): Promise<BreakableDatabase
   let postgres = await ownPostgres(dir)
   const admin = async (database: string, text: string) => {
     const client = new Client({ connectionString: postgres.urlOf(database) })
+    // A server that goes down under it tells so by an event, too.
+    client.on('error', () => {})
     await client.connect()
     try {
       return await client.query<Record<string, unknown>>(text)
