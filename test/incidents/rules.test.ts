@@ -147,6 +147,7 @@ test('incident-50: no runtime gets the model of another', async () => {
     const refused = await settles('coder', 'RuntimeResolved', 'False ModelUnknown')
     expect(messageOf(refused.status, 'Ready')).toContain('it has gpt-5-codex')
     expect(backend.creates.has(refused.metadata.uid)).toBe(false)
+    expect(await row(refused.metadata.uid)).toBeUndefined()
     await edit('coder', { spec: { model: 'gpt-5-codex' } })
     const { uid } = (await settles('coder', 'Ready', 'True Settled')).metadata
 
@@ -158,7 +159,11 @@ test('incident-50: no runtime gets the model of another', async () => {
     expect(kept.status?.summary).toBe(
       'Online, not launched again: runtime "incident-codex" no longer has model "gpt-5-codex"',
     )
-    expect(backend.creates.get(uid)).toBe(1)
+    // Nor is it replaced, though it is asked to: nothing would come after it.
+    await edit('coder', restartAt('now'))
+    for (let looks = 0; looks < 3; looks++) await scene.looked('coder')
+    expect([backend.creates.get(uid), backend.has(uid)]).toEqual([1, true])
+    await settles('coder', 'Ready', 'True Settled')
     backend.kill(uid, 1)
     await settles('coder', 'Stalled', 'True ModelUnknown')
     expect([backend.creates.get(uid), backend.has(uid)]).toEqual([1, false])
