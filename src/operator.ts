@@ -71,7 +71,7 @@ import { scheduler } from './sweepers/scheduler.ts'
 import { orphanSweeper, type OrphanOptions } from './sweepers/orphans/sweeper.ts'
 import { Dependency } from './telemetry/dependency.ts'
 import type { Logger } from './telemetry/log.ts'
-import { giveMemoryBack } from './telemetry/memory.ts'
+import { collectBodies, giveMemoryBack } from './telemetry/memory.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { startTracing } from './telemetry/trace.ts'
 
@@ -110,7 +110,14 @@ export async function runOperator(
     addControllers(manager, probes, { config, kube, leader, store, backends, resolve, log, metrics })
     addPlatform(manager, { config, store, resolve, log, metrics })
     addScheduler(manager, { config, leader, store, resolve, log, metrics })
-    manager.add({ name: 'memory', leaderOnly: false, start: (ending) => giveMemoryBack(log, ending) })
+    manager.add({
+      name: 'memory',
+      leaderOnly: false,
+      start: async (ending) => {
+        collectBodies(ending)
+        await giveMemoryBack(log, ending)
+      },
+    })
     await manager.run(signal)
   } finally {
     await store.close()

@@ -27,6 +27,8 @@ export interface A2aOptions {
   readonly traffic: Duration
   /** A message found no room in an inbox, and by whose limit. */
   readonly inboxRefused: (by: InboxFull) => void
+  /** Throws where the namespace of the caller sends too many. */
+  readonly onMessage: (request: FastifyRequest) => Promise<void>
   /** Throws where a message that did not say its length is more than may be sent a second. */
   readonly paceChunked: (request: FastifyRequest, body: string) => void
 }
@@ -52,10 +54,10 @@ const notFound = new Refusal(404, 'workspace_not_found', 'there is no such works
 
 export function a2aRoute(
   app: FastifyInstance,
-  { agents, forward, wakes, log, traffic, inboxRefused, paceChunked }: A2aOptions,
+  { agents, forward, wakes, log, traffic, inboxRefused, onMessage, paceChunked }: A2aOptions,
 ): void {
   const bodyLimit = 1024 * 1024
-  app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: mayTalk }, async (request, reply) => {
+  app.post('/workspaces/:id/a2a', { bodyLimit, onRequest: [onMessage, mayTalk] }, async (request, reply) => {
     const rpc = textOf(request)
     paceChunked(request, rpc.body)
     const to = await fromStore(agents.beginMessage(pathId(request.params)))
@@ -100,7 +102,9 @@ export function a2aRoute(
       reply.code(answer.status).header('content-type', answer.contentType).header('x-content-type-options', 'nosniff')
       return await reply.send(answer.body)
     } catch (error) {
-      note({ ...message, outcome: 'error', detail: error instanceof Refusal ? error.code : 'internal' })
+      const code = error instanceof Refusal ? error.code : 'internal'
+      // What found no place was not sent, and is counted: a row for each would let a flood fill the table.
+      if (code !== 'busy') note({ ...message, outcome: 'error', detail: code })
       throw error
     }
   }

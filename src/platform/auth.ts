@@ -49,7 +49,7 @@ export interface AuthOptions {
 }
 
 /** Whose rate held a request back. */
-export type RateLimited = 'bytes' | 'caller' | 'card' | 'take' | 'rotate' | 'unknownToken' | 'open'
+export type RateLimited = 'bytes' | 'caller' | 'card' | 'messages' | 'take' | 'rotate' | 'unknownToken' | 'open'
 
 /** Makes the hooks that find the caller. */
 export function authentication(options: AuthOptions) {
@@ -148,7 +148,16 @@ export function authentication(options: AuthOptions) {
     return async (request) => pace(name, limit, callerOf(request))
   }
 
-  return { authenticate, recognize, recheck, admitOpen, paced }
+  /** The same for a rate that the callers of a namespace share. Admins have none. */
+  function pacedTogether(name: RateLimited, rate: Rate): (request: FastifyRequest) => Promise<void> {
+    const limit = rateLimit(rate)
+    return async (request) => {
+      const caller = callerOf(request)
+      if (caller.kind === 'workspace') wait(name, limit.take(caller.namespace))
+    }
+  }
+
+  return { authenticate, recognize, recheck, admitOpen, paced, pacedTogether }
 }
 
 /** The caller that the hook found. */

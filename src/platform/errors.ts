@@ -5,6 +5,7 @@ import { reasonOf, RetryAfter, Unavailable } from '../errors.ts'
 import { seconds } from '../duration.ts'
 import type { LookUpsBusy } from '../outbound.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { createLateRefusals, type LateRefusalLimits } from './late-refusals.ts'
 import { errorBody, Refusal } from './refusal.ts'
 
 /** Fastify's own refusals, and what we call them. Any other code of a 4xx is `bad_request`. */
@@ -54,9 +55,10 @@ export function send(reply: FastifyReply, refusal: Refusal): FastifyReply {
  * The error handler. Only our own faults (5xx with a cause) are logged, each code at most once in `quiet`: ten thousand
  * agents all meet the same dead database.
  */
-export function errorHandler(log: Logger, quiet = seconds(10)) {
+export function errorHandler(log: Logger, late: LateRefusalLimits, quiet = seconds(10)) {
   const loggedAt = new Map<string, number>()
-  return (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+  const delay = createLateRefusals(late)
+  return async (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const refusal = refusalOf(error)
     const cause = refusal === internal ? error : refusal.cause
     const now = performance.now()
@@ -64,6 +66,7 @@ export function errorHandler(log: Logger, quiet = seconds(10)) {
       loggedAt.set(refusal.code, now)
       log.warn({ route: request.routeOptions.url, code: refusal.code, err: reasonOf(cause) }, 'request failed')
     }
+    await delay(refusal, request, reply)
     return send(reply, refusal)
   }
 }

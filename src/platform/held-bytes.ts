@@ -7,7 +7,7 @@
  * read within `read`. By namespace as in places.ts.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Duration, milliseconds, seconds } from '../duration.ts'
+import { type Duration, seconds } from '../duration.ts'
 import { type Bound, Places } from '../places.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type Caller, callerOf } from './auth.ts'
@@ -31,15 +31,6 @@ export const byteRates = {
   caller: { perSecond: mebi / 2, burst: 4 * mebi },
   namespace: { perSecond: 2 * mebi, burst: 8 * mebi },
 }
-
-/** Bytes of a body that are read and dropped at once where it is refused. */
-const smallBytes = 64 * 1024
-
-/**
- * Refusals of larger bodies wait before they are told. Until then nothing more of such a body is read than the first 64 KiB;
- * afterwards Node reads and drops the rest. A caller that repeats what is refused would have hundreds of megabytes a second read.
- */
-const refusalDelay = { most: 64, each: milliseconds(500) }
 
 const busyWith: Readonly<Partial<Record<Bound, string>>> = { caller: 'of this caller', namespace: 'of this namespace' }
 
@@ -76,19 +67,6 @@ export function createHeldBytes(
     return free
   }
 
-  let delayed = 0
-  /** Waits, unless too many do, and no longer than the connection is there. */
-  async function delay(reply: FastifyReply): Promise<void> {
-    if (delayed >= refusalDelay.most) return
-    delayed++
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, refusalDelay.each)
-    onceOver(reply, resolve)
-    await promise
-    clearTimeout(timer)
-    delayed--
-  }
-
   /** After the place: a request that finds none takes nothing of the rate. */
   function pace(bytes: number, caller: Caller, free?: () => void): void {
     if (caller.kind === 'admin') return
@@ -111,14 +89,9 @@ export function createHeldBytes(
       const bytes = chunked === undefined ? Math.min(Number(length ?? 0), bodyLimit) : bodyLimit
       if (bytes === 0) return
       const [kind, caller] = [bodyLimit >= mebi ? ('message' as const) : ('request' as const), callerOf(request)]
-      try {
-        const free = hold(kind, bytes, caller, reply)
-        // What is sent in chunks is paced once its length is known.
-        if (kind === 'message' && chunked === undefined) pace(bytes, caller, free)
-      } catch (refusal) {
-        if (bytes > smallBytes) await delay(reply)
-        throw refusal
-      }
+      const free = hold(kind, bytes, caller, reply)
+      // What is sent in chunks is paced once its length is known.
+      if (kind === 'message' && chunked === undefined) pace(bytes, caller, free)
     },
     /** Paces a message that did not say its length, by that of its body. */
     paceChunked: (request: FastifyRequest, body: string): void => {

@@ -19,6 +19,7 @@ import { createForward, type limits as forwardLimits } from './forward.ts'
 import { byteRates, createHeldBytes, heldLimits } from './held-bytes.ts'
 import { heartbeatRoute } from './heartbeat.ts'
 import { inboxRoutes } from './inbox.ts'
+import { lateRefusals } from './late-refusals.ts'
 import { Places } from '../places.ts'
 import { addressKey } from './rate-limit.ts'
 import { Refusal } from './refusal.ts'
@@ -73,10 +74,13 @@ export const serverLimits = {
   unknownTotalRate: { perSecond: 1000, burst: 2000 },
   openRate: { perSecond: 50, burst: 200 },
   cardRate: { perSecond: 1, burst: 10 },
+  /** Of the callers of a namespace together. */
+  messageRate: { perSecond: 100, burst: 100 },
   takeRate: { perSecond: 5, burst: 20 },
   rotateRate: { perSecond: 0.1, burst: 5 },
   held: heldLimits,
   byteRates,
+  lateRefusals,
 }
 
 export function createPlatform(options: PlatformOptions): Platform {
@@ -94,7 +98,7 @@ export function createPlatform(options: PlatformOptions): Platform {
   const { agents, adminToken, platformUrl } = options
   const limited = (limit: RateLimited) => options.metrics.rateLimited.inc({ limit })
   const auth = authentication({ ...limits, agents, adminToken, limited })
-  const { authenticate, recognize, recheck, admitOpen, paced } = auth
+  const { authenticate, recognize, recheck, admitOpen, paced, pacedTogether } = auth
   const ownRotation = paced('rotate', limits.rotateRate)
   // Admins renew what they have to, all of it at once if need be.
   const onRotate = async (request: FastifyRequest) => {
@@ -124,7 +128,17 @@ export function createPlatform(options: PlatformOptions): Platform {
     })
     stateRoute(secured, agents)
     const inboxRefused = (by: InboxFull) => options.metrics.inboxRefused.inc({ limit: by })
-    a2aRoute(secured, { agents, forward, wakes, log: options.log, traffic: limits.traffic, inboxRefused, paceChunked })
+    const onMessage = pacedTogether('messages', limits.messageRate)
+    a2aRoute(secured, {
+      agents,
+      forward,
+      wakes,
+      log: options.log,
+      traffic: limits.traffic,
+      inboxRefused,
+      onMessage,
+      paceChunked,
+    })
     inboxRoutes(secured, { agents, onTake: paced('take', limits.takeRate), holdAnswer })
     tokenRoute(secured, agents)
     connectionRoutes(secured, { agents, platformUrl, onRotate })
@@ -175,7 +189,7 @@ function createApp(limits: typeof serverLimits, { log, metrics }: PlatformOption
   const count = requestCount(metrics)
   shareConnections(app.server, limits.connections)
   app.decorateRequest('caller', null)
-  app.setErrorHandler(errorHandler(log))
+  app.setErrorHandler(errorHandler(log, limits.lateRefusals))
   app.setNotFoundHandler(() => {
     throw noSuchRoute
   })

@@ -35,7 +35,7 @@ export const labelValues = {
   bound: ['pair', 'destination', 'caller', 'namespace', 'total'],
   inbox: ['workspace', 'namespace', 'total'],
   held: ['request', 'message', 'answer'],
-  rate: ['bytes', 'caller', 'card', 'take', 'rotate', 'unknownToken', 'open'],
+  rate: ['bytes', 'caller', 'card', 'messages', 'take', 'rotate', 'unknownToken', 'open'],
   source: ['git', 'artifact', 'archive'],
   look: [
     'fetched',

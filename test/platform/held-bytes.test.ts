@@ -54,26 +54,6 @@ it('a caller has two mebibytes of messages under way; its beats and all others g
   await platform.stop()
 })
 
-it('a large body that is refused is answered later than a small one, which came after it', async () => {
-  const platform = await registry.serve()
-  const { id, token } = await registry.workspace(outside)
-  const path = `/workspaces/${id}/a2a`
-  const sockets = Array.from({ length: 2 }, () => begin(platform.port, path, token, `content-length: ${mebi}`))
-  await until(async () => (await held('message')) === 2 * mebi)
-  const order: string[] = []
-  const refused = async (size: number) => {
-    const socket = begin(platform.port, path, token, `content-length: ${size}`)
-    sockets.push(socket)
-    const [answer] = (await once(socket, 'data')) as [Buffer]
-    expect(String(answer)).toMatch(/^HTTP\/1.1 503 /)
-    order.push(size === mebi ? 'large' : 'small')
-  }
-  await Promise.all([refused(mebi), refused(mebi), refused(1000)])
-  expect(order).toEqual(['small', 'large', 'large'])
-  for (const socket of sockets) socket.destroy()
-  await platform.stop()
-})
-
 it('a body that comes slowly holds its share until it is cut', async () => {
   const limits = { headers: milliseconds(300), request: milliseconds(600), sweep: milliseconds(50) }
   const impatient = await registry.serve({ serverLimits: limits })

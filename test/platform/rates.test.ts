@@ -90,6 +90,19 @@ it('cards and fetches have rates of their own', async () => {
   expect((await beat(platform.base, id, token)).status).toBe(200)
 })
 
+it('the callers of a namespace share one rate of messages; their beats and other namespaces go on', async () => {
+  const strict = await registry.serve({ serverLimits: { messageRate: { perSecond: 0.01, burst: 3 } } })
+  const [one, two] = [await registry.workspace(outside), await registry.workspace(outside)]
+  const other = await registry.workspace({ ...outside, namespace: 'elsewhere' })
+  const tell = ({ id, token }: { id: string; token: string }) =>
+    call(strict.base, 'POST', `/workspaces/${id}/a2a`, token, { method: 'm' })
+  for (const member of [one, two, one]) expect((await tell(member)).status).toBe(200)
+  for (const member of [one, two]) expect(await tell(member)).toMatchObject(tooMany)
+  expect((await tell(other)).status).toBe(200)
+  expect((await beat(strict.base, one.id, one.token)).status).toBe(200)
+  await strict.stop()
+})
+
 it('what needs no token is limited by address, and no body of it is read', async () => {
   const strict = await registry.serve({ serverLimits: { openRate: { perSecond: 0.01, burst: 6 } } })
   const member = await registry.workspace()

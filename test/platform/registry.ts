@@ -105,6 +105,7 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
         log,
         metrics,
         ...more,
+        serverLimits: { ...inHaste, ...more.serverLimits },
       })
       const { port } = await platform.listen(abort.signal, { host: '127.0.0.1', port: 0 })
       const stop = async () => {
@@ -118,6 +119,12 @@ export async function openRegistry(databaseUrl: string, secretsKey?: Buffer) {
       await client.end()
     },
   }
+}
+
+/** Tests ask for more in a second than a namespace does, and see refusals by the hundred. */
+const inHaste = {
+  messageRate: { perSecond: 1e6, burst: 1e6 },
+  lateRefusals: { large: { after: milliseconds(5), most: 64 }, small: { after: milliseconds(5), most: 512 } },
 }
 
 /** By which the controller knows the row of a member. */
