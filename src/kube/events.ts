@@ -27,8 +27,11 @@ interface Told {
   sentAt: number
 }
 
-/** Tokens of the whole process: a burst, then a slow rate. What is over it is not sent: events are hints for people. */
-const burst = 25
+/**
+ * Tokens of the whole process: a burst, then a slow rate. What is over it is not sent: events are hints for people. Warnings
+ * have tokens of their own, and more of them, so that what goes well keeps none from being told.
+ */
+const burst = { Normal: 25, Warning: 100 }
 const perSecond = 5
 /** How long the same news is the same series. */
 const seriesAge = minutes(10)
@@ -43,7 +46,7 @@ const mostSeries = 2000
 export class Events {
   readonly #options: EventsOptions
   readonly #told = new Map<string, Told>()
-  #tokens = burst
+  readonly #tokens = { ...burst }
   #filledAt = performance.now()
 
   constructor(options: EventsOptions) {
@@ -65,10 +68,10 @@ export class Events {
     if (known && now - known.lastAt < seriesAge) {
       known.count++
       known.lastAt = now
-      if (now - known.sentAt >= seriesUpdate && this.#mayTell(now)) this.#send(this.#repeat(id, known, now))
+      if (now - known.sentAt >= seriesUpdate && this.#mayTell(type, now)) this.#send(this.#repeat(id, known, now))
       return false
     }
-    if (!this.#mayTell(now)) return false
+    if (!this.#mayTell(type, now)) return false
     const namespace = object.metadata.namespace ?? 'default'
     const told = { name: `${object.metadata.name.slice(0, 230)}.${id}`, namespace, count: 1, lastAt: now, sentAt: now }
     this.#told.delete(id)
@@ -140,11 +143,13 @@ export class Events {
     sending.catch((error: unknown) => this.#options.log.debug({ cause: reasonOf(error) }, 'event not sent'))
   }
 
-  #mayTell(now: number): boolean {
-    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filledAt) / seconds(1)) * perSecond)
+  #mayTell(type: keyof typeof burst, now: number): boolean {
+    const gained = ((now - this.#filledAt) / seconds(1)) * perSecond
     this.#filledAt = now
-    if (this.#tokens < 1) return false
-    this.#tokens--
+    for (const each of ['Normal', 'Warning'] as const)
+      this.#tokens[each] = Math.min(burst[each], this.#tokens[each] + gained)
+    if (this.#tokens[type] < 1) return false
+    this.#tokens[type]--
     return true
   }
 

@@ -16,8 +16,11 @@ async function begin() {
   const fence = { epoch: 1n, check: () => undefined }
   const events = new Events({ transport, fence, controller: 'test', instance: 'test', log: createLogger('silent') })
   const object = thing('a', 'uid-a', '1', 1)
+  const tell = (uid: string, type: 'Normal' | 'Warning') =>
+    events.emit(thing('a', uid, '1', 1), type, 'News', 'it is so')
   return {
     server,
+    tell,
     emit: () => events.emit(object, 'Warning', 'Broken', 'it is broken'),
     requests: () => server.seen.map(({ method }) => method).join(),
   }
@@ -52,4 +55,14 @@ test('a series whose event was deleted goes on in another', async () => {
   await until(() => requests() === 'POST,PATCH')
   await until(emit)
   await until(() => requests() === 'POST,PATCH,POST')
+})
+
+test('events are bounded in number, and those of what goes well leave room for warnings', async () => {
+  const { tell } = await begin()
+  const told = (type: 'Normal' | 'Warning') =>
+    Array.from({ length: 200 }, (_, n) => tell(`${type}-${n}`, type)).filter(Boolean).length
+  const [normal, warnings] = [told('Normal'), told('Warning')]
+  expect(normal).toBeLessThan(50)
+  expect(warnings).toBeGreaterThanOrEqual(100)
+  expect(warnings).toBeLessThan(150)
 })
