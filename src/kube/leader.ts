@@ -138,9 +138,11 @@ export class Leader {
   /** The lease must not run out while the database is slow or away, so it is renewed meanwhile. */
   async #begin(signal: AbortSignal): Promise<void> {
     const done = new AbortController()
-    const holding = this.hold(AbortSignal.any([signal, done.signal]))
+    const either = AbortSignal.any([signal, done.signal])
+    const holding = this.hold(either)
     try {
-      await Promise.race([holding, this.#epochOf(signal)])
+      // Ended with the lease: begun after it was lost, an epoch would end that of the process that leads by then.
+      await Promise.race([holding, this.#epochOf(either)])
     } finally {
       done.abort()
     }
