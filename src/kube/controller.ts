@@ -201,6 +201,7 @@ export class Controller<T extends KubeObject> {
     } catch (error) {
       if (stopping.aborted) return 'skipped'
       if (!(error instanceof KubeError)) throw error
+      if (error.isAway) return this.#awaitServer(key, error)
       this.#log.info({ key, cause: reasonOf(error) }, 'object not read')
       this.#queue.addBackoff(key)
       return 'error'
@@ -241,6 +242,8 @@ export class Controller<T extends KubeObject> {
 
   #settle(key: Key, standing: Standing | undefined, pass: Pass<T>, span: Span, isNews: boolean): boolean {
     if (standing) span.set({ 'molecule.reason': standing.reason })
+    // Gone while its pass was under way: what was forgotten then is not counted again.
+    if (this.#options.informer.cache.get(key) === undefined) return false
     const told = this.#verdicts.set(key, standing, (level, fields, message) => pass.say(level, fields, message), isNews)
     pass.told ||= told
     return told
@@ -274,10 +277,8 @@ export class Controller<T extends KubeObject> {
       return error instanceof Unavailable ? 'unavailable' : 'again'
     }
     if (error instanceof KubeError && error.isAway) {
-      this.#queue.forget(key)
-      this.#queue.addAfter(key, error.retryAfter ?? milliseconds(away * (0.5 + Math.random())))
       pass.context.log.debug({ cause: reasonOf(error) }, 'pass waits')
-      return 'unavailable'
+      return this.#awaitServer(key, error)
     }
     if (error instanceof Terminal) {
       const trouble: Trouble = { kind: 'blocked', reason: error.reason, message: reasonOf(error) }
@@ -294,6 +295,12 @@ export class Controller<T extends KubeObject> {
     if (failures >= patience)
       await this.#tell(key, object, { kind: 'retrying', reason: 'Retrying', message: reasonOf(error) }, pass)
     return 'error'
+  }
+
+  #awaitServer(key: Key, { retryAfter }: KubeError): Ending {
+    this.#queue.forget(key)
+    this.#queue.addAfter(key, retryAfter ?? milliseconds(away * (0.5 + Math.random())))
+    return 'unavailable'
   }
 
   /** A status that cannot be written now is written by a later pass. */

@@ -53,7 +53,8 @@ const patient = seconds(10)
 
 /**
  * One kind in one namespace: the names by a watch that carries metadata alone, the content of what is referred to by one
- * GET for each version seen. While a new version is read, the one before is what a look finds.
+ * GET for each version seen. While a new version is read, the one before is what a look finds. The file is longer than others:
+ * names, reads and what is held of a version change together, under one account of bytes, and no part of it has state alone.
  */
 export class FollowedNamespace<T extends KubeObject> {
   readonly #options: FollowedNamespaceOptions<T>

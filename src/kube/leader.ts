@@ -170,15 +170,15 @@ export class Leader {
   async #attempt(): Promise<boolean> {
     try {
       const seen = await this.#read()
-      this.#news.end()
       const stands = seen?.metadata.resourceVersion === this.#lease?.metadata.resourceVersion
       if (!stands) this.#changedAt = performance.now()
       this.#follow(seen)
-      if (!seen) return await this.#take(undefined)
-      const lasts = (seen.spec.leaseDurationSeconds ?? 0) * 1000
-      const holder = seen.spec.holderIdentity ?? ''
+      const lasts = (seen?.spec.leaseDurationSeconds ?? 0) * 1000
+      const holder = seen?.spec.holderIdentity ?? ''
       const free = holder === '' || holder === this.#options.identity
-      return (free || performance.now() - this.#changedAt > lasts) && (await this.#take(seen))
+      const taken = (free || performance.now() - this.#changedAt > lasts) && (await this.#take(seen))
+      this.#news.end()
+      return taken
     } catch (error) {
       const cause = reasonOf(error)
       if (this.#news.is(cause)) this.#options.log.info({ cause }, 'lease cannot be read or taken yet')

@@ -1,6 +1,7 @@
 /**
- * What is refused by a bound, or for its token, is told late: a caller that repeats it at once, on many connections, has no more than a few
- * refusals a second made on each. Nothing else waits: what is wrong with a request, or with an agent, is told at once.
+ * What is refused by a bound, or for its token, is told late: a caller that repeats it at once, on many connections, has no
+ * more than a few refusals a second made on each. Nothing else waits: what is wrong with a request, or with an agent, is told
+ * at once.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Duration, milliseconds, seconds } from '../duration.ts'

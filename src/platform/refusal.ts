@@ -15,7 +15,7 @@ export class Refusal extends Error {
   /** The agent sleeps and was asked to wake. */
   readonly waking: boolean
   constructor(status: number, code: string, message: string, options: RefusalOptions = {}) {
-    // One is made for each request of a flood: where it was made says nothing that its code does not, and costs more than the answer.
+    // Floods make thousands: the place of the throw says nothing that the code does not, and costs more than the answer.
     const { stackTraceLimit } = Error
     Error.stackTraceLimit = 0
     super(message, { cause: options.cause })

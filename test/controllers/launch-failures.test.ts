@@ -65,3 +65,12 @@ test('what cannot succeed is Stalled, whatever else makes a pass, and is looked 
   })
   expect(backend.creates.get(metadata.uid)).toBe(1)
 })
+
+test('an instance that was started although the answer was lost goes on, and its launch is not called failed', async () => {
+  backend.fail('ensure', new Error('the engine did not answer within 10 s'), 1000, true)
+  await make('unheard')
+  const { metadata, status } = await settles('unheard', 'Ready', 'True Settled')
+  expect([backend.creates.get(metadata.uid), backend.removes.get(metadata.uid) ?? 0]).toEqual([1, 0])
+  expect(status).not.toHaveProperty('lastFailure')
+  expect(await row(metadata.uid)).toMatchObject({ status: 'online' })
+})

@@ -242,6 +242,19 @@ test('Terminal: Stalled with the reason, one event, no retry until the object ch
   expect(conditionsOf(await get('g'))).toEqual({ Ready: 'True' })
 })
 
+test('one that is deleted during its pass is counted no more', async (context) => {
+  const { client, manifest, passes, key, informer, controller, metrics } = await run(context, async (gear) => {
+    await client.delete(gears, key('g'), gear.metadata.uid)
+    await until(() => informer.cache.get(key('g')) === undefined)
+    return verdict({ kind: 'blocked', reason: 'NoSuchThing', message: 'thing "x" does not exist' })
+  })
+  await client.create(gears, manifest('g'))
+  await until(async () => (await metrics.reconciles.get()).values.some(({ value }) => value > 0))
+  controller.observe()
+  expect((await metrics.objectsNotReady.get()).values.filter(({ value }) => value > 0)).toEqual([])
+  expect(passes).toHaveLength(1)
+})
+
 const registry = { reason: 'ImageMissing', message: 'the registry has no such image', retryAfter: milliseconds(20) }
 
 test.for([

@@ -12,6 +12,9 @@ export class FaultLease {
   loseAnswer = false
   /** Writes that were refused since they were made on another record. */
   conflicts = 0
+  /** Writes are refused for want of rights, and counted. */
+  forbids = false
+  forbidden = 0
   readonly #nextVersion: () => string
 
   constructor(nextVersion: () => string) {
@@ -31,6 +34,10 @@ export class FaultLease {
   answer(method: string, sent: string): LeaseAnswer | undefined {
     const { record } = this
     if (method === 'GET') return record === undefined ? refusal(404, 'NotFound') : { code: 200, body: record }
+    if (this.forbids) {
+      this.forbidden++
+      return refusal(403, 'Forbidden')
+    }
     const { metadata, spec } = JSON.parse(sent) as Lease
     const known = record?.metadata
     const isFresh = known?.resourceVersion === metadata.resourceVersion && known?.uid === metadata.uid

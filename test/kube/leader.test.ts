@@ -37,3 +37,30 @@ test('no epoch is begun once the lease was lost while the database was away', as
   await until(() => performance.now() - lost > 500)
   expect(asked).toBe(before)
 })
+
+test('a lease that can be read and not be made is told of once, however often it is tried', async () => {
+  const server = await new FaultServer().start()
+  const transport = server.transport()
+  const stop = new AbortController()
+  onTestFinished(async () => {
+    stop.abort()
+    await transport.close()
+    await server.stop()
+  })
+  server.lease.forbids = true
+  const lines: { msg?: string }[] = []
+  const log = createLogger('info', { write: (line) => void lines.push(JSON.parse(line) as { msg?: string }) })
+  const leader = new Leader({
+    transport,
+    namespace: 'here',
+    name: 'operator',
+    identity: 'me',
+    beginEpoch: () => Promise.resolve(1n),
+    log,
+    metrics: createMetrics(),
+    times: { lease: seconds(6), attempt: seconds(2), retry: milliseconds(20), margin: seconds(1) },
+  })
+  void leader.acquire(stop.signal)
+  await until(() => server.lease.forbidden >= 4)
+  expect(lines.filter(({ msg }) => msg === 'lease cannot be read or taken yet')).toHaveLength(1)
+})

@@ -130,6 +130,15 @@ export const databaseFaults: readonly DatabaseFault[] = [
   ),
   {
     ...bySql(
+      'rights to one table taken away',
+      'schema',
+      'REVOKE ALL ON workspaces FROM operator',
+      'GRANT ALL ON workspaces TO operator',
+    ),
+    unseen: true,
+  },
+  {
+    ...bySql(
       'disk full',
       'resources',
       everyWrite(`RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'`),

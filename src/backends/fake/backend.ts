@@ -84,7 +84,7 @@ export class FakeBackend implements Backend {
   readonly #options: FakeOptions
   readonly #operator: string
   readonly #world: FakeWorld
-  readonly #faults: { verb: Verb; error: Error; left: number }[] = []
+  readonly #faults: { verb: Verb; error: Error; left: number; late: boolean }[] = []
   readonly #feed = new ChangeFeed()
 
   constructor(options: FakeOptions = {}, operator = 'fake', world = new FakeWorld()) {
@@ -124,10 +124,10 @@ export class FakeBackend implements Backend {
 
   /**
    * The next `times` calls of the verb fail with `error`; observe says `unknown`, as a backend out of reach does. Returns
-   * what ends it earlier.
+   * what ends it earlier. `late`: the call has its effect, and its answer is lost; of `ensure` alone.
    */
-  fail(verb: Verb, error: Error, times = 1): () => void {
-    const fault = { verb, error, left: times }
+  fail(verb: Verb, error: Error, times = 1, late = false): () => void {
+    const fault = { verb, error, left: times, late }
     this.#faults.push(fault)
     return () => void (fault.left = 0)
   }
@@ -182,6 +182,7 @@ export class FakeBackend implements Backend {
     creates.set(uid, (creates.get(uid) ?? 0) + 1)
     this.#options.onRunning?.(spec, ended.signal)
     this.#feed.push(spec.ref)
+    this.#meet('ensure', true)
     return this.#look(uid)
   }
 
@@ -279,7 +280,11 @@ export class FakeBackend implements Backend {
   async #enter(verb: Verb, signal: AbortSignal): Promise<void> {
     const latency = this.#options.latency ?? milliseconds(0)
     if (latency > 0) await delay(latency, undefined, { signal })
-    const fault = this.#faults.find((each) => each.verb === verb && each.left > 0)
+    this.#meet(verb, false)
+  }
+
+  #meet(verb: Verb, late: boolean): void {
+    const fault = this.#faults.find((each) => each.verb === verb && each.late === late && each.left > 0)
     if (fault === undefined) return
     fault.left--
     throw fault.error

@@ -70,7 +70,7 @@ export function judgeReady(nodes: readonly Seen[], applied: ConditionDraft): Rea
   return { ready: false, reason: effects[bad.state].ready ?? 'Settled', message: listed(bad.of.map(told)) }
 }
 
-/** Only a person can help, and nothing is left that goes on by itself before that. */
+/** Only a person can help; whatever else is still on its way, the import as a whole will not come to stand before that. */
 export function stalledOutcome(nodes: readonly Seen[], { reason, message }: ReadyJudgement): Outcome | undefined {
   const bad = worst(nodes)
   if (bad === undefined || effects[bad.state].progress !== 'Stalled') return undefined

@@ -103,7 +103,8 @@ export class Deeds {
       // One that was made and never started holds what is to be emptied.
       if (facts.seen.state !== 'absent') return await this.#remove(facts, ctx)
       ctx.fence.check()
-      await this.#backend(facts).resetSessions(desired.instance, ctx.signal, () => ctx.fence.check())
+      const delay = await this.#resetSessions(facts, ctx)
+      if (delay !== undefined) return { ...facts, delay }
     }
     const token = mintToken()
     // An external agent was given nothing to know us by, and an operator of external agents alone needs no key.
@@ -133,10 +134,28 @@ export class Deeds {
       seen = await this.#backend(facts).ensure(wanted, ctx.signal, () => ctx.fence.check())
       failpoint('ensured')
     } catch (error) {
-      return await this.#notLaunched({ ...facts, row: launched }, error, ctx)
+      const begun = await this.#begunAllTheSame(facts, error, ctx)
+      if (begun === undefined) return await this.#notLaunched({ ...facts, row: launched }, error, ctx)
+      seen = begun
     }
     this.#with.began(workspace.metadata.uid, seen)
     return await this.#note(this.#with.read({ ...facts, row: launched, seen }, ctx), ctx)
+  }
+
+  /**
+   * The instance that was launched although its backend said otherwise: the answer to the call may have been lost, not the
+   * call. One that cannot be looked at may be there: the error then ends the pass, and the next pass looks.
+   */
+  async #begunAllTheSame(facts: Facts, error: unknown, ctx: Context): Promise<Observation | undefined> {
+    if (error instanceof RetryAfter || error instanceof Terminal || error instanceof Fenced || ctx.signal.aborted)
+      return undefined
+    const { intent, instance } = facts.desired
+    const seen = await this.#backend(facts)
+      .observe(instance.ref, ctx.signal)
+      .catch(() => undefined)
+    if (seen === undefined || seen.state === 'unknown') throw error
+    const begun = seen.state === 'starting' || seen.state === 'running'
+    return begun && seen.specHash === intent.specHash ? seen : undefined
   }
 
   /**
@@ -165,6 +184,17 @@ export class Deeds {
       ctx.event('Warning', reason, message)
     }
     return this.#with.read({ ...facts, row: failed }, ctx)
+  }
+
+  /** What it waits for, where something else still uses them. */
+  async #resetSessions(facts: Facts, ctx: Context): Promise<Facts['delay']> {
+    try {
+      await this.#backend(facts).resetSessions(facts.desired.instance, ctx.signal, () => ctx.fence.check())
+      return undefined
+    } catch (error) {
+      if (error instanceof RetryAfter) return delayOf(error)
+      throw error
+    }
   }
 
   /** What an image that is on its way is waited for; one that cannot be had at all is told of by the launch. */

@@ -1,3 +1,4 @@
+/** One file, although long: each test is a spec, its surroundings and the one result of `resolve`, from the fixture below. */
 import { describe, expect, test } from 'vitest'
 import { resetSessionAt, restartedAt } from '../../api/meta.ts'
 import { runtimeType, type Runtime } from '../../api/runtime.ts'

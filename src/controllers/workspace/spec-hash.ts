@@ -95,12 +95,13 @@ export function sameWish(from: string, to: string): boolean {
 }
 
 /**
- * Whether sessions are to be emptied before the launch of `to`. `launched` is what the row says of the launch before,
- * undefined where there was none: once the launch of `to` is recorded, the reset has been done.
+ * Whether sessions are to be emptied before the launch of `to`. `launched` is what the row says of the launch before: once
+ * the launch of `to` is recorded, the reset has been done. Undefined where the row knows of none, as a new row, or one that
+ * was lost and made anew: nothing is emptied that might have been emptied already, and been filled since.
  */
 export function resetAsked(launched: string | undefined, to: string): boolean {
   const wanted = partOf(to, 'reset')
-  return wanted !== '' && partOf(launched ?? '', 'reset') !== wanted
+  return wanted !== '' && launched !== undefined && partOf(launched, 'reset') !== wanted
 }
 
 const partOf = (hash: string, part: HashPart): string => hash.split('.')[parts.indexOf(part)] ?? ''

@@ -4,7 +4,12 @@ import { databaseHost, databaseUrlFault, withVerifiedMode } from './database-url
 test('what is no URL of PostgreSQL is refused, and no part of it repeated', () => {
   for (const wrong of ['notaurl', 'mysql://hunter2@x', 'hunter2', '/var/run/hunter2', 'http://hunter2'])
     expect(databaseUrlFault(wrong)).toBe('must be a URL like postgres://user:password@host:5432/database')
-  for (const wrong of ['postgres://u:hunter2/x@h/d', 'postgres://u:1#hunter2@h/d', 'postgres://h:hunter2/d']) {
+  for (const wrong of [
+    'postgres://u:hunter2/x@h/d',
+    'postgres://u:1#hunter2@h/d',
+    'postgres://h:hunter2/d',
+    'postgres://u:1234/hunter2@h/d',
+  ]) {
     expect(databaseUrlFault(wrong)).toMatch(/^must be a URL like .* of a password written as %40/)
     expect(databaseUrlFault(wrong)).not.toContain('hunter2')
   }

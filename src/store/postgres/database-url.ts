@@ -52,10 +52,14 @@ const queryOf = (url: string): URLSearchParams => new URLSearchParams(/\?([^#]*)
 /** User, password, hosts and ports. */
 const authorityOf = (url: string): string => /^\w+:\/\/([^/?#]*)/.exec(url)?.[1] ?? ''
 
+/** The database's name, with the slash before it. */
+const pathOf = (url: string): string => /^\w+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] ?? ''
+
 const hostsOf = (url: string): string => authorityOf(url).replace(/^.*@/s, '')
 
 function isWellFormed(url: string): boolean {
-  if (url.includes('#')) return false
+  // An @ behind the host is one of a password, which a / has cut off: what is left would pass for a host.
+  if (url.includes('#') || pathOf(url).includes('@')) return false
   const authority = authorityOf(url)
   const at = authority.lastIndexOf('@') + 1
   // To PostgreSQL several hosts are one URL, and a user without a host is one of the machine's own socket.

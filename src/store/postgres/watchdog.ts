@@ -5,7 +5,8 @@
  *
  *   statement fails ──► notice ──► look ──► fails: `/readyz`, metric, one log line;  works: all of it back
  *
- * Disk and memory are what a look cannot see, since it writes nothing: what a statement says of them holds for a while.
+ * Disk and memory are what a look cannot see, since it writes nothing, and of the tables and the rights to them it sees one:
+ * what a statement says of them holds for a while, and each that fails renews it.
  */
 import { Client } from 'pg'
 import { seconds } from '../../duration.ts'
@@ -46,12 +47,12 @@ const times = {
   answer: seconds(3),
 }
 
-/** Of these no look can tell. */
-const unseen: ReadonlySet<Trouble> = new Set(['resources'])
+/** Of these no look can tell that they are over. */
+const unseen: ReadonlySet<Trouble> = new Set(['resources', 'schema'])
 /** Of these one statement says nothing about the next. */
 const single: ReadonlySet<Trouble> = new Set(['busy', 'other'])
 
-/** Writable, and with the tables and rights of the operator. */
+/** Writable, and with a table of the operator that it may read. */
 const look = `
   SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS "readOnly",
          EXISTS (SELECT FROM leaders) AS led`
