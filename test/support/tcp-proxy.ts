@@ -25,6 +25,11 @@ export class TcpProxy {
     return proxy
   }
 
+  /** Sockets of both sides that are open. */
+  get open(): number {
+    return this.#open.size
+  }
+
   /** What is open breaks, unless it is to be held. */
   async set(line: Line): Promise<void> {
     this.#line = line

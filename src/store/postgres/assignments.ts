@@ -1,6 +1,6 @@
 /** The administrator's hand on rows without an owner: a connection of its own, since no operator needs to run for it. */
-import { Client } from 'pg'
 import type { AssignmentStore, LegacyRow, Unassignable } from '../assignment-store.ts'
+import { singleConnection } from './single-connection.ts'
 
 const list = `
   SELECT w.id, w.name, w.status, w.backend, w.instance_id AS "instanceId", w.assigned_namespace AS "assignedTo"
@@ -26,10 +26,15 @@ interface Listed extends Omit<LegacyRow, 'instanceId' | 'assignedTo'> {
 
 /** Connects at once. The schema must have been migrated. */
 export async function openAssignments(databaseUrl: string): Promise<AssignmentStore> {
-  const client = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
+  const { client, close } = singleConnection({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 })
   // A connection lost between two queries is reported by the next query as well.
   client.on('error', () => {})
-  await client.connect()
+  try {
+    await client.connect()
+  } catch (error) {
+    await close()
+    throw error
+  }
   return {
     async list() {
       const { rows } = await client.query<Listed>(list)
@@ -46,6 +51,6 @@ export async function openAssignments(databaseUrl: string): Promise<AssignmentSt
       const { rows } = await client.query<{ outcome: 'done' | Unassignable }>(assign, [row, namespace ?? null])
       return rows[0]?.outcome ?? 'unknown'
     },
-    close: () => client.end(),
+    close,
   }
 }

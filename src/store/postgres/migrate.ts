@@ -1,6 +1,7 @@
 /** The schema, brought to where it is wanted. Knex is loaded only when there is something to do: it costs memory. */
 import type { Knex } from 'knex'
-import { Client, DatabaseError } from 'pg'
+import { DatabaseError, type Client } from 'pg'
+import { singleConnection } from './single-connection.ts'
 
 interface Migration {
   up(knex: Knex): Promise<void>
@@ -73,7 +74,7 @@ export async function requireLatest(databaseUrl: string): Promise<readonly strin
 }
 
 async function connected<T>(databaseUrl: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({
+  const { client, close } = singleConnection({
     connectionString: databaseUrl,
     application_name: 'molecule-operator-migrate',
     connectionTimeoutMillis: 10_000,
@@ -81,11 +82,11 @@ async function connected<T>(databaseUrl: string, work: (client: Client) => Promi
   })
   // A connection lost between two queries is reported here as well as by the next query.
   client.on('error', () => {})
-  await client.connect()
   try {
+    await client.connect()
     return await work(client)
   } finally {
-    await client.end()
+    await close()
   }
 }
 

@@ -4,14 +4,14 @@
  * one period. At each look the connection is doubted, too: after a switch-over it may stand at the former primary for good,
  * open and silent. It must be at the server that the statements are at, and a notification of its own must come back.
  */
-import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client, type QueryResultRow } from 'pg'
+import type { Client, QueryResultRow } from 'pg'
 import { reasonOf } from '../../errors.ts'
 import { News, type Logger } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { sessionOf, type Database } from './pool.ts'
 import { channel } from './signal.ts'
+import { singleConnection, type SingleConnection } from './single-connection.ts'
 
 export interface Changed {
   readonly namespace: string
@@ -138,25 +138,8 @@ async function listen(options: ListenerOptions, inbox: Inbox, signal: AbortSigna
   }
 }
 
-/** A server that stands still answers no goodbye, which the client would wait for without end. */
-const goodbyeWithin = 1000
-
-function open(databaseUrl: string, name: string): { client: Client; close: () => Promise<void> } {
-  const socket = new Socket()
-  const client = new Client({ ...sessionOf(databaseUrl, name), statement_timeout: 5000, stream: () => socket })
-  return {
-    client,
-    async close() {
-      const done = new AbortController()
-      const ended = client.end().then(
-        () => done.abort(),
-        () => done.abort(),
-      )
-      await Promise.race([ended, pause(goodbyeWithin, done.signal)])
-      socket.destroy()
-    },
-  }
-}
+const open = (databaseUrl: string, name: string): SingleConnection =>
+  singleConnection({ ...sessionOf(databaseUrl, name), statement_timeout: 5000 })
 
 /** How far the looks have come, by the database's clock, and what notifications said lately. */
 interface Seen {
