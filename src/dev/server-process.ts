@@ -6,7 +6,10 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 
 export interface ServerOptions {
@@ -108,9 +111,15 @@ export class ServerProcess {
     await this.#end('SIGKILL')
   }
 
-  /** Holds it, connections open and nothing answered, until resume(). */
-  pause(): void {
-    this.#child?.kill('SIGSTOP')
+  /**
+   * Holds it, connections open and nothing answered, until resume(). Over once every thread stands still: one that runs on
+   * for a moment may still answer.
+   */
+  async pause(): Promise<void> {
+    const child = this.#child
+    if (child?.pid === undefined) return
+    child.kill('SIGSTOP')
+    while (isAlive(child) && !(await standsStill(child.pid))) await wait(1)
   }
 
   resume(): void {
@@ -147,6 +156,21 @@ export class ServerProcess {
       `${this.#options.name} did not serve within ${String(startDeadline / 1000)} s: ${lastLines(this.#output)}`,
     )
   }
+}
+
+/** By what Linux says of its threads; elsewhere what `ps` says of the process. */
+async function standsStill(pid: number): Promise<boolean> {
+  const folder = `/proc/${pid}/task`
+  const threads = await readdir(folder).catch(() => undefined)
+  if (threads === undefined) {
+    const ps = spawn('ps', ['-o', 'state=', '-p', String(pid)], { stdio: ['ignore', 'pipe', 'ignore'] })
+    return (await text(ps.stdout)).trim().startsWith('T')
+  }
+  // Of a thread that ended meanwhile there is nothing left to read.
+  const states = await Promise.all(
+    threads.map((thread) => readFile(join(folder, thread, 'stat'), 'utf8').catch(() => ') T')),
+  )
+  return states.every((stat) => /^ [Tt]/.test(stat.slice(stat.lastIndexOf(')') + 1)))
 }
 
 function isAlive(child: ChildProcess): boolean {

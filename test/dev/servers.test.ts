@@ -45,7 +45,7 @@ test('a PostgreSQL of our own is copied from, paused, restarted and leaves nothi
   const template = await postgres.createDatabase('template')
   await query(template, 'CREATE TABLE t AS SELECT 7 AS n')
   expect(await query(await postgres.createDatabase('copy', 'template'), 'SELECT n FROM t')).toEqual([{ n: 7 }])
-  postgres.server?.pause()
+  await postgres.server?.pause()
   await expect(query(template, 'SELECT 1', 500)).rejects.toThrow()
   postgres.server?.resume()
   await postgres.restart()

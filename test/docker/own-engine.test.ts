@@ -183,7 +183,7 @@ function withEngine(engine: OwnEngine): void {
     const uid = fresh()
     await backend.ensure(specOf(asking, uid, { URLS: '[]' }), never)
     const { id } = await state(backend, uid, 'running')
-    engine.server.pause()
+    await engine.server.pause()
     const begun = performance.now()
     let observed = 0
     try {

@@ -188,7 +188,7 @@ test('a server that answers nothing is told as a wait within bounds, and is used
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
       }
   }
-  server.pause()
+  await server.pause()
   try {
     each('SIGSTOP')
     const began = performance.now()
