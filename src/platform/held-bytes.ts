@@ -29,7 +29,7 @@ export type Held = keyof typeof heldLimits
 /** Bytes of messages a second: what each leaves behind in memory goes only when V8 collects it. */
 export const byteRates = {
   caller: { perSecond: mebi / 2, burst: 4 * mebi },
-  namespace: { perSecond: 2 * mebi, burst: 8 * mebi },
+  namespace: { perSecond: mebi, burst: 4 * mebi },
 }
 
 const busyWith: Readonly<Partial<Record<Bound, string>>> = { caller: 'of this caller', namespace: 'of this namespace' }

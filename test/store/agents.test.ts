@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { minutes } from '../../src/duration.ts'
 import type { Heartbeat } from '../../src/store/agent-store.ts'
-import type { Phase, WorkspaceIntent } from '../../src/store/workspace-store.ts'
+import { workspaceId, type Phase, type WorkspaceIntent } from '../../src/store/workspace-store.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { beatOf, eventsOf, fenceOf, given, intent, keyOf, launchOf, lease, rowOf } from './given.ts'
@@ -283,9 +283,22 @@ test('who may talk: self, siblings, ancestors and descendants', async () => {
     [left, cousin, false],
     [otherRoot, leaf, false],
   ]
-  for (const [from, to, allowed] of may) expect(await agents.mayTalk(from.id, to.id)).toBe(allowed)
+  const unknown = workspaceId(randomUUID())
+  // In one statement, each by itself.
+  const answers = await Promise.all([
+    ...may.map(([from, to]) => agents.mayTalk(from.id, to.id)),
+    agents.mayTalk(root.id, unknown),
+    agents.mayTalk(unknown, unknown),
+  ])
+  expect(answers).toEqual([...may.map(([, , allowed]) => allowed), false, false])
   await workspaces.remove(leaf, fence)
-  expect(await agents.mayTalk(root.id, leaf.id)).toBe(false)
+  await workspaces.remove(right, fence)
+  const removed = [
+    agents.mayTalk(root.id, leaf.id),
+    agents.mayTalk(left.id, right.id),
+    agents.mayTalk(right.id, left.id),
+  ]
+  expect(await Promise.all(removed)).toEqual([false, false, false])
 })
 
 test('a message leaves its trace and moves the sender’s clock', async () => {

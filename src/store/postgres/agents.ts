@@ -21,27 +21,8 @@ import type { Database } from './pool.ts'
 import type { Seal } from './seal.ts'
 import { notified, notifiedCount } from './signal.ts'
 import { batched } from './statement.ts'
+import { mayTalk } from './talk.ts'
 import { authenticate, liveTokens, mint, rotate } from './tokens.ts'
-
-/**
- * The two chains of ancestors, each at most 32 long; one contains the other's end, or both ends are siblings. A chain ends
- * where the namespace does: a row that has a parent of another namespace speaks to nothing there.
- */
-const mayTalk = `
-  WITH RECURSIVE chain AS (
-    SELECT id AS start, id, parent_id, namespace, 0 AS depth FROM workspaces
-    WHERE id IN ($1::uuid, $2::uuid) AND status <> 'removed'
-    UNION ALL
-    SELECT c.start, w.id, w.parent_id, w.namespace, c.depth + 1 FROM chain c
-      JOIN workspaces w ON w.id = c.parent_id AND w.namespace = c.namespace
-    WHERE c.depth < 32
-  )
-  SELECT EXISTS (SELECT FROM chain WHERE start = $1 AND id = $2) AND EXISTS (SELECT FROM chain WHERE id = $2 AND depth = 0)
-    OR EXISTS (SELECT FROM chain WHERE start = $2 AND id = $1) AND EXISTS (SELECT FROM chain WHERE id = $1 AND depth = 0)
-    OR EXISTS (
-      SELECT FROM chain a JOIN chain b ON a.parent_id IS NOT DISTINCT FROM b.parent_id AND a.namespace = b.namespace
-      WHERE a.id = $1 AND a.depth = 0 AND b.id = $2 AND b.depth = 0
-    ) AS allowed`
 
 /**
  * Code units of a body from which on a message has a statement of its own: one of a few mebibytes takes PostgreSQL tens of
@@ -91,6 +72,7 @@ export function openAgents(
   const refused = batched(database, metrics, refuseRegistration)
   const beats = batched(database, metrics, heartbeat)
   const cards = batched(database, metrics, updateCard)
+  const talks = batched(database, metrics, mayTalk)
   const addresses = batched(database, metrics, address)
   const begun = batched(database, metrics, beginMessage)
   const traces = batched(database, metrics, traceMessage)
@@ -111,7 +93,7 @@ export function openAgents(
   }
 
   return {
-    authenticate: (tokenHash) => tokens.add(tokenHash),
+    authenticate: (tokenHash) => tokens.add(tokenHash, 'now'),
     async liveTokens(limit) {
       const rows = await ask<TokenOwner & { hash: Buffer }>('live_tokens', liveTokens, [limit])
       return rows.map(({ hash, id, namespace }) => ({ hash, id, namespace }))
@@ -122,14 +104,13 @@ export function openAgents(
     updateCard: (id, agentCard) => cards.add({ id, agentCard }),
     logMessage(message) {
       const lane = (message.body?.length ?? 0) < largeBody ? traces : largeTraces
-      return lane.add({ activityId: message.id ?? randomUUID(), turn: turn++, message })
+      const trace = { activityId: message.id ?? randomUUID(), turn: turn++, message }
+      // The answer to what is queued waits for its row; that of what was delivered does not.
+      return lane.add(trace, message.outcome === 'queued' ? 'now' : 'soon')
     },
     address: async (id) => opened(await addresses.add(id)),
     beginMessage: async (id) => opened(await begun.add(id, 'now')),
-    async mayTalk(from, to) {
-      const [row] = await ask<{ allowed: boolean }>('may_talk', mayTalk, [from, to])
-      return row?.allowed === true
-    },
+    mayTalk: (from, to) => talks.add({ from, to }, 'now'),
     async mintToken(id, tokenHash, tokenPrefix) {
       const [row] = await ask<{ outcome: 'minted' | 'full' }>('mint_token', mint, [id, tokenHash, tokenPrefix])
       return row?.outcome ?? 'absent'
@@ -176,7 +157,7 @@ export function openAgents(
     },
     async close() {
       await Promise.all(
-        [tokens, registrations, refused, beats, cards, addresses, begun, traces, largeTraces].map((batcher) =>
+        [tokens, registrations, refused, beats, cards, talks, addresses, begun, traces, largeTraces].map((batcher) =>
           batcher.close(),
         ),
       )
