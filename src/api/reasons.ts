@@ -58,7 +58,9 @@ const commonReasons = {
   Suspended: '`spec.suspend` is true: the operator keeps its hands off.',
   Deleting: 'It is being deleted; the message says what is waited for.',
   NotActedOnYet: 'The spec asks for something that no controller acts on yet.',
-  DatabaseUnavailable: 'PostgreSQL does not answer, or is too busy: all goes on by itself when it does.',
+  DatabaseUnavailable: 'PostgreSQL does not answer, or takes no statements: all goes on by itself when it does.',
+  DatabaseBusy:
+    'PostgreSQL answers, but too slowly, or all of the operator’s connections are in use: it is tried again.',
   QuotaExceeded: 'A limit of the namespace, or of all, is reached: the message names it.',
   InvalidSpec: 'The spec asks for what cannot be; the message names the field.',
 } as const satisfies Reasons

@@ -20,9 +20,14 @@ const internal = new Refusal(500, 'internal', 'something went wrong here; the lo
 const badRequest = new Refusal(400, 'bad_request', 'the request cannot be read')
 
 const storeUnavailable = (cause: RetryAfter): Refusal =>
-  new Refusal(503, 'store_unavailable', 'the database cannot be reached; try again', { retryAfter: seconds(5), cause })
+  cause.reason === 'DatabaseBusy'
+    ? new Refusal(503, 'store_busy', 'the database is busy; try again', { retryAfter: seconds(2), cause })
+    : new Refusal(503, 'store_unavailable', 'the database cannot be reached; try again', {
+        retryAfter: seconds(5),
+        cause,
+      })
 
-/** Awaits the store. A database that is away is a 503 that asks the caller to come again; anything else is our fault. */
+/** Awaits the store. A database that is away or busy is a 503 that asks the caller to come again; anything else is our fault. */
 export async function fromStore<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer

@@ -36,7 +36,11 @@ const counted = async (cause: string) =>
   )?.value ?? 0
 
 /** What an agent is answered once it is refused. */
-async function refused(trouble: Trouble, before: number): Promise<void> {
+async function refused(
+  trouble: Trouble,
+  before: number,
+  as = { code: 'store_unavailable', after: '5' },
+): Promise<void> {
   const answer = await until(
     async () => {
       const answer = await beat()
@@ -44,8 +48,8 @@ async function refused(trouble: Trouble, before: number): Promise<void> {
     },
     { what: 'a heartbeat that is refused', within: 60_000 },
   )
-  expect(answer).toMatchObject({ status: 503, body: refusal('store_unavailable') })
-  expect(answer.headers.get('retry-after')).toBe('5')
+  expect(answer).toMatchObject({ status: 503, body: refusal(as.code) })
+  expect(answer.headers.get('retry-after')).toBe(as.after)
   expect(answer.text).not.toMatch(/postgres|operator|127\.0\.0\.1|ECONN/i)
   expect(await counted(trouble)).toBeGreaterThan(before)
 }
@@ -84,7 +88,7 @@ test.each(statementFaults)(
     const before = await counted(trouble)
     await begin(database)
     try {
-      await refused(trouble, before)
+      await refused(trouble, before, { code: 'store_busy', after: '2' })
     } finally {
       await mend(database)
     }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { RetryAfter } from '../../src/errors.ts'
+import { troubles } from '../../src/store/postgres/faults.ts'
 import { migrate } from '../../src/store/postgres/migrate.ts'
 import type { Store } from '../../src/store/postgres/open.ts'
 import { ownPostgres } from '../support/database.ts'
@@ -139,6 +140,36 @@ test('a statement without end is ended on the server, and delays the others alon
   } finally {
     await sql(`SELECT pg_terminate_backend(pid) ${asleep}`)
     await sql('DROP FUNCTION sleep_on CASCADE')
+  }
+})
+
+test('a pool that is full of slow statements is told as busy, and not as a server that is away', async () => {
+  const { store, metrics, sql } = given({ connections: 1 })
+  const ended = new AbortController()
+  const watching = store.watch(ended.signal)
+  await patiently(() => store.agents.countByPhase())
+  const counted = async (cause: string) =>
+    (await metrics.dependencyErrors.get()).values.find(({ labels }) => labels.cause === cause)?.value
+  await sql(
+    `CREATE FUNCTION sleep_on() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3600); RETURN NEW; END'`,
+  )
+  await sql('CREATE TRIGGER slow BEFORE INSERT ON workspaces FOR EACH ROW EXECUTE FUNCTION sleep_on()')
+  try {
+    const slow = store.workspaces.record(intent(), fence)
+    slow.catch(() => {})
+    await until(async () => (await sql(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).length > 0)
+    await expect(store.agents.countByPhase()).rejects.toMatchObject({
+      name: 'Unavailable',
+      reason: 'DatabaseBusy',
+      message: troubles.pool,
+    })
+    expect([await counted('pool'), await counted('unreachable')]).toEqual([1, 0])
+    expect(store.dependency.trouble).toBeUndefined()
+    await expect(slow).rejects.toMatchObject({ reason: 'DatabaseBusy', message: troubles.busy })
+  } finally {
+    await sql('DROP FUNCTION sleep_on CASCADE')
+    ended.abort()
+    await watching
   }
 })
 

@@ -2,7 +2,16 @@ import { DatabaseError } from 'pg'
 import { describe, expect, test } from 'vitest'
 import { Fenced, RetryAfter, Terminal, Unavailable } from '../../errors.ts'
 import { seconds } from '../../duration.ts'
-import { faultOf, NotConnected, surfaced, troubleOf, troubles, type Fault, type Trouble } from './faults.ts'
+import {
+  faultOf,
+  NotConnected,
+  PoolOccupied,
+  surfaced,
+  troubleOf,
+  troubles,
+  type Fault,
+  type Trouble,
+} from './faults.ts'
 
 const ofServer = (code: string) => {
   const error = new DatabaseError('FATAL: for user "op" at host "10.1.2.3"', 0, 'error')
@@ -44,6 +53,7 @@ const cases: readonly (readonly [what: string, error: Error, fault: Fault, troub
   ['no right', ofServer('42501'), 'unavailable', 'schema'],
   ['cancelled', ofServer('57014'), 'slow', 'busy'],
   ['a lock that lasts', ofServer('55P03'), 'slow', 'busy'],
+  ['no connection free', new PoolOccupied(new Error('timeout exceeded')), 'occupied', 'pool'],
   ['deadlock', ofServer('40P01'), 'clash', undefined],
   ['not serializable', ofServer('40001'), 'clash', undefined],
   ['there already', ofServer('23505'), 'conflict', undefined],
@@ -70,10 +80,11 @@ describe('what the caller of a store sees', () => {
   const awaited = cases.filter(([, , fault]) => fault !== 'row' && fault !== 'other')
   test.each(awaited)(
     '%s is waited for, at a steady pace, and in words that tell no tenant of the inside',
-    (_, error) => {
+    (_, error, fault) => {
       const seen = surfaced(error)
       expect(seen).toBeInstanceOf(Unavailable)
-      expect(seen).toMatchObject({ reason: 'DatabaseUnavailable' })
+      const away = fault === 'connection' || fault === 'unavailable'
+      expect(seen).toMatchObject({ reason: away ? 'DatabaseUnavailable' : 'DatabaseBusy' })
       const { message, after } = seen as Unavailable
       expect(Object.values(troubles)).toContain(message)
       expect(message).not.toMatch(/op"|10\.1|5432/)

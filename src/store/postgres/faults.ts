@@ -10,10 +10,11 @@ import { Fenced, reasonOf, Terminal, Unavailable } from '../../errors.ts'
  * - `clash`: met another transaction and lost; nothing was written; again is right.
  * - `conflict`: one row contradicts another that was not there when we looked; on the next look it is.
  * - `slow`: out of time; nothing was written; again at once would make it worse.
+ * - `occupied`: every connection of ours is in use; nothing was sent; again at once would only join the same line.
  * - `row`: a value that no table takes. It is in one row, and only that row's caller can mend it.
  * - `other`: not PostgreSQL's, or a mistake of ours.
  */
-export type Fault = 'connection' | 'unavailable' | 'clash' | 'conflict' | 'slow' | 'row' | 'other'
+export type Fault = 'connection' | 'unavailable' | 'clash' | 'conflict' | 'slow' | 'occupied' | 'row' | 'other'
 
 /**
  * What is wrong with the database as a whole, and how people read it, tenants among them: what the server says itself names
@@ -29,6 +30,7 @@ export const troubles = {
   resources: 'PostgreSQL is out of disk or memory',
   schema: "PostgreSQL lacks the operator's tables, or its rights to them",
   busy: 'PostgreSQL is busy',
+  pool: "all of the operator's connections to PostgreSQL are in use",
   other: 'PostgreSQL failed',
 } as const
 export type Trouble = keyof typeof troubles
@@ -92,7 +94,16 @@ export class NotConnected extends Error {
   }
 }
 
+/** All connections stand and answer, and none became free in time: nothing is wrong with the server. */
+export class PoolOccupied extends Error {
+  override readonly name = 'PoolOccupied'
+  constructor(cause: unknown) {
+    super('no connection to PostgreSQL became free in time', { cause })
+  }
+}
+
 function meaningOf(error: unknown): Meaning {
+  if (error instanceof PoolOccupied) return ['occupied', 'pool']
   if (error instanceof NotConnected) return error.cause instanceof DatabaseError ? meaningOf(error.cause) : lost
   if (error instanceof DatabaseError) {
     const code = error.code ?? ''
@@ -127,7 +138,9 @@ export function surfaced(error: unknown): unknown {
     case 'clash':
     case 'conflict':
     case 'slow':
-      return new Unavailable(seconds(1), troubles.busy, { cause: error, reason: 'DatabaseUnavailable' })
+      return new Unavailable(seconds(1), troubles.busy, { cause: error, reason: 'DatabaseBusy' })
+    case 'occupied':
+      return new Unavailable(pause, troubles[trouble], { cause: error, reason: 'DatabaseBusy' })
     case 'row':
       return new Terminal('RowRefused', `PostgreSQL refuses the row: ${reasonOf(error)}`, { cause: error })
     case 'other':

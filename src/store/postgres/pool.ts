@@ -1,7 +1,7 @@
 /** The connections, and what every query of this room has in common: bounded waits and errors put in classes. */
-import { Client, Pool, type PoolClient, type QueryResultRow } from 'pg'
+import { Client, DatabaseError, Pool, type PoolClient, type QueryResultRow } from 'pg'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { faultOf, NotConnected, troubleOf, type Trouble } from './faults.ts'
+import { faultOf, NotConnected, PoolOccupied, troubleOf, type Trouble } from './faults.ts'
 
 export interface PoolOptions {
   /** By which a connection is made now. */
@@ -37,6 +37,10 @@ const statementTimeout = 4000
 /** Shorter, so that a row that somebody else holds is told apart from a slow server. */
 const lockTimeout = 1000
 const connectionTimeout = 3000
+/** For a server that vanished without a word, where its own timeout cannot reach us. */
+const answerTimeout = statementTimeout + 1000
+/** What the pool says when no connection became free in time; of one that it could not make it has other words. */
+const waitedInLine = 'timeout exceeded when trying to connect'
 
 export function sessionOf(databaseUrl: string, applicationName: string) {
   return {
@@ -51,8 +55,7 @@ export function sessionOf(databaseUrl: string, applicationName: string) {
     // The hot tables live in memory: 200 look-ups by key must look cheaper than reading 10,000 rows, as they are.
     // And one plan serves every size of batch: planning anew for each would cost more than it could gain.
     options: '-c random_page_cost=0.5 -c plan_cache_mode=force_generic_plan',
-    // For a server that vanished without a word, where its own timeout cannot reach us.
-    query_timeout: statementTimeout + 1000,
+    query_timeout: answerTimeout,
   }
 }
 
@@ -73,7 +76,14 @@ export function openPool({ databaseUrl, metrics, connections = 6, refusal, onTro
   /** How often it was renewed, and what that number was when a connection was opened. */
   let renewals = 0
   const openedAt = new WeakMap<PoolClient, number>()
+  /**
+   * When the server last answered, by the monotonic clock. While it lives, a pool of statements that are under way has an
+   * answer within the time that the server gives a statement.
+   */
+  let answeredAt = Number.NEGATIVE_INFINITY
+  const answers = () => performance.now() - answeredAt < answerTimeout
   pool.on('connect', (client) => {
+    answeredAt = performance.now()
     client.on('error', () => {})
     openedAt.set(client, renewals)
   })
@@ -90,7 +100,9 @@ export function openPool({ databaseUrl, metrics, connections = 6, refusal, onTro
         client.release(true)
       }
     } catch (error) {
-      throw pool.ending ? error : told(new NotConnected(error))
+      if (pool.ending) throw error
+      const isOccupied = error instanceof Error && error.message === waitedInLine && answers()
+      throw told(isOccupied ? new PoolOccupied(error) : new NotConnected(error))
     }
   }
 
@@ -113,8 +125,11 @@ export function openPool({ databaseUrl, metrics, connections = 6, refusal, onTro
         guard?.()
         metrics.sqlStatements.inc({ name })
         // Named: parsed and planned once a connection. These statements take longer to plan than to run.
-        return (await client.query<Row>({ name, text, values: [...values] })).rows
+        const { rows } = await client.query<Row>({ name, text, values: [...values] })
+        answeredAt = performance.now()
+        return rows
       } catch (error) {
+        if (error instanceof DatabaseError) answeredAt = performance.now()
         broken = faultOf(error) === 'connection'
         throw told(error)
       } finally {

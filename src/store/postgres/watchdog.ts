@@ -50,7 +50,7 @@ const times = {
 /** Of these no look can tell that they are over. */
 const unseen: ReadonlySet<Trouble> = new Set(['resources', 'schema'])
 /** Of these one statement says nothing about the next. */
-const single: ReadonlySet<Trouble> = new Set(['busy', 'other'])
+const single: ReadonlySet<Trouble> = new Set(['busy', 'pool', 'other'])
 
 /** Writable, and with a table of the operator that it may read. */
 const look = `
