@@ -17,6 +17,8 @@ export interface PostgresOptions {
   readonly unsafe?: boolean
   /** Never the one that DATABASE_URL names: for tests that break it. */
   readonly own?: boolean
+  /** More settings, as `name=value`, for one of our own. */
+  readonly settings?: readonly string[]
 }
 
 export class Postgres {
@@ -103,7 +105,7 @@ async function startOwn(options: PostgresOptions): Promise<Postgres> {
       name: 'PostgreSQL',
       command: binaries.postgres,
       dir: home,
-      args: ['-D', data, ...settings(port, options.unsafe ?? false).flatMap((one) => ['-c', one])],
+      args: ['-D', data, ...settings(port, options).flatMap((one) => ['-c', one])],
       // A fast shutdown: whoever is connected is told, and let go.
       stopSignal: 'SIGINT',
       ready: () => canConnect(url),
@@ -117,13 +119,14 @@ async function startOwn(options: PostgresOptions): Promise<Postgres> {
   }
 }
 
-function settings(port: number, unsafe: boolean): string[] {
+function settings(port: number, { unsafe = false, settings: more = [] }: PostgresOptions): string[] {
   return [
     `port=${String(port)}`,
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
     'max_connections=200',
     ...(unsafe ? ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off'] : []),
+    ...more,
   ]
 }
 

@@ -6,15 +6,22 @@ import { ownPostgres } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { beatOf, fenceOf, given, intent, lease } from './given.ts'
 
-const [first, second] = await Promise.all([ownPostgres(), ownPostgres()])
+const otherAddress = '127.0.0.2'
+const [first, second] = await Promise.all([
+  ownPostgres(undefined, [`listen_addresses=127.0.0.1,${otherAddress}`]),
+  ownPostgres(),
+])
 await Promise.all([first, second].map(({ url }) => migrate(url)))
 
 /** Where new connections go; those of before stay where they are. */
 let target = first.url
 const sockets = new Set<Socket>()
+/** Hosts that connections were led to, in their order. */
+const led: string[] = []
 const proxy = createServer((near) => {
   const { hostname, port } = new URL(target)
-  const far = connect(Number(port), hostname)
+  led.push(hostname)
+  const far = connect({ port: Number(port), host: hostname, localAddress: '127.0.0.1' })
   for (const [one, other] of [
     [near, far],
     [far, near],
@@ -70,6 +77,20 @@ function listen() {
   }
   return { told, speaks, stop }
 }
+
+test('another address of the same server is no other server: nothing is looked at anew', async () => {
+  const { told, speaks, stop } = listen()
+  await speaks(first.url)
+  const second = new URL(first.url)
+  second.hostname = otherAddress
+  target = second.href
+  // A connection that had to be made anew would be made, and told of, before the third look at the address.
+  await until(() => led.filter((host) => host === otherAddress).length >= 3)
+  await speaks(first.url)
+  expect(told.moved).toBe(0)
+  target = first.url
+  await stop()
+})
 
 test('after a switch-over the connection that listens follows, statements do too, and all is looked at', async () => {
   const { told, speaks, stop } = listen()

@@ -18,8 +18,9 @@ export async function emptyDatabase(): Promise<string> {
 /** A PostgreSQL of one's own, for tests that break it. The caller stops it. */
 export async function ownPostgres(
   dir = join(tmpdir(), `molecule-test-postgres-${randomBytes(4).toString('hex')}`),
+  settings: readonly string[] = [],
 ): Promise<Postgres> {
-  return startPostgres({ dir, report: () => {}, unsafe: true, own: true })
+  return startPostgres({ dir, report: () => {}, unsafe: true, own: true, settings })
 }
 
 function given(): { url: string; template: string } {

@@ -191,10 +191,13 @@ interface Server extends QueryResultRow {
   standby: boolean
   server: string
 }
-/** One run of one server: any role may ask. */
+/**
+ * One run of one server, by the microsecond at which it started: any role may ask, also where a provider keeps the system
+ * identifier to itself, and every copy that was restored, and every standby that was promoted, is a run of its own. Not by
+ * the address that answers: one server may have several, and a proxy chooses among them.
+ */
 const identity = `
-  SELECT pg_is_in_recovery() AS standby,
-    COALESCE(host(inet_server_addr()), '') || ' ' || date_part('epoch', pg_postmaster_start_time()) AS server`
+  SELECT pg_is_in_recovery() AS standby, date_part('epoch', pg_postmaster_start_time())::text AS server`
 
 /** Which server the connection is at. Throws at one where nothing is notified. */
 async function serverOf(client: Client): Promise<string> {
