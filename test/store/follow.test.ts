@@ -65,6 +65,37 @@ test('a removed row begins anew under its id: nothing launched, no token, a plac
   expect(await workspaces.follow(asked, fence)).toMatchObject({ kind: 'recorded', changed: false })
 })
 
+test.each(['follows its resource', 'is adopted'])(
+  'of a removed row that %s, the schedules go on that its agent had on, and no others',
+  async (way) => {
+    const asked = intent()
+    await workspaces.record(asked, fence)
+    await sql(
+      `INSERT INTO workspace_schedules (workspace_id, name, cron_expr, prompt, enabled, next_run_at)
+       VALUES ($1, 'on', '0 9 * * *', 'Mine.', true, now()), ($1, 'off', '0 9 * * *', 'Mine.', false, now())`,
+      asked.id,
+    )
+    await workspaces.remove(asked, fence, 'Delete')
+    const found = await sql('SELECT id FROM workspace_schedules WHERE workspace_id = $1', asked.id)
+    const due = new Set((await store.schedules.due(1000)).map(({ id }) => id))
+    expect(found.filter(({ id }) => due.has(String(id)))).toEqual([])
+    if (way === 'is adopted') {
+      // The policy may change while the deletion waits.
+      await workspaces.remove(asked, fence, 'Retain')
+      rowOf(await workspaces.record(intent({ claim: 'adopt', adopts: asked.id }), fence))
+    } else rowOf(await workspaces.follow(asked, fence))
+    expect(
+      await sql(
+        'SELECT name, enabled, next_run_at FROM workspace_schedules WHERE workspace_id = $1 ORDER BY name',
+        asked.id,
+      ),
+    ).toEqual([
+      { name: 'off', enabled: false, next_run_at: null },
+      { name: 'on', enabled: true, next_run_at: null },
+    ])
+  },
+)
+
 test('one that has an adopted row follows that, not one of its own id', async () => {
   const left = intent()
   await workspaces.record(left, fence)
