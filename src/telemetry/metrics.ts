@@ -29,7 +29,7 @@ export const labelValues = {
   backend: ['docker', 'process', 'external', 'fake'],
   plane: ['row', 'instance', 'volume'],
   sweep: ['done', 'held', 'failed'],
-  leavings: ['tokens', 'rows'],
+  leavings: ['channels', 'tokens', 'rows'],
   hold: ['ResourcesUnreadable', 'RowsUnreadable', 'BackendUnreadable', 'ResourcesEmpty', 'TooManyMissing'],
   run: ['ok', 'error', 'skipped'],
   bound: ['pair', 'destination', 'caller', 'namespace', 'total'],
@@ -158,7 +158,7 @@ const workspaces = ({ counter, gauge, histogram, kept }: Declare) => ({
   duplicateRows: gauge('duplicate_rows', 'Live workspaces beyond the first of their parent and name.'),
   orphans: gauge('orphans', 'Things without a Workspace: in quarantine, or only reported.', ['plane']),
   orphansRemoved: counter('orphans_removed_total', 'Orphans that were removed and proved gone.', ['plane']),
-  rowsPurged: counter('rows_purged_total', 'Rows of removed workspaces and revoked tokens that were deleted.', [
+  rowsPurged: counter('rows_purged_total', 'What removed workspaces and revoked tokens left, and was deleted.', [
     'kind',
   ]),
   orphansReported: counter('orphans_reported_total', 'Orphans that were reported and left.', ['plane']),

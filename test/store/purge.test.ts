@@ -93,6 +93,40 @@ test('what an adoption, an orphan sweep, a deletion under way, a child or a mess
   expect(await there(kept)).toBe(kept.length - 1)
 })
 
+/** As a replica of a version before leaves it, which removes the row alone. */
+async function withChannel(asked: { readonly id: string }) {
+  await sql(
+    `INSERT INTO workspace_channels (workspace_id, name, channel_type, credentials, encryption_version)
+     VALUES ($1, 'tg', 'telegram', '\\x00', 1)`,
+    asked.id,
+  )
+  await sql(`UPDATE workspaces SET parts_hash = 'h' WHERE id = $1`, asked.id)
+  return asked.id
+}
+const connected = async (id: string) =>
+  (
+    await sql(
+      `SELECT w.parts_hash, count(c.name)::int AS channels FROM workspaces w
+         LEFT JOIN workspace_channels c ON c.workspace_id = w.id WHERE w.id = $1 GROUP BY w.id`,
+      id,
+    )
+  )[0]
+
+test('channels that a removal left go at once, where the row was removed with Delete', async () => {
+  const live = intent()
+  await workspaces.record(live, fence)
+  const [gone, kept, untold, lives] = [
+    await withChannel(await removed('Delete', 0)),
+    await withChannel(await removed('Retain', 0)),
+    await withChannel(await removed(undefined, 0)),
+    await withChannel(live),
+  ]
+  expect(await history.purge('channels', month, [], 100)).toBe(1)
+  expect(await connected(gone)).toEqual({ parts_hash: null, channels: 0 })
+  for (const id of [kept, untold, lives]) expect(await connected(id)).toEqual({ parts_hash: 'h', channels: 1 })
+  expect(await history.purge('channels', month, [], 100)).toBe(0)
+})
+
 test('revoked tokens go after their time, and live ones never', async () => {
   const asked = intent()
   await workspaces.record(asked, fence)
@@ -112,6 +146,7 @@ test('revoked tokens go after their time, and live ones never', async () => {
 
 test('the sweep counts what it deletes, and deletes no row while the cache of Workspaces cannot be trusted', async () => {
   const old = await removed('Delete')
+  const young = await withChannel(await removed('Delete', 0))
   let trouble: string | undefined = 'not synced'
   let rounds = 0
   const abort = new AbortController()
@@ -123,6 +158,7 @@ test('the sweep counts what it deletes, and deletes no row while the cache of Wo
   expect(await there([old])).toBe(1)
   trouble = undefined
   await until(async () => (await there([old])) === 0)
+  expect(await connected(young)).toMatchObject({ channels: 0 })
   abort.abort()
   await ended
   const counted = (await metrics.rowsPurged.get()).values.find(({ labels }) => labels['kind'] === 'rows')

@@ -16,6 +16,21 @@ const forget = (table: string): string => `
   SELECT count(*)::int AS forgotten FROM gone`
 
 const purges: Record<Leavings, string> = {
+  // Credentials wait for no age. What adopts the row later records its parts anew.
+  channels: `
+  WITH old AS MATERIALIZED (
+    SELECT w.id FROM workspaces w
+    WHERE w.status = 'removed' AND w.deletion_policy = 'Delete' AND $1::float8 >= 0 AND cardinality($2::text[]) >= 0
+      AND EXISTS (SELECT FROM workspace_channels c WHERE c.workspace_id = w.id)
+    ORDER BY w.id LIMIT $3 FOR NO KEY UPDATE OF w SKIP LOCKED
+  ),
+  forgotten AS (
+    UPDATE workspaces w SET parts_hash = NULL FROM old o WHERE w.id = o.id AND w.parts_hash IS NOT NULL
+  ),
+  gone AS (
+    DELETE FROM workspace_channels c USING old o WHERE c.workspace_id = o.id
+  )
+  SELECT count(*)::int AS purged FROM old`,
   tokens: `
   WITH old AS MATERIALIZED (
     SELECT t.ctid FROM workspace_auth_tokens t
