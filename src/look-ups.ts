@@ -12,7 +12,7 @@ import { Resolver } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { type Duration, seconds } from './duration.ts'
-import { LookUpsBusy, type Resolve } from './outbound.ts'
+import { LookUpsBusy, type Resolve, saysNoAddress } from './outbound.ts'
 import { type Claim, Places } from './places.ts'
 
 export interface LookUpOptions {
@@ -57,7 +57,10 @@ export class LookUps {
     this.#line = new Places(this.#limits.line)
   }
 
-  /** Throws a LookUpsBusy when there is no place in time; any other error says that the name has no address. */
+  /**
+   * Throws a LookUpsBusy when there is no place in time. `saysNoAddress` tells of any other error whether the name has no
+   * address, or no answer came.
+   */
   readonly resolve: Resolve = async (host, claim) => {
     const name = host.toLowerCase()
     const known = await fromHosts(name)
@@ -139,7 +142,9 @@ async function addressesOf(resolver: Resolver, name: string): Promise<LookupAddr
   const [four, six] = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)])
   const found = (answer: typeof four, family: 4 | 6) =>
     answer.status === 'fulfilled' ? answer.value.map((address) => ({ address, family })) : []
-  if (four.status === 'rejected' && six.status === 'rejected') throw four.reason
+  // Of two errors the one that leaves it open: the other family might have had an address.
+  if (four.status === 'rejected' && six.status === 'rejected')
+    throw saysNoAddress(four.reason) ? six.reason : four.reason
   return [...found(four, 4), ...found(six, 6)]
 }
 
@@ -150,7 +155,7 @@ async function searched(name: string, ask: (name: string) => Promise<LookupAddre
   let answer = ask(first)
   for (const other of others)
     answer = answer.catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOTFOUND' && error.code !== 'ENODATA') throw error
+      if (!saysNoAddress(error)) throw error
       return ask(other)
     })
   return await answer

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { milliseconds, seconds } from './duration.ts'
-import { addressRule, checkedUrl, type Resolve } from './outbound.ts'
+import { addressRule, checkedUrl, LookUpFailed, NameUnresolved, type Resolve } from './outbound.ts'
 
 const byName: Record<string, readonly string[]> = {
   'public.test': ['93.184.216.34'],
@@ -85,6 +85,21 @@ describe('which URLs it may register', () => {
   it('does not wait for a name server that is silent', async () => {
     const silent: Resolve = () => new Promise(() => undefined)
     await expect(checkedUrl('http://public.test/', rule, silent, {}, milliseconds(5))).rejects.toThrow('in time')
+  })
+  it.each(['EAI_AGAIN', 'ESERVFAIL', 'ETIMEOUT', 'ECONNREFUSED', 'ECANCELLED'])(
+    'tells %s from a name that is not there',
+    async (code) => {
+      const failing: Resolve = () => Promise.reject(Object.assign(new Error(`queryA ${code}`), { code }))
+      await expect(checkedUrl('http://public.test/', rule, failing, {}, seconds(1))).rejects.toBeInstanceOf(
+        LookUpFailed,
+      )
+    },
+  )
+  it.each(['ENOTFOUND', 'ENODATA', 'EBADNAME'])('knows by %s that a name has no address', async (code) => {
+    const failing: Resolve = () => Promise.reject(Object.assign(new Error(`queryA ${code}`), { code }))
+    const refusal = await checkedUrl('http://public.test/', rule, failing, {}, seconds(1)).catch((error) => error)
+    expect(refusal).toBeInstanceOf(NameUnresolved)
+    expect(refusal).not.toBeInstanceOf(LookUpFailed)
   })
   it('does not repeat the credentials it refuses', async () => {
     await expect(check('http://user:hunter2@public.test/')).rejects.not.toThrow('hunter2')

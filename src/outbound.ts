@@ -30,8 +30,20 @@ export class UrlRefused extends Error {
 
 /** Its name has no address, or none now: a fault of names, which may pass, and no matter of what is allowed. */
 export class NameUnresolved extends UrlRefused {
-  override readonly name = 'NameUnresolved'
+  override readonly name: string = 'NameUnresolved'
 }
+
+/** No name server said whether the name has an address: asked again later, it may be found. */
+export class LookUpFailed extends NameUnresolved {
+  override readonly name = 'LookUpFailed'
+}
+
+/** With these a name server says that a name has no address, now and when asked again; and what is no name at all. */
+const noAddress = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME'])
+
+/** Whether an error of a look-up says of the name that it has no address. Any other says only that no answer came. */
+export const saysNoAddress = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && noAddress.has(String(error.code))
 
 /**
  * Never, whatever is opened: metadata services of clouds, and IPv6 forms that carry an IPv4 address past the rules for
@@ -75,7 +87,10 @@ function listOf(networks: readonly string[]): AddressRule {
   }
 }
 
-/** Every address of the host, all of them allowed; else a UrlRefused. A name that does not resolve is refused too. */
+/**
+ * Every address of the host, all of them allowed; else a UrlRefused. A name that does not resolve is refused too, as a
+ * LookUpFailed where no name server could tell.
+ */
 async function allowedAddresses(
   host: string,
   rule: AddressRule,
@@ -85,7 +100,8 @@ async function allowedAddresses(
   const family = isIP(host)
   const missing = (error: unknown) => {
     if (error instanceof LookUpsBusy) throw error
-    return []
+    if (saysNoAddress(error)) return []
+    throw new LookUpFailed(`the name ${host} cannot be looked up at the moment`, { cause: error })
   }
   const found = family === 0 ? await resolve(host, claim).catch(missing) : [{ address: host, family }]
   if (found.length === 0) throw new NameUnresolved(`the name ${host} does not resolve`)
@@ -94,7 +110,7 @@ async function allowedAddresses(
   return found
 }
 
-/** The normal form of a URL that an external agent may be reached at. Throws UrlRefused or LookUpsBusy. */
+/** The normal form of a URL that an external agent may be reached at. Throws UrlRefused (LookUpFailed) or LookUpsBusy. */
 export async function checkedUrl(
   given: string,
   rule: AddressRule,
@@ -109,7 +125,7 @@ export async function checkedUrl(
   url.hash = ''
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(
-    () => late.reject(new NameUnresolved(`the name ${url.hostname} does not resolve in time`)),
+    () => late.reject(new LookUpFailed(`the name ${url.hostname} does not resolve in time`)),
     limit,
   )
   try {

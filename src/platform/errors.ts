@@ -3,7 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Socket } from 'node:net'
 import { reasonOf, RetryAfter, Unavailable } from '../errors.ts'
 import { seconds } from '../duration.ts'
-import type { LookUpsBusy } from '../outbound.ts'
+import type { LookUpFailed, LookUpsBusy } from '../outbound.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createLateRefusals, type LateRefusalLimits } from './late-refusals.ts'
 import { errorBody, Refusal } from './refusal.ts'
@@ -39,6 +39,10 @@ export async function fromStore<T>(answer: Promise<T>): Promise<T> {
 /** A name that a caller gave is not looked up, since too many are. */
 export const lookUpsBusy = ({ message }: LookUpsBusy): Refusal =>
   new Refusal(429, 'lookups_busy', message, { retryAfter: seconds(5) })
+
+/** Not sooner than a name that failed is asked for again (look-ups.ts). */
+export const lookUpFailed = (cause: LookUpFailed): Refusal =>
+  new Refusal(503, 'lookup_failed', `url cannot be checked: ${cause.message}`, { retryAfter: seconds(30) })
 
 function refusalOf(error: FastifyError | Error): Refusal {
   if (error instanceof Refusal) return error

@@ -5,9 +5,9 @@ import { seconds } from '../duration.ts'
 import type { AgentAddress, AgentStore } from '../store/agent-store.ts'
 import { callerOf, requireSelf, type Caller } from './auth.ts'
 import { id, jsonObject, line, parse } from './body.ts'
-import { fromStore, lookUpsBusy } from './errors.ts'
+import { fromStore, lookUpFailed, lookUpsBusy } from './errors.ts'
 import { Refusal } from './refusal.ts'
-import { type AddressRule, checkedUrl, LookUpsBusy, type Resolve, UrlRefused } from '../outbound.ts'
+import { type AddressRule, checkedUrl, LookUpFailed, LookUpsBusy, type Resolve, UrlRefused } from '../outbound.ts'
 
 const registration = z.object({
   id,
@@ -67,6 +67,7 @@ export function registerRoute(app: FastifyInstance, { agents, rule, resolve }: R
       return await checkedUrl(given, rule, resolve, claim, seconds(5))
     } catch (error) {
       if (error instanceof LookUpsBusy) throw lookUpsBusy(error)
+      if (error instanceof LookUpFailed) throw lookUpFailed(error)
       if (error instanceof UrlRefused) throw new Refusal(400, 'url_refused', `url cannot be used: ${error.message}`)
       throw error
     }

@@ -10,7 +10,7 @@ import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { call, openRegistry, refusal } from './registry.ts'
 
-type Answer = 'silence' | 'none' | readonly [number, number, number, number]
+type Answer = 'silence' | 'none' | 'failure' | readonly [number, number, number, number]
 
 /** Speaks as much DNS as it takes: one question, an A record or none. */
 async function nameServer(answerTo: (name: string) => Answer) {
@@ -28,10 +28,10 @@ async function nameServer(answerTo: (name: string) => Answer) {
     const answer = answerTo(name)
     if (answer === 'silence') return
     const body = question.subarray(12, at + 5)
-    const found = answer !== 'none' && question.readUInt16BE(at + 1) === 1
+    const found = typeof answer !== 'string' && question.readUInt16BE(at + 1) === 1
     const head = Buffer.alloc(12)
     question.copy(head, 0, 0, 2)
-    head.writeUInt16BE(found || answer !== 'none' ? 0x8180 : 0x8183, 2)
+    head.writeUInt16BE(answer === 'none' ? 0x8183 : answer === 'failure' ? 0x8182 : 0x8180, 2)
     head.writeUInt16BE(1, 4)
     head.writeUInt16BE(found ? 1 : 0, 6)
     const record = found ? [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, ...answer] : []
@@ -112,6 +112,30 @@ test('a name whose server is silent is given up in time, and one that waits in l
   )
   expect(errors.filter((error) => error?.code === 'ECANCELLED')).toHaveLength(2)
   expect(errors.filter((error) => error instanceof LookUpsBusy)).toHaveLength(1)
+})
+
+test('a name that no server can tell of is no fault of the agent: it is told to come again, and nothing is kept', async () => {
+  let broken = true
+  const { server, stop } = await nameServer((name) =>
+    name !== 'agent.test' ? 'none' : broken ? 'failure' : [93, 184, 216, 34],
+  )
+  const { resolve } = new LookUps({ servers: [server], limits: { remembered: milliseconds(0) } })
+  const platform = await registry.serve({ resolve, serverLimits: { cardRate: { perSecond: 50, burst: 50 } } })
+  const { id, token } = await registry.workspace({ backend: 'external', initialPhase: 'awaiting_agent' })
+  const register = (host: string) =>
+    call(platform.base, 'POST', '/registry/register', token, { id, agent_card: {}, url: `http://${host}/` })
+  const refused = await register('agent.test')
+  expect(refused).toMatchObject({ status: 503, body: refusal('lookup_failed') })
+  expect(refused.headers.get('retry-after')).toBe('30')
+  const kept = async () =>
+    (await registry.sql('SELECT url, registration_refusal AS refusal FROM workspaces WHERE id = $1', [id]))[0]
+  expect(await kept()).toEqual({ url: '', refusal: null })
+  expect(await register('gone.test')).toMatchObject({ status: 400, body: refusal('url_refused') })
+  broken = false
+  expect(await register('agent.test')).toMatchObject({ status: 200 })
+  expect(await kept()).toEqual({ url: 'http://agent.test/', refusal: null })
+  await platform.stop()
+  stop()
 })
 
 test('localhost is not asked of a server, and the names of /etc/hosts are its own', async () => {
