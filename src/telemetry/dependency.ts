@@ -16,7 +16,7 @@ export interface DependencyOptions<Cause extends string> {
   readonly causes: Readonly<Record<Cause, string>>
   readonly log: Logger
   readonly metrics: Pick<Metrics, 'dependencyUp' | 'dependencyErrors'>
-  /** How long it must have failed, without a success in between, before that is said. */
+  /** How long it must have failed, without a success in between, before the log says so. Nothing else waits for it. */
   readonly patience?: Duration
 }
 
@@ -35,7 +35,10 @@ export class Dependency<Cause extends string = string> {
     this.observe()
   }
 
-  /** What is wrong with it, for `/readyz`; undefined while it serves. */
+  /**
+   * What is wrong with it, for `/readyz`; undefined while it serves. As it is at this moment, without patience: how many probes
+   * in a row have to find it so before a replica gets no more requests is for the readinessProbe to say.
+   */
   get trouble(): string | undefined {
     return this.#failing && this.#options.causes[this.#failing.cause]
   }
