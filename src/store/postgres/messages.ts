@@ -114,7 +114,10 @@ export const beginMessage: Statement<WorkspaceId, AddressRow, SealedAddress | un
 /** A message's trace, with an id of its own so that a repeated statement writes it once. */
 export interface Trace {
   readonly activityId: string
-  /** Grows with each message of this process: they are written in the order in which they came. */
+  /**
+   * Grows with each message of this process: the order within a statement. Between statements there is an order only while none
+   * fails: parts of a refused one go side by side, a large message has one of its own, and other replicas write, too.
+   */
   readonly turn: number
   readonly message: Message
 }
