@@ -126,6 +126,24 @@ test('the first beat of what has not registered is told of, the next ones are no
   expect(await signalled()).toEqual(first)
 })
 
+test.each([
+  ['ahead', 60_000],
+  ['behind', -60_000],
+])('so it is after a launch by a machine whose clock is %s of the database', async (_, ahead) => {
+  const asked = intent({ deliveryMode: 'push' })
+  await workspaces.record(asked, fence)
+  const signalled = async () =>
+    (await sql('SELECT signalled_at FROM workspaces WHERE id = $1', asked.id))[0]?.['signalled_at']
+  await agents.heartbeat(beatOf(asked.id))
+  const before = await signalled()
+  await workspaces.launch({ ...launchOf(asked), at: new Date(Date.now() + ahead) }, fence)
+  await agents.heartbeat(beatOf(asked.id))
+  const first = await signalled()
+  expect(first).not.toEqual(before)
+  await agents.heartbeat(beatOf(asked.id))
+  expect(await signalled()).toEqual(first)
+})
+
 test('a refused registration is kept and told of, until the agent registers or is launched anew', async () => {
   const asked = await recorded()
   const { id } = asked

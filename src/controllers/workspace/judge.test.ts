@@ -80,12 +80,10 @@ test('an agent that is not there says what it lacks', () => {
     const { reason, message } = judgeConnected(failed({ status: 'provisioning', ...given }, { sight: 'booting' }))
     return `${reason}: ${message}`
   }
-  const [earlier, later] = [new Date(1000), new Date(2000)]
   const awaited = 'AwaitingRegistration: the agent has not registered yet'
   const given = "; the operator's address that it was given is http://molecule:8080"
   expect(connected({})).toBe(`${awaited}${given}`)
-  expect(connected({ launchedAt: later, lastHeartbeatAt: earlier })).toBe(`${awaited}${given}`)
-  expect(connected({ launchedAt: earlier, lastHeartbeatAt: later })).toBe(
+  expect(connected({ lastHeartbeatAt: new Date(1000) })).toBe(
     'NotRegistered: the agent has been heard of, but has not registered: no message reaches it',
   )
   expect(connected({ registrationRefusal: 'url cannot be used: no' })).toBe(

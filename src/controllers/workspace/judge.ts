@@ -147,11 +147,11 @@ export function judgeConnected({ row, desired, wish, sight }: Facts): Judgement 
 }
 
 function unregistered({ row, desired }: Pick<Facts, 'row' | 'desired'>) {
-  const { registrationRefusal: refusal, registeredAt, lastHeartbeatAt: beat, launchedAt, backend } = row
+  const { registrationRefusal: refusal, registeredAt, lastHeartbeatAt: beat, backend } = row
   const notRegistered = (message: string) => ({ holds: false, reason: 'NotRegistered', message }) as const
   if (refusal !== undefined) return notRegistered(`the registration of the agent was refused: ${refusal}`)
-  const beats = registeredAt === undefined && beat !== undefined && (launchedAt === undefined || beat >= launchedAt)
-  if (beats) return notRegistered('the agent has been heard of, but has not registered: no message reaches it')
+  if (registeredAt === undefined && beat !== undefined)
+    return notRegistered('the agent has been heard of, but has not registered: no message reaches it')
   const given =
     backend === 'external'
       ? ': its owner starts it, since the backend external launches nothing'

@@ -31,7 +31,7 @@ const phaseOf = (row: PhaseRow | undefined): { status: Phase } | undefined =>
 const judged = (become: string, waking = 'false', admitted = 'true'): string => `,
   judged AS MATERIALIZED (
     SELECT i.*, w.status AS was, w.registered_at IS NULL AS first,
-      (w.last_heartbeat_at IS NULL OR w.last_heartbeat_at < COALESCE(w.launched_at, w.created_at)) AS first_beat, ${become} AS become, ${waking} AS waking
+      w.last_heartbeat_at IS NULL AS first_beat, ${become} AS become, ${waking} AS waking
     FROM workspaces w JOIN input i ON i.id = w.id
     WHERE w.status <> 'removed' AND ${admitted}
     ORDER BY w.id FOR NO KEY UPDATE OF w

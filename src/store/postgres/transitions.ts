@@ -43,7 +43,8 @@ export const launch: Statement<SealedLaunch, SentRow, WorkspaceRow> = {
       launch_attempts = CASE WHEN w.launched_hash = l.spec_hash THEN w.launch_attempts + 1 ELSE 1 END,
       -- A launch that follows one that the backend did not carry out is the same try again.
       restarts = CASE WHEN w.launched_at IS NULL OR ${notLaunched} THEN w.restarts ELSE w.restarts + 1 END,
-      url = CASE WHEN l.outside THEN w.url ELSE '' END, registered_at = NULL, active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
+      url = CASE WHEN l.outside THEN w.url ELSE '' END, registered_at = NULL, last_heartbeat_at = NULL,
+      active_tasks = 0, busy_since = NULL, current_task = NULL, last_error_rate = 0,
       wake_requested_at = NULL, registration_refusal = NULL, inbound_secret = CASE WHEN NOT l.outside THEN l.sealed_secret END,
       -- Of a launch that did not come to register, what the one before it owed.
       restart_context = CASE
