@@ -12,6 +12,10 @@ const file = JSON.stringify({
     'https://index.docker.io/v1/': { auth: encoded('hub:h') },
     'localhost:5000': { identitytoken: 'token' },
     'empty.io': { auth: '' },
+    'null.io': { auth: null },
+    'nothing.io': null,
+    'half.io': { auth: null, username: 'half', password: 'h' },
+    'wrong.io': { auth: 7 },
   },
 })
 
@@ -24,11 +28,20 @@ test.each([
   [`me/agent@sha256:${'0'.repeat(64)}`, { username: 'hub', password: 'h', serveraddress: 'docker.io' }],
   ['localhost:5000/agent:1', { identitytoken: 'token', serveraddress: 'localhost:5000' }],
   ['empty.io/agent', undefined],
+  ['null.io/agent', undefined],
+  ['nothing.io/agent', undefined],
+  ['half.io/agent', { username: 'half', password: 'h', serveraddress: 'half.io' }],
   ['other.io/agent', undefined],
   ['r.io.evil.example/agent', undefined],
   ['r.io:5000/agent', undefined],
 ])('for %s the credentials are %j', (image, auth) => {
   expect(authFor(image, file)).toEqual(auth)
+})
+
+test('an entry that cannot be used is told to those alone who need it, without its value', () => {
+  expect(() => authFor('wrong.io/agent', file)).toThrow(
+    'the entry of wrong.io in the file of REGISTRY_AUTH_FILE is not of the form {"auth":"…"}',
+  )
 })
 
 test('a registry is a first part with a dot or a port', () => {

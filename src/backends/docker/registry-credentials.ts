@@ -20,14 +20,22 @@ export interface RegistryAuth {
 /** Asked at each pull. Undefined: there is none for that image. Throws `RetryAfter` where they cannot be read now. */
 export type RegistryCredentials = (image: string) => Promise<RegistryAuth | undefined>
 
-const entry = z.object({
-  auth: z.string().optional(),
-  username: z.string().optional(),
-  password: z.string().optional(),
-  identitytoken: z.string().optional(),
-  registrytoken: z.string().optional(),
-})
-const schema = z.object({ auths: z.record(z.string(), entry) })
+/** `null` is no value, as it is to Docker. */
+const maybeText = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? undefined)
+const entry = z
+  .object({
+    auth: maybeText,
+    username: maybeText,
+    password: maybeText,
+    identitytoken: maybeText,
+    registrytoken: maybeText,
+  })
+  .nullish()
+/** An entry is read once an image asks for it: what is wrong with one concerns no other registry. */
+const schema = z.object({ auths: z.record(z.string(), z.unknown()) })
 
 /** Read at each pull, so that what was rotated holds without a restart. Without a file there are no credentials. */
 export function credentialsIn(file: string | undefined): RegistryCredentials {
@@ -58,7 +66,13 @@ export function authFor(image: string, file: string): RegistryAuth | undefined {
     .sort((a, b) => b.name.length - a.name.length)
   const [best] = fitting
   if (best === undefined) return undefined
-  const { auth, ...plain } = best.found
+  const read = entry.safeParse(best.found)
+  if (!read.success)
+    throw new RetryAfter(
+      seconds(30),
+      `the entry of ${registryOf(image)} in the file of REGISTRY_AUTH_FILE is not of the form {"auth":"…"}`,
+    )
+  const { auth, ...plain } = read.data ?? {}
   const [, username, password] = /^([^:]*):(.*)$/s.exec(Buffer.from(auth ?? '', 'base64').toString()) ?? []
   const given = { ...(username !== undefined && { username, password }), ...plain }
   return Object.values(given).some((value) => value !== undefined && value !== '')
