@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
 import { unguarded, type Backend } from './backend.ts'
 import { expect, test } from 'vitest'
 import { seconds } from '../duration.ts'
@@ -74,6 +76,29 @@ test('a backend that a look or a list cannot reach does not serve, until one can
   await list()
   expect(dependency.trouble).toBeUndefined()
 })
+
+test.each([
+  ['aborted due to timeout', new Error('look', { cause: await givenUp() })],
+  [
+    'ECONNREFUSED',
+    new Error('look', { cause: Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }) }),
+  ],
+  ['its looks or lists fail', new Error('what it says may quote a secret')],
+])('the log says "%s" of a look that failed so', async (kind, error) => {
+  const { fake, backend, lines } = given()
+  fake.fail('observe', error)
+  await backend.observe(ref, never)
+  expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+    expect.objectContaining({ msg: 'dependency failed', reason: 'unreachable', cause: kind }),
+  ])
+})
+
+/** What a request meets whose deadline is over. */
+async function givenUp(): Promise<unknown> {
+  const signal = AbortSignal.timeout(0)
+  await once(signal, 'abort')
+  return await new Promise((resolve) => request('http://127.0.0.1:1', { signal }).on('error', resolve))
+}
 
 test('a stream that does not tell is counted each time and told once; the backend serves', async () => {
   const { lines, metrics, dependency, backend } = given({

@@ -1,5 +1,5 @@
 /** A backend seen from outside: every call is timed, counted by how it ended, and a span where traces are on. */
-import { RetryAfter, Terminal } from '../errors.ts'
+import { reasonOf, RetryAfter, Terminal } from '../errors.ts'
 import type { Dependency } from '../telemetry/dependency.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -104,8 +104,22 @@ export function measured(backend: Backend, { metrics, dependency, log }: Watchin
 
 const ok = (): Result => 'ok'
 
-/** What an engine says may quote anything that a Workspace gave it, and here its secrets are not known: the code alone. */
+/** Codes of sockets and files, and what Node says of a call whose deadline is over. */
+const knownWords = [
+  /\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT|EACCES)\b/,
+  /aborted due to timeout/,
+]
+
+/**
+ * What an engine says may quote anything that a Workspace gave it, and here its secrets are not known: of its words, those
+ * alone that are known (a look gives no more than words), else the code.
+ */
 function kindOf(cause: unknown): string {
+  const said = reasonOf(cause)
+  for (const known of knownWords) {
+    const [word] = known.exec(said) ?? []
+    if (word !== undefined) return word
+  }
   for (let error = cause; error instanceof Error; error = error.cause) {
     const { code } = error as NodeJS.ErrnoException
     if (typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code)) return code

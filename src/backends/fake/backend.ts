@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { milliseconds, type Duration } from '../../duration.ts'
-import { RetryAfter, Terminal } from '../../errors.ts'
+import { reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 import {
   adoptedHash,
   type Backend,
@@ -153,7 +153,7 @@ export class FakeBackend implements Backend {
     try {
       await this.#enter('observe', signal)
     } catch (error) {
-      return { state: 'unknown', cause: error instanceof Error ? error.message : String(error) }
+      return { state: 'unknown', cause: reasonOf(error) }
     }
     return this.#look(ref.uid)
   }
