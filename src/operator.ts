@@ -102,14 +102,17 @@ export async function runOperator(
     const leader = elect(config, kube, store, log, metrics)
     const opened = await openBackends(config, await withDatabase(databaseUrl, () => store.leaders.instance()), more)
     const { backends, used } = watched(opened, log, metrics)
+    const { transport } = kube
+    const { fence } = leader
+    const events = new Events({ transport, fence, controller: 'molecule.dev/operator', instance: hostname(), log })
     const health = { host: config.HEALTH_HOST, port: config.HEALTH_PORT }
     const probes = new Probes({ kube, metrics, needed: [store.dependency], used, ...health })
     const manager = new Manager({ kube, leader, probes, log })
     manager.add({ name: 'database', leaderOnly: false, start: (ending) => store.watch(ending) })
     const { resolve } = new LookUps({ onBusy: () => metrics.lookUpsRefused.inc() })
-    addControllers(manager, probes, { config, kube, leader, store, backends, resolve, log, metrics })
+    addControllers(manager, probes, { config, kube, leader, events, store, backends, resolve, log, metrics })
     addPlatform(manager, { config, store, resolve, log, metrics })
-    addScheduler(manager, { config, leader, store, resolve, log, metrics })
+    addScheduler(manager, { config, leader, events, store, resolve, log, metrics })
     manager.add({
       name: 'memory',
       leaderOnly: false,
@@ -147,6 +150,7 @@ interface Parts {
   readonly config: Config
   readonly kube: Kube
   readonly leader: Leader
+  readonly events: Events
   readonly store: Store
   readonly backends: ReadonlyMap<string, Backend>
   /** One for all that is looked up on others' word. */
@@ -241,11 +245,9 @@ async function openBackends(
 }
 
 function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
-  const { config, kube, leader, store, backends, resolve, log, metrics } = parts
+  const { config, kube, leader, events, store, backends, resolve, log, metrics } = parts
   const { fence } = leader
   const client = kube.client(fence)
-  const { transport } = kube
-  const events = new Events({ transport, fence, controller: 'molecule.dev/operator', instance: hostname(), log })
   const common = { client, fence, events, log, metrics }
 
   const ofObjects = new Allowance({
@@ -367,7 +369,7 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
   const bounds = Object.values(config.TIERS).flatMap(({ diskBytes }) => diskBytes ?? [])
   if (bounds.length > 0)
     manager.add(diskSweeper({ backends: backends.values().toArray(), bounds, used: disk, onCrossed: enqueue, log }))
-  const orphans = orphanParts(parts, workspaces, client, events)
+  const orphans = orphanParts(parts, workspaces, client)
   if (config.ORPHANS !== 'off') manager.add(orphanSweeper({ ...orphans, mode: config.ORPHANS, onGone: enqueue }))
   const keep = { activity: config.ACTIVITY_RETENTION, structure: config.EVENT_RETENTION }
   const { resources } = orphans
@@ -384,7 +386,7 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
 /** A way to agents of its own, and a patient one: an agent may answer only once it is done. */
 function addScheduler(
   manager: Manager,
-  { config, leader, store, resolve, log, metrics }: Omit<Parts, 'kube' | 'backends'>,
+  { config, leader, events, store, resolve, log, metrics }: Omit<Parts, 'kube' | 'backends'>,
 ): void {
   const { agents, schedules, restarts } = store
   const rule = addressRule(config.AGENT_NETWORKS)
@@ -398,7 +400,7 @@ function addScheduler(
   const deliver = createPrompts({ agents, forward })
   const both = [
     scheduler({ schedules, deliver, wake: (id) => agents.beginMessage(id), fence, log, metrics }),
-    restartContext({ restarts, deliver, fence, log }),
+    restartContext({ restarts, deliver, fence, event: eventsOfRows(events), log, metrics }),
   ]
   manager.add({
     name: 'prompts',
@@ -410,12 +412,19 @@ function addScheduler(
   })
 }
 
-/** The three planes on which orphans are looked for, and a voice for what is no longer there to be told about. */
+/** Events about a Workspace of which no more is at hand than its row has, or which is gone. */
+const eventsOfRows =
+  (events: Events): OrphanOptions['event'] =>
+  ({ uid, namespace, name }, type, reason, message, reconcileId) => {
+    const metadata = { name, namespace, uid, resourceVersion: '', generation: 0, creationTimestamp: '' }
+    events.emit({ apiVersion, kind: 'Workspace', metadata, spec: undefined }, type, reason, message, reconcileId)
+  }
+
+/** The three planes on which orphans are looked for. */
 function orphanParts(
-  { config, store, backends, leader, log, metrics }: Omit<Parts, 'resolve'>,
+  { config, store, backends, leader, events, log, metrics }: Omit<Parts, 'resolve'>,
   workspaces: Informer<Workspace>,
   client: Client,
-  events: Events,
 ): Omit<OrphanOptions, 'mode' | 'onGone'> {
   const key = ({ namespace, name }: InstanceRef) => keyOf({ metadata: { namespace, name } })
   const isOf = (workspace: Workspace | undefined, { uid }: InstanceRef) => workspace?.metadata.uid === uid
@@ -429,10 +438,7 @@ function orphanParts(
       has: (ref) => isOf(cache.get(key(ref)), ref),
       exists: async (ref, signal) => isOf(await client.get(workspaceType, key(ref), signal), ref),
     },
-    event: ({ uid, namespace, name }, type, reason, message, reconcileId) => {
-      const metadata = { name, namespace, uid, resourceVersion: '', generation: 0, creationTimestamp: '' }
-      events.emit({ apiVersion, kind: 'Workspace', metadata, spec: undefined }, type, reason, message, reconcileId)
-    },
+    event: eventsOfRows(events),
     rows: store.workspaces,
     store: store.orphans,
     backends,
@@ -446,7 +452,7 @@ function orphanParts(
 
 function addPlatform(
   manager: Manager,
-  { config, store, resolve, log, metrics }: Omit<Parts, 'kube' | 'leader' | 'backends'>,
+  { config, store, resolve, log, metrics }: Omit<Parts, 'kube' | 'leader' | 'events' | 'backends'>,
 ): void {
   const { agents } = store
   const { ADMIN_TOKEN: adminToken, AGENT_NETWORKS: openNetworks } = config

@@ -230,6 +230,7 @@ export const eventReasons = {
   InstanceLeaked:
     'A deletion gave up on an instance whose backend did not answer: it is written down in `leaked_instances`.',
   SessionsReset: 'The sessions of an agent were emptied, as `molecule.dev/reset-session-at` asks.',
+  RestartContextDropped: 'An agent was not told of its restart; the message says why.',
   OrphanFound: 'Something without its Workspace is left over and was not removed.',
   OrphanRemoved: 'Something without its Workspace was removed.',
 } as const satisfies Reasons

@@ -8,6 +8,9 @@ import type { WorkspaceId } from './workspace-store.ts'
 export interface OwedContext {
   readonly workspaceId: WorkspaceId
   readonly namespace: string
+  /** Of the Workspace that it is about. */
+  readonly ownerUid: string
+  readonly resourceName: string
   /** UUID, the same however often it is sent: who got it twice can tell. */
   readonly messageId: string
   readonly restartedAt: Date
@@ -22,6 +25,11 @@ export interface OwedContext {
 export interface RestartStore {
   /** To agents that are there and can be reached, the longest waiting first. */
   owed(limit: number): Promise<readonly OwedContext[]>
-  /** It was told, or given up. One that is owed by a later launch stays. */
+  /** It was told. One that is owed by a later launch stays. */
   settle(context: Pick<OwedContext, 'workspaceId' | 'messageId'>): Promise<void>
+  /**
+   * It is given up: no longer owed, and told in `structure_events` (`RESTART_CONTEXT_DROPPED`) by the same statement. `why` is
+   * one line without a secret. False: it was not owed any more, and nothing was told.
+   */
+  drop(context: Pick<OwedContext, 'workspaceId' | 'messageId'>, why: string): Promise<boolean>
 }

@@ -3,12 +3,15 @@ import { expect, test } from 'vitest'
 import { milliseconds, minutes } from '../duration.ts'
 import type { OwedContext } from '../store/restart-store.ts'
 import { workspaceId } from '../store/workspace-store.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
 import { contextText, restartContext } from './restart-context.ts'
 import type { Delivery, DuePrompt } from './scheduler.ts'
 
 const context = (part: Partial<OwedContext> = {}): OwedContext => ({
   workspaceId: workspaceId('w-1'),
   namespace: 'ns',
+  ownerUid: 'o-1',
+  resourceName: 'ada',
   messageId: 'm-1',
   restartedAt: new Date('2027-01-01T00:00:00Z'),
   endedAt: new Date('2026-12-31T23:59:00Z'),
@@ -22,9 +25,16 @@ async function told(owed: OwedContext[], deliver: (prompt: DuePrompt) => Deliver
   const stop = new AbortController()
   const sent: string[] = []
   let fails = settleFails
+  const settle = async ({ messageId }: Pick<OwedContext, 'messageId'>) => {
+    if (fails-- > 0) throw new Error('the database is away')
+    owed.splice(0, owed.length, ...owed.filter((each) => each.messageId !== messageId))
+    if (owed.length === 0) stop.abort()
+  }
   const sweeper = restartContext({
     every: milliseconds(5),
     log: pino({ level: 'silent' }),
+    metrics: createMetrics(),
+    event: () => {},
     fence: { epoch: 1n, check: () => {} },
     deliver: async (prompt) => {
       sent.push(prompt.id)
@@ -32,10 +42,10 @@ async function told(owed: OwedContext[], deliver: (prompt: DuePrompt) => Deliver
     },
     restarts: {
       owed: async () => [...owed],
-      settle: async ({ messageId }) => {
-        if (fails-- > 0) throw new Error('the database is away')
-        owed.splice(0, owed.length, ...owed.filter((each) => each.messageId !== messageId))
-        if (owed.length === 0) stop.abort()
+      settle,
+      drop: async (context) => {
+        await settle(context)
+        return true
       },
     },
   })

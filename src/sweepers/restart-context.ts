@@ -1,13 +1,16 @@
 /**
  * Tells an agent that is back from a restart that it was restarted: once, as any prompt of the operator's is delivered. The
- * message is owed in the row until it was delivered or given up; sent again after a crash in between, it has the same id.
+ * message is owed in the row until it was delivered or given up, which is told; sent again after a crash in between, it has the
+ * same id.
  */
-import { minutes, seconds, type Duration } from '../duration.ts'
+import type { InstanceRef } from '../backends/backend.ts'
+import { formatDuration, minutes, seconds, type Duration } from '../duration.ts'
 import { reasonOf } from '../errors.ts'
 import type { Fence } from '../fence.ts'
 import { Places } from '../places.ts'
 import type { OwedContext, RestartStore } from '../store/restart-store.ts'
 import type { Logger } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import { createSweeper, type Sweeper } from './sweeper.ts'
 import type { Delivery, DuePrompt } from './scheduler.ts'
 
@@ -15,7 +18,10 @@ export interface RestartContextOptions {
   readonly restarts: RestartStore
   readonly deliver: (prompt: DuePrompt, signal: AbortSignal) => Promise<Delivery>
   readonly fence: Fence
+  /** Says it to people, of the Workspace. */
+  readonly event: (ref: InstanceRef, type: 'Warning', reason: string, message: string) => void
   readonly log: Logger
+  readonly metrics: Pick<Metrics, 'restartContexts'>
   readonly every?: Duration
 }
 
@@ -39,22 +45,34 @@ export function contextText({
   return `This workspace was restarted at ${restartedAt.toISOString()}.${before}${names} What was at work then may not have been finished.`
 }
 
-export function restartContext({ restarts, deliver, fence, log, every = seconds(5) }: RestartContextOptions): Sweeper {
+export function restartContext(options: RestartContextOptions): Sweeper {
+  const { restarts, deliver, fence, event, log, metrics, every = seconds(5) } = options
   const { deliveries } = limits
   const places = new Places({ total: deliveries, reserved: 0, pair: 1, caller: deliveries, destination: 1 })
   const underWay = new Map<string, Promise<void>>()
 
+  async function drop(context: OwedContext, why: string): Promise<void> {
+    if (!(await restarts.drop(context, why))) return
+    const { workspaceId, ownerUid, namespace, resourceName, restartedAt } = context
+    metrics.restartContexts.inc({ outcome: 'dropped' })
+    log.warn({ workspace: workspaceId, err: why }, 'restart context dropped')
+    const ref = { uid: ownerUid, namespace, name: resourceName }
+    const message = `the agent was not told of its restart at ${restartedAt.toISOString()}: ${why}`
+    event(ref, 'Warning', 'RestartContextDropped', message)
+  }
+
   async function tell(context: OwedContext, signal: AbortSignal): Promise<void> {
     const { workspaceId, messageId, waited } = context
-    if (waited >= limits.givenUp) return await restarts.settle(context)
+    if (waited >= limits.givenUp)
+      return await drop(context, `it could not be reached for ${formatDuration(limits.givenUp)} after it was back`)
     fence.check()
     const metadata = { source: 'system:restart-context', restarted_at: context.restartedAt.toISOString() }
     const prompt = { id: messageId, to: workspaceId, text: contextText(context), metadata }
     const delivery = await deliver(prompt, AbortSignal.any([signal, AbortSignal.timeout(limits.delivery)]))
     if (delivery.kind === 'notReached' || (signal.aborted && delivery.kind !== 'delivered')) return
-    if (delivery.kind === 'failed')
-      log.warn({ workspace: workspaceId, err: delivery.detail }, 'restart context not taken')
+    if (delivery.kind === 'failed') return await drop(context, delivery.detail)
     await restarts.settle(context)
+    metrics.restartContexts.inc({ outcome: 'delivered' })
   }
 
   function begin(context: OwedContext, signal: AbortSignal): void {

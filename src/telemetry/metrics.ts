@@ -32,6 +32,7 @@ export const labelValues = {
   leavings: ['channels', 'tokens', 'rows'],
   hold: ['ResourcesUnreadable', 'RowsUnreadable', 'BackendUnreadable', 'ResourcesEmpty', 'TooManyMissing'],
   run: ['ok', 'error', 'skipped'],
+  restart: ['delivered', 'dropped'],
   bound: ['pair', 'destination', 'caller', 'namespace', 'total'],
   inbox: ['workspace', 'namespace', 'total'],
   held: ['request', 'message', 'answer'],
@@ -171,6 +172,9 @@ const workspaces = ({ counter, gauge, histogram, kept }: Declare) => ({
   ),
   orgNodes: counter('org_nodes_total', 'Nodes of imports by what was done to them.', ['action']),
   scheduleRuns: counter('schedule_runs_total', 'Runs of schedules by how they ended.', ['outcome']),
+  restartContexts: counter('restart_contexts_total', 'Messages to agents about their restart by how they ended.', [
+    'outcome',
+  ]),
 })
 
 /** The process itself, read when somebody looks: prom-client's own collection wakes the process all the time. */
@@ -242,6 +246,7 @@ function zero(
   for (const kind of labelValues.source)
     for (const result of labelValues.look) metrics.sourceFetches.inc({ kind, result }, 0)
   for (const outcome of labelValues.run) metrics.scheduleRuns.inc({ outcome }, 0)
+  for (const outcome of labelValues.restart) metrics.restartContexts.inc({ outcome }, 0)
   for (const bound of labelValues.bound) metrics.messagesRefused.inc({ bound }, 0)
   for (const kind of labelValues.held) {
     metrics.heldBytes.set({ kind }, 0)

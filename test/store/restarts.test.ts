@@ -1,10 +1,15 @@
 /** What an agent is to be told of a restart: by which launches it is owed, to whom, and until when. */
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
+import { milliseconds } from '../../src/duration.ts'
 import type { WorkspaceIntent } from '../../src/store/workspace-store.ts'
+import type { Delivery } from '../../src/sweepers/scheduler.ts'
+import { restartContext } from '../../src/sweepers/restart-context.ts'
 import { database } from '../support/database.ts'
+import { until } from '../support/until.ts'
 import { fenceOf, given, intent, launchOf, lease } from './given.ts'
 
-const { store, sql } = given(await database())
+const { store, sql, metrics } = given(await database())
 const { workspaces, agents, restarts } = store
 const fence = fenceOf(await store.leaders.begin(lease, 'test'))
 
@@ -112,4 +117,56 @@ test('of each namespace one comes first, however many another namespace has that
   expect(all.filter(({ namespace }) => namespace === 'many')).toHaveLength(2)
   const first = await restarts.owed(namespaces.size)
   expect(new Set(first.map(({ namespace }) => namespace))).toEqual(namespaces)
+})
+
+test.each<[what: string, waited: string, delivery: Delivery, why: string]>([
+  [
+    'cannot be reached',
+    '11 minutes',
+    { kind: 'notReached', detail: 'the agent cannot be reached' },
+    'it could not be reached for 10m after it was back',
+  ],
+  ['refuses it', '1 minute', { kind: 'failed', detail: 'the agent answered 500' }, 'the agent answered 500'],
+])('of an agent that %s the message is dropped, and that is told once', async (_, waited, delivery, why) => {
+  const asked = await made()
+  await launch(asked)
+  await serves(asked)
+  await launch(asked)
+  await serves(asked)
+  await sql(`UPDATE workspaces SET registered_at = now() - $2::interval WHERE id = $1`, asked.id, waited)
+  const counted = async () =>
+    (await metrics.restartContexts.get()).values.find(({ labels }) => labels.outcome === 'dropped')?.value ?? 0
+  const before = await counted()
+  const events: unknown[] = []
+  const abort = new AbortController()
+  // What other tests left owed is of no interest here.
+  const own = { ...restarts, owed: async () => await owed(asked) }
+  const ended = restartContext({
+    restarts: own,
+    deliver: async () => delivery,
+    fence,
+    event: (...told) => events.push(told),
+    log: pino({ level: 'silent' }),
+    metrics,
+    every: milliseconds(5),
+  }).start(abort.signal)
+  await until(() => events.length > 0)
+  abort.abort()
+  await ended
+  expect(events).toEqual([
+    [
+      { uid: asked.ownerUid, namespace: asked.namespace, name: asked.resourceName },
+      'Warning',
+      'RestartContextDropped',
+      expect.stringMatching(new RegExp(`^the agent was not told of its restart at .*Z: ${why}$`)),
+    ],
+  ])
+  expect(await kept(asked)).toBeNull()
+  const told = await sql(
+    `SELECT payload ->> 'reason' AS why FROM structure_events
+     WHERE workspace_id = $1 AND event_type = 'RESTART_CONTEXT_DROPPED'`,
+    asked.id,
+  )
+  expect(told).toEqual([{ why }])
+  expect(await counted()).toBe(before + 1)
 })
