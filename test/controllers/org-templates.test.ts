@@ -139,15 +139,37 @@ describe('a template of ours', () => {
   })
 })
 
-interface Published {
+/** A commit of a clone in TEMPLATES_DIR. */
+interface Clone {
   readonly dir: string
   readonly commit: string
+}
+
+interface Published extends Clone {
+  /** What is tried of the clone, where more than one thing is. */
+  readonly as?: string
   readonly counts: Counts
   /** Warnings that there are for sure. */
   readonly warns: readonly string[]
-  /** What stands in org.yaml for one node of a repository that is not here: another is made in its place. */
-  readonly elsewhere?: { readonly text: string; readonly repo: string; readonly tag: string; readonly path: string }
+  /** What stands in org.yaml for a node of another repository, and the clone that has it; without one, a node of its own is made. */
+  readonly external?: {
+    readonly text: string
+    readonly repo: string
+    readonly tag: string
+    readonly path: string
+    readonly clone?: Clone
+  }
 }
+
+const department = {
+  text: '  - !external\n    repo: molecule-ai/molecule-dev-department\n    ref: v1.0.0\n    path: dev-lead/workspace.yaml\n',
+  repo: 'molecule-ai/molecule-dev-department',
+  tag: 'v1.0.0',
+  path: 'dev-lead/workspace.yaml',
+}
+
+const enterosDev = { dir: 'enteros-dev', commit: 'cca8e01027fa305d0f60ddee28a5ab79c94cb57f' }
+const enterosDepartment = (commit: string) => ({ ...department, clone: { dir: 'enteros-dev-department', commit } })
 const published: readonly Published[] = [
   {
     dir: 'molecule-dev',
@@ -174,15 +196,24 @@ const published: readonly Published[] = [
     warns: ['UnknownKey defaults.required_env'],
   },
   {
-    dir: 'enteros-dev',
-    commit: 'cca8e01027fa305d0f60ddee28a5ab79c94cb57f',
-    elsewhere: {
-      text: '  - !external\n    repo: molecule-ai/molecule-dev-department\n    ref: v1.0.0\n    path: dev-lead/workspace.yaml\n',
-      repo: 'molecule-ai/molecule-dev-department',
-      tag: 'v1.0.0',
-      path: 'dev-lead/workspace.yaml',
-    },
+    ...enterosDev,
+    as: 'with one node in place of its department',
+    external: department,
     counts: row([12, 3, 3], [0, 4, 4], [15, 130]),
+    warns: ['PluginConfigSkipped'],
+  },
+  {
+    ...enterosDev,
+    as: 'with its department as it was when it had channels',
+    external: enterosDepartment('3b6d2621ccf13a70899331060b7e59df4a483dbd'),
+    counts: row([39, 3, 3], [30, 8, 7], [21, 475]),
+    warns: ['PluginConfigSkipped', 'ChannelSkipped'],
+  },
+  {
+    ...enterosDev,
+    as: 'with its department',
+    external: enterosDepartment('1cf269a0aac0d07d57d4cbb0473184d79b07520a'),
+    counts: row([39, 3, 3], [30, 4, 4], [21, 475]),
     warns: ['PluginConfigSkipped'],
   },
 ]
@@ -206,17 +237,36 @@ async function filesAt(dir: string, commit: string): Promise<Map<string, string>
 const clones = process.env['TEMPLATES_DIR'] ?? ''
 if (clones === '') console.warn('TEMPLATES_DIR names no folder of clones: the published templates are not counted')
 
+/** The files of the repository that `!external` names. */
+const filesOfExternal = async ({ path, clone }: NonNullable<Published['external']>) =>
+  clone === undefined
+    ? mapOf({ [path]: 'name: From Elsewhere\n' })
+    : await filesAt(join(clones, clone.dir), clone.commit)
+
+const lacking = ({ external }: Published) =>
+  external?.clone !== undefined && !existsSync(join(clones, external.clone.dir)) ? external.clone.dir : undefined
+if (clones !== '')
+  for (const dir of new Set(published.map(lacking).filter((each) => each !== undefined)))
+    console.warn(`TEMPLATES_DIR has no clone ${dir}: what refers to it is not counted with it`)
+const counted = published.filter((each) => lacking(each) === undefined)
+
 describe.skipIf(clones === '')('a published template', () => {
-  test.each(published.map((each) => [each.dir, each] as const))('%s', async (dir, each) => {
-    const { commit, counts, warns, elsewhere } = each
+  test.each(counted.map((each) => [`${each.dir} ${each.as ?? ''}`.trim(), each] as const))('%s', async (_, each) => {
+    const { dir, commit, counts, warns, external } = each
     expect(existsSync(join(clones, dir)), `a clone in ${join(clones, dir)}`).toBe(true)
     const files = await filesAt(join(clones, dir), commit)
+    if (external === undefined) return await holds(files, counts, warns)
+    const { text, repo, tag, path } = external
     const org = files.get('org.yaml') ?? ''
-    if (elsewhere === undefined) return await holds(files, counts, warns)
-    const { text, repo, tag, path } = elsewhere
     expect(org).toContain(text)
-    const other = await gitServer.repository(repo)
-    await other.git(['tag', tag, await other.commitFiles({ [path]: 'name: From Elsewhere\n' })])
-    await holds(files, counts, warns, new Map(files).set('org.yaml', org.replace(text, '  - name: From Elsewhere\n')))
+    const others = await filesOfExternal(external)
+    // What a tag points at is kept for an hour: each row has a repository of its own.
+    const named = `${repo}-${each.counts.nodes}-${each.counts.connected}`
+    files.set('org.yaml', org.replace(text, text.replace(repo, named)))
+    const other = await gitServer.repository(named)
+    await other.git(['tag', tag, await other.commitFiles(Object.fromEntries(others))])
+    const whole = new Map([...files, ...[...others].map(([name, content]) => [`external/${name}`, content] as const)])
+    whole.set('org.yaml', org.replace(text, `  - !include external/${path}\n`))
+    await holds(files, counts, warns, whole)
   })
 })
