@@ -1,4 +1,7 @@
-/** Text that was chosen elsewhere, by agents, engines, templates, made fit to be shown: in a terminal, a status, a log. Pure. */
+/**
+ * Text that was chosen elsewhere, by agents, engines, templates, made fit to be shown: in a terminal, a status, a log; and counts
+ * in words. Pure.
+ */
 
 /** Nothing else is looked at closely: nearly all text is of these. */
 const usual = /^[\n\x20-\x7E]*$/
@@ -50,3 +53,6 @@ export function tail(text: string, longest: number): string {
   const start = text.length - longest + 1
   return `…${text.slice(cutsPair(text, start) ? start + 1 : start)}`
 }
+
+/** `1 node`, `2 nodes`. */
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -1,9 +1,9 @@
 /** Whether the catalog has every runtime and model that a template names. Pure: a tree that could not start is not begun. */
 import type { RuntimeSpec } from '../../api/runtime.ts'
 import type { OrgNode } from '../../orgs/tree.ts'
+import { plural } from '../../text.ts'
 import { insteadOf, modelOf } from '../models.ts'
 import type { Obstacle } from './obstacle.ts'
-import { plural } from './words.ts'
 
 export interface Catalog {
   /** By name. */

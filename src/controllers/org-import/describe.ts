@@ -6,7 +6,7 @@ import type { OrgImport, OrgImportStatus } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import { milliseconds, seconds } from '../../duration.ts'
 import type { ConditionDraft, Outcome, Verdict } from '../../kube/reconciler.ts'
-import { cut } from '../../text.ts'
+import { cut, plural } from '../../text.ts'
 import type { PassResult } from '../fleet.ts'
 import type { Done } from './apply.ts'
 import { missingChannels, missingFolders } from './children.ts'
@@ -32,7 +32,7 @@ import { standing } from './standing.ts'
 import { digestOfSteps } from './steps.ts'
 import type { Tally } from './tally.ts'
 import { kept, shownWarnings, steps, told, type Draft, type Learned, type Oddity } from './told.ts'
-import { condition, line, plural } from './words.ts'
+import { condition, line } from './words.ts'
 
 /** A pass that came to its end. */
 export interface Facts extends Required<Learned> {

@@ -5,6 +5,7 @@ import { pluginInstallType } from '../../api/plugin-install.ts'
 import { workspaceType } from '../../api/workspace.ts'
 import { failpoint } from '../../failpoint.ts'
 import type { Context, Verdict } from '../../kube/reconciler.ts'
+import { plural } from '../../text.ts'
 import { dataTypes } from '../references.ts'
 import { untilRead } from '../unread.ts'
 import { each } from './apply.ts'
@@ -38,7 +39,7 @@ export async function finish(
       client.delete(workspaceType, keyOf(child), child.metadata.uid, ctx.signal),
     )
     const left = owned(org).length
-    if (left > 0) return describeDeleting(org, `${left} workspace${left === 1 ? '' : 's'} to be gone`)
+    if (left > 0) return describeDeleting(org, `${plural(left, 'workspace')} to be gone`)
   }
   const own = ownMaps(org, configMap)
   if (own.lack === 'syncing') throw untilRead('its ConfigMaps to be read')

@@ -1,5 +1,6 @@
 /** Whether a plan may be carried out now. Pure. */
 import type { OrgImport } from '../../api/org-import.ts'
+import { plural } from '../../text.ts'
 import type { Plan } from './plan.ts'
 import { digestOfSteps, splitSteps } from './steps.ts'
 
@@ -58,7 +59,7 @@ export function counted(plan: Plan): string {
   const installs = plan.installs.actions.length
   const words = [
     ...parts.map(([verb, count]) => `${verb} ${count}`),
-    ...(installs === 0 ? [] : [`change ${installs} PluginInstall${installs === 1 ? '' : 's'}`]),
+    ...(installs === 0 ? [] : [`change ${plural(installs, 'PluginInstall')}`]),
   ]
   return `plan ${plan.digest.slice(0, 8)}: ${words.length === 0 ? 'nothing to do' : words.join(', ')}`
 }

@@ -1,11 +1,11 @@
 /** From what was applied and how the Workspaces stand to the verdicts of an import, and to its one line. Pure. */
 import type { OrgImportReason } from '../../api/reasons.ts'
 import type { ConditionDraft, Outcome } from '../../kube/reconciler.ts'
-import { tail } from '../../text.ts'
+import { plural, tail } from '../../text.ts'
 import { why } from '../../why.ts'
 import type { Done } from './apply.ts'
 import { effects, type Standing, type StandingState } from './standing.ts'
-import { condition, listed, plural } from './words.ts'
+import { condition, listed } from './words.ts'
 
 /** A node: what was done for it, and how its Workspace stands then. */
 export interface Seen {

@@ -2,10 +2,10 @@
 import type { OrgImport, OrgImportStatus } from '../../api/org-import.ts'
 import type { ConditionDraft, StatusDraft } from '../../kube/reconciler.ts'
 import type { RenderedOrg } from '../../orgs/tree.ts'
-import { cut } from '../../text.ts'
+import { cut, plural } from '../../text.ts'
 import type { Environment } from './environment.ts'
 import type { SourceRead } from './source-read.ts'
-import { condition, plural } from './words.ts'
+import { condition } from './words.ts'
 
 /** Something odd, in the template or in the tree. */
 export interface Oddity {

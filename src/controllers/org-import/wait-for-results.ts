@@ -1,8 +1,8 @@
 import type { OrgImport } from '../../api/org-import.ts'
+import { plural } from '../../text.ts'
 import { hasVerdict, untilRead } from '../unread.ts'
 import type { Done } from './apply.ts'
 import type { Looked } from './describe.ts'
-import { plural } from './words.ts'
 
 /**
  * A new leader has looked at none of the Workspaces yet. Until it has, and as long as nothing is done, what the status says

@@ -11,7 +11,6 @@ export const condition = (
 ): ConditionDraft => ({ type, status: holds ? 'True' : 'False', reason, message })
 
 export const line = (text: string): string => cut(oneLine(text), 1000)
-export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** The first few of many. */
 export function listed(messages: readonly string[], separator = '; '): string {

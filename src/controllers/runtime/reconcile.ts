@@ -3,6 +3,7 @@ import type { RuntimeCondition, RuntimeReason } from '../../api/reasons.ts'
 import type { Runtime, RuntimeStatus } from '../../api/runtime.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
+import { plural } from '../../text.ts'
 
 /** What uses a Runtime. It is counted and not named: a Runtime is read in every namespace. */
 export interface Usage {
@@ -48,8 +49,6 @@ export class RuntimeReconciler implements Reconciler<Runtime> {
     return describe(runtime, usage, rivals, { kind: 'blocked', reason: 'AmbiguousDefaultRuntime', message })
   }
 }
-
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** A condition of this kind, and no other. */
 type Draft = ConditionDraft & { readonly type: RuntimeCondition; readonly reason: RuntimeReason }
