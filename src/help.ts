@@ -1,4 +1,5 @@
 /** The text of `--help`: commands, and every setting with what it must be and what it is when not given. */
+import type { z } from 'zod'
 import { adoptUsage, migrateUsage, releasedBackends, secretSettings, settingsWith } from './config.ts'
 import { factsOf } from './setting-values.ts'
 
@@ -22,15 +23,9 @@ const indent = ' '.repeat(6)
 
 export function helpText(): string {
   const settings = Object.entries(settingsWith(releasedBackends)).map(([name, setting]) => {
-    const { expects, usually } = factsOf(setting)
     const flagName = `--${name.toLowerCase().replaceAll('_', '-')}`
     const title = secretSettings.has(name) ? `${flagName}-file FILE, ${name} or ${name}_FILE` : `${flagName}, ${name}`
-    const facts = [
-      sentence(setting.description ?? ''),
-      expects === undefined ? '' : sentence(`Must be ${expects}`),
-      usually === undefined ? '' : `Default: ${usually}.`,
-    ]
-    return `  ${title}\n${folded(facts.filter((fact) => fact !== '').join(' '))}`
+    return `  ${title}\n${folded(settingText(setting))}`
   })
   return `molecule-operator COMMAND [settings]
 
@@ -41,6 +36,17 @@ flag, since arguments can be read by others on the machine: it comes by the envi
 
 ${settings.join('\n')}
 `
+}
+
+/** What a setting is, what it must be, and what it is when not given. */
+export function settingText(setting: z.ZodType): string {
+  const { expects, usually } = factsOf(setting)
+  const facts = [
+    sentence(setting.description ?? ''),
+    expects === undefined ? '' : sentence(`Must be ${expects}`),
+    usually === undefined ? '' : `Default: ${usually}.`,
+  ]
+  return facts.filter((fact) => fact !== '').join(' ')
 }
 
 const sentence = (text: string) => (/[.:]$/.test(text) ? text : `${text}.`)

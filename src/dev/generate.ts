@@ -1,6 +1,6 @@
 /**
- * `npm run generate` writes crds/*.yaml and docs/api.md from the schemas, docs/reasons.md from the list of reasons, and
- * docs/states.md from the planner's table; with `--check` it writes nothing, and lists what differs with exit code 1.
+ * `npm run generate` writes crds/*.yaml and docs/api.md from the schemas, docs/reasons.md from the list of reasons,
+ * docs/settings.md from the schema of the settings, and docs/states.md from the planner's table; with `--check` it writes nothing, and lists what differs with exit code 1.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -13,6 +13,7 @@ import { pluginInstallKind } from '../api/plugin-install.ts'
 import { runtimeKind } from '../api/runtime.ts'
 import { workspaceKind } from '../api/workspace.ts'
 import { reasonsPage } from './reasons.ts'
+import { settingsPage } from './settings.ts'
 import { statesPage } from './states.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -29,6 +30,7 @@ const generated: Readonly<Record<string, string>> = {
   ...Object.fromEntries(kinds.map((kind) => [`crds/${fileOf(kind)}.yaml`, crdYaml(kind)])),
   'docs/api.md': referenceOf(kinds),
   'docs/reasons.md': reasonsPage(),
+  'docs/settings.md': settingsPage(),
   'docs/states.md': statesPage(),
 }
 
