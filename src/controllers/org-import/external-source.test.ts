@@ -219,6 +219,41 @@ it('leaves a broken template to whoever renders it', () => {
   expect(bringExternals(org(), broken, references, look)).toBe(broken)
 })
 
+it('reads a broken template once, and anew when what it refers to has changed', () => {
+  /** Counts how often its texts are read. */
+  class Counted extends Map<string, string> {
+    reads = 0
+    override values() {
+      this.reads++
+      return super.values()
+    }
+  }
+  const { look, move } = looking({ [one]: { 'team.yaml': 'name: [A' } })
+  const passes = (text: string) => {
+    const files = new Counted([['org.yaml', text]])
+    const template = { source: { kind: 'files', files, entry: 'org.yaml' }, revision: 'r', identity: 'i' } as const
+    return () => {
+      const before = files.reads
+      const whole = bringExternals(org(), template, references, look)
+      if (!('source' in whole)) throw new Error(whole.message)
+      return [whole.externals?.length ?? 0, files.reads > before]
+    }
+  }
+  const broken = passes('a: !external { repo: nowhere')
+  expect([broken(), broken(), broken()]).toEqual([
+    [0, true],
+    [0, false],
+    [0, false],
+  ])
+  const brokenElsewhere = passes(own)
+  expect([brokenElsewhere(), brokenElsewhere()]).toEqual([
+    [1, true],
+    [1, false],
+  ])
+  move()
+  expect(brokenElsewhere()).toEqual([1, true])
+})
+
 it('reads a template anew when a tag that it refers to has moved, and not before', () => {
   const sights: Record<string, Record<string, string> | SourceError> = {
     'https://git.example/acme/one v1.0.0': {

@@ -72,11 +72,12 @@ export function bringExternals(
       // One without any file that can be read stays needed: rendering says so.
       needed = externalsNeeded({ ...source, externals, skipped }).filter(({ folder }) => !externals.has(folder))
     }
-    knownOf.set(source.files, known.set(source.entry, { externals: brought.all, identities: brought.identities }))
   } catch (error) {
     // Rendering meets the same fault, in the same files, and says where it stands.
     if (!(error instanceof OrgError)) throw error
   }
+  // A fault is in these files for good, as what they refer to is: neither is looked for in them again.
+  knownOf.set(source.files, known.set(source.entry, { externals: brought.all, identities: brought.identities }))
   return brought.with(read, source)
 }
 
