@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import type { OrgImport } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import { announce, announceMoved } from './announce.ts'
+import { announce, MovedTags } from './announce.ts'
 import type { Done } from './apply.ts'
 import type { Plan } from './plan.ts'
 
@@ -53,7 +53,7 @@ test('a tag of another repository that points at another commit than before is t
     const events: string[] = []
     const status = before && { source: { externals: before } }
     const event = (...parts: readonly string[]) => void events.push(parts.join(' '))
-    announceMoved({ ...org, status } as unknown as OrgImport, now, { event })
+    new MovedTags().tell({ ...org, status } as unknown as OrgImport, now, { event })
     return events
   }
   const tag = (name: string, commit: string) => `https://git.example/org/teams ${name}@sha1:${commit}`
@@ -65,4 +65,23 @@ test('a tag of another repository that points at another commit than before is t
   expect(moved([tag('v1', a)], undefined)).toEqual([])
   expect(moved(undefined, [tag('v1', a)])).toEqual([])
   expect(moved([`https://git.example/org/teams sha1:${a}`], [`https://git.example/org/teams sha1:${b}`])).toEqual([])
+})
+
+test('a move is told once, however many passes end before the status says the new commit', () => {
+  const [a, b] = ['a'.repeat(40), 'b'.repeat(40)]
+  const events: string[] = []
+  const moves = new MovedTags()
+  const pass = (shown: string, now: string) => {
+    const externals = (commit: string) => [`https://git.example/org/teams v1@sha1:${commit}`]
+    const found = { ...org, status: { source: { externals: externals(shown) } } } as unknown as OrgImport
+    moves.tell(found, externals(now), { event: (_, __, message) => void events.push(message.slice(-4)) })
+  }
+  pass(a, b)
+  pass(a, b)
+  expect(events).toEqual(['bbbb'])
+  // Written, and moved back, and once more.
+  pass(b, b)
+  pass(b, a)
+  pass(a, b)
+  expect(events).toEqual(['bbbb', 'aaaa', 'bbbb'])
 })

@@ -79,14 +79,31 @@ export function announceObstacle(org: OrgImport, obstacle: Obstacle, ctx: Pick<C
   ctx.event('Warning', 'PreflightFailed', obstacle.message)
 }
 
-/** Of tags of other repositories that point at another commit than the status says. Once: this pass writes the new one there. */
-export function announceMoved(org: OrgImport, externals: SourceRead['externals'], ctx: Pick<Context, 'event'>): void {
-  const before = commitsOf(org.status?.source?.externals ?? [])
-  const moved = [...commitsOf(externals ?? [])].flatMap(([tag, commit]) => {
-    const old = before.get(tag)
-    return old === undefined || old === commit ? [] : [`${tag} was sha1:${old} and is sha1:${commit}`]
-  })
-  if (moved.length > 0) ctx.event('Warning', 'TagMoved', listed(moved))
+/**
+ * Tells of tags of other repositories that point at another commit than the status says. Each move is told once: a pass that
+ * ends without a write leaves the earlier commit in the status, so the next pass meets the same move again.
+ */
+export class MovedTags {
+  /** By the uid of the import: the moves that were told last. */
+  readonly #told = new Map<string, string>()
+
+  tell(org: OrgImport, externals: SourceRead['externals'], ctx: Pick<Context, 'event'>): void {
+    const before = commitsOf(org.status?.source?.externals ?? [])
+    const moves = [...commitsOf(externals ?? [])].flatMap(([tag, commit]) => {
+      const old = before.get(tag)
+      return old === undefined || old === commit ? [] : [`${tag} was sha1:${old} and is sha1:${commit}`]
+    })
+    const { uid } = org.metadata
+    if (moves.length === 0) return this.forget(uid)
+    const news = moves.join('; ')
+    if (this.#told.get(uid) === news) return
+    this.#told.set(uid, news)
+    ctx.event('Warning', 'TagMoved', listed(moves))
+  }
+
+  forget(uid: string): void {
+    this.#told.delete(uid)
+  }
 }
 
 /** `https://git.example/org/teams v1.0.0` to the commit, of SourceRead.externals; what is named by its commit is left out. */

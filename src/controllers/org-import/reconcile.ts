@@ -8,7 +8,7 @@ import { KubeError } from '../../kube/kube-error.ts'
 import type { Context, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import { dataTypes } from '../references.ts'
 import { hasVerdict, untilRead } from '../unread.ts'
-import { announce, announceMoved, announceObstacle } from './announce.ts'
+import { announce, announceObstacle, MovedTags } from './announce.ts'
 import { applyChildren, applyFiles, applyInstalls, isWrite, prune } from './apply.ts'
 import { unknownModel, unknownRuntime } from './catalog.ts'
 import { childrenOf, type Child } from './children.ts'
@@ -50,6 +50,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   /** The generation of each import, by uid, on which a pass has acted. */
   readonly #acted = new Map<string, number>()
   readonly #claims = new Claims()
+  readonly #moved = new MovedTags()
 
   constructor(collaborators: OrgImportCollaborators) {
     this.#with = collaborators
@@ -66,7 +67,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     failpoint('claimed')
     const prepared = this.#prepare(org)
     const unread = isObstacle(prepared) && isUnread(org, prepared)
-    if (!unread) announceMoved(org, prepared.learned.source?.externals, ctx)
+    if (!unread) this.#moved.tell(org, prepared.learned.source?.externals, ctx)
     if (isObstacle(prepared)) {
       if (!unread) announceObstacle(org, prepared, ctx)
       return this.#stoppedBy(prepared, prepared.learned)
@@ -81,6 +82,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     this.#renderer.forget(uid)
     this.#tallies.forget(uid)
     this.#acted.delete(uid)
+    this.#moved.forget(uid)
     this.#with.turns.leave(keyOf(org))
     this.#with.conflicts.note(keyOf(org), false)
   }
