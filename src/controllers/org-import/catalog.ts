@@ -16,7 +16,10 @@ type Node = Pick<OrgNode, 'path' | 'spec'>
 
 const shown = 10
 
-/** Only a person can mend it: a Runtime that comes, or changes, makes a pass of every import. */
+/**
+ * Only a person can mend it: a Runtime that comes, or changes, makes a pass of every import. `nodes`: those that are to be made,
+ * or get another runtime or model.
+ */
 export function unknownRuntime(nodes: readonly Node[], { runtimes }: Catalog): Obstacle | undefined {
   const users = usersOf(nodes, ({ spec: { runtime } }) =>
     runtime === undefined || runtimes.has(runtime) ? undefined : runtime,
@@ -31,10 +34,7 @@ export function unknownRuntime(nodes: readonly Node[], { runtimes }: Catalog): O
   return { condition: 'Applied', reason: 'RuntimeUnknown', message, waits: false }
 }
 
-/**
- * As that. `nodes`: those that are to be made, or get another model; an agent that runs outlives a model that went. An external
- * agent that names no runtime brings its own.
- */
+/** As that: an agent that runs outlives a model that went. An external agent that names no runtime brings its own. */
 export function unknownModel(
   nodes: readonly Node[],
   { runtimes, standard }: Catalog,

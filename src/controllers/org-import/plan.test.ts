@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { applied, childrenIn, doings, matchWith, nodesOf, planFor, tree } from '../../../test/support/org-plan.ts'
 import { digestAnnotation } from './marks.ts'
+import { givesModel } from './plan.ts'
 
 const team = (tier: number) => ({ name: 'A', tier, children: [{ name: 'B' }] })
 
@@ -66,6 +67,25 @@ describe('a plan', () => {
       with_({ metadata: { annotations: { ...child.manifest.metadata.annotations, [digestAnnotation]: 'x' } } }),
     ).toEqual(['update A'])
     expect(with_({ metadata: { deletionTimestamp: 'now' } })).toEqual(['leaving A'])
+  })
+
+  it('gives a model only to what is made, or written with another', () => {
+    const given = (there: Parameters<typeof planFor>[1], policies?: Parameters<typeof planFor>[2], model = 'new') =>
+      planFor([{ name: 'A', runtime: 'it', model }], there, policies).actions.filter(givesModel).length
+    const [old] = tree({ name: 'A', runtime: 'it', model: 'old' })
+    if (old === undefined) throw new Error('one node makes one')
+    const held = { ...old.metadata.annotations, 'molecule.dev/held-by-others': 'model=bob' }
+    const stranger = { ...old, metadata: { ...old.metadata, ownerReferences: [] } }
+    expect(given([])).toBe(1)
+    expect(given([old])).toBe(1)
+    expect(given([old], {}, 'old')).toBe(0)
+    expect(given([old], { update: 'CreateOnly' })).toBe(0)
+    expect(given([{ ...old, metadata: { ...old.metadata, annotations: held } }])).toBe(0)
+    expect(given([{ ...old, metadata: { ...old.metadata, deletionTimestamp: 'now' } }])).toBe(1)
+    expect(given([stranger], { existing: 'Adopt' })).toBe(1)
+    expect(given([stranger], { existing: 'Adopt' }, 'old')).toBe(0)
+    expect(given([stranger], { existing: 'Adopt', update: 'CreateOnly' })).toBe(0)
+    expect(given([stranger], { existing: 'Ignore' })).toBe(0)
   })
 
   it('leaves fields alone that others hold', () => {

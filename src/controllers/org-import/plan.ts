@@ -2,7 +2,7 @@
 import type { OrgImportSpec } from '../../api/org-import.ts'
 import type { Workspace } from '../../api/workspace.ts'
 import type { Child } from './children.ts'
-import { differing, isAsApplied } from './covers.ts'
+import { differing, heldByOthers, isAsApplied } from './covers.ts'
 import type { InstallPlan } from './installs.ts'
 import { digestAnnotation } from './marks.ts'
 import { isExcluded, pathOf } from './match.ts'
@@ -115,6 +115,37 @@ function meet(child: Child, live: Workspace, { policy, whose }: World): Action {
       const asIs = policy.update === 'CreateOnly'
       const step = stepOf('adopt', live.metadata, asIs ? 'as it is' : `${child.digest} ${child.filesDigest}`)
       return { kind: 'adopt', child, live, apply: true, asIs, changes: asIs ? [] : changesOf(child, live, false), step }
+    }
+  }
+}
+
+/**
+ * Whether the action gives a Workspace the runtime and the model of its node. What is not written keeps those that it has, and
+ * so does what is written where another field manager holds them.
+ */
+export function givesModel(action: Action): boolean {
+  switch (action.kind) {
+    case 'create':
+    case 'leaving':
+      return true
+    case 'keep':
+    case 'ignore':
+    case 'clash':
+      return false
+    case 'update':
+    case 'rename':
+    case 'move':
+    case 'adopt': {
+      const { live, child, apply, asIs } = action
+      const held = heldByOthers(live)
+      return (
+        apply &&
+        asIs !== true &&
+        (['runtime', 'model'] as const).some(
+          (field) =>
+            live.spec[field] !== child.node.spec[field] && !(held.has(field) && live.spec[field] !== undefined),
+        )
+      )
     }
   }
 }

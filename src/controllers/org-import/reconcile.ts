@@ -24,7 +24,7 @@ import { planInstalls, pluginsOf } from './installs.ts'
 import { match, type Matched } from './match.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
 import { pack, planMapName, type Packed } from './packing.ts'
-import { planOf, type Plan } from './plan.ts'
+import { givesModel, planOf, type Plan } from './plan.ts'
 import { planText, rowsOf, shownRows } from './plan-text.ts'
 import { Renderer } from './renderer.ts'
 import { readSource } from './source.ts'
@@ -97,16 +97,10 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     if (isObstacle(environment)) return { ...environment, learned: { org, source, rendered } }
 
     const learned = { org, source, rendered, environment }
-    const catalog = this.#with.catalog()
-    const unknown = unknownRuntime(rendered.nodes, catalog)
-    if (unknown !== undefined) return { ...unknown, learned }
     const above = org.spec.target?.parentRef?.name
     if (above !== undefined && this.#with.workspace(namespaceOf(org), above) === undefined)
       return { ...parentMissing(above, namespaceOf(org)), learned }
     const matched = this.#match(org, learned)
-    const news = matched.matches.filter((each) => getsModel(org, each)).map(({ node }) => node)
-    const unfit = unknownModel(news, catalog, this.#with.defaultBackend)
-    if (unfit !== undefined) return { ...unfit, learned }
     const named = matched.matches.map(({ name, node: { files } }) => ({ name, files }))
     const packed = pack(org.metadata.uid, org.metadata.name, named)
     if (packed === undefined) return { ...tooManyFiles, learned }
@@ -114,6 +108,10 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     if (maps.lack === 'syncing') return { ...lackOfMaps(maps.lack, namespaceOf(org)), learned }
     const children = childrenOf(org, matched.matches, environment, packed.refs)
     const plan = this.#plan(org, children, matched, { packed, maps })
+    const catalog = this.#with.catalog()
+    const asking = plan.actions.filter(givesModel).map(({ child: { node } }) => node)
+    const unknown = unknownRuntime(asking, catalog) ?? unknownModel(asking, catalog, this.#with.defaultBackend)
+    if (unknown !== undefined) return { ...unknown, learned }
     const clashes = plan.actions.flatMap((each) => (each.kind === 'clash' ? [clash(each.child.path, each)] : []))
     if (clashes.length > 0) return { ...notApplied('Conflict', listedClashes(clashes)), learned }
     return { learned, packed, children, plan }
@@ -296,12 +294,6 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
 
 /** Something is only being read, after a start mostly, and what people see is as true as before. */
 const isUnread = (org: OrgImport, { reason }: Obstacle): boolean => reason === 'Progressing' && hasVerdict(org)
-
-/** It is to be made, or is to have another model than the one that it has. */
-function getsModel({ spec }: OrgImport, { node, live, stranger }: Matched['matches'][number]): boolean {
-  if (live === undefined) return stranger === undefined || spec.existing !== 'Ignore'
-  return live.spec.runtime !== node.spec.runtime || live.spec.model !== node.spec.model
-}
 
 const noMaps: OwnMaps = { get: () => undefined, lack: undefined }
 
