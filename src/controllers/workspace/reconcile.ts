@@ -150,7 +150,6 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const up = sight === 'serving' && (row.status === 'online' || row.status === 'degraded')
     if (up || wish === 'stopped' || wish === 'asleep')
       this.#with.rollout.leave(groupOf(desired.intent), keyOf(workspace))
-    if (up) this.#senses.forgetAge(workspace.metadata.uid)
     const outcome = outcomeAfter(step, facts, this.#senses.ageOf(workspace.metadata.uid, seen, at), at)
     const verdict = describe(facts, outcome, at)
     this.#with.fleet.note(workspace, verdict)

@@ -187,11 +187,6 @@ export class Senses {
     if ('id' in seen) this.#ages.begin(uid, seen.id)
   }
 
-  /** The age of its instance matters no more: it serves. */
-  forgetAge(uid: string): void {
-    this.#ages.forget(uid)
-  }
-
   /** The object of this uid is gone. */
   forgetObject(uid: string): void {
     this.#met.forget(uid)
