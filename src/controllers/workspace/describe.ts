@@ -19,6 +19,7 @@ import { notice, type PowerVerdict } from './power.ts'
 import type { Obstacle } from './obstacle.ts'
 import { quietSince } from './quiet-task.ts'
 import { changedParts } from './spec-hash.ts'
+import { templateStatus } from './template-status.ts'
 import type { TurnReason } from './turn.ts'
 import { unsupportedCondition } from './unsupported.ts'
 
@@ -61,7 +62,7 @@ export function describe(given: Facts, outcome: Outcome, now: Date): Verdict<Wor
     effectivePower: effectivePowerOf(facts),
     instance: instanceOf(row, seen, workspace.status?.instance),
     ...(desired.image !== undefined && { image: imageOf(facts, desired.image) }),
-    ...templateShown(facts),
+    ...templateStatus(facts),
     ...(row.backend !== 'external' && { limits: limitsShown(desired.instance.limits) }),
     ...failureOf(row),
     ...partsOf(facts),
@@ -279,15 +280,6 @@ function timelyConditions({ workspace, power, row, desired, disk, seen }: Facts,
       ),
     )
   return conditions
-}
-
-/** Of what runs: while it is outdated, only the name is known. */
-function templateShown({ row, desired: { template }, sight }: Facts): Pick<Draft, 'template'> {
-  if (row.template === undefined || row.template === '') return {}
-  const shown = template !== undefined && sight !== 'outdated' && sight !== 'leftover'
-  return {
-    template: { identity: row.template, ...(shown && { revision: template.revision, source: template.source }) },
-  }
 }
 
 function effectivePowerOf({
