@@ -74,6 +74,10 @@ export interface InstanceSpec {
    * are not. The agent finds the place in `SESSIONS_DIR`, also where a backend cannot put it at that path.
    */
   readonly sessionsPath?: string
+  /**
+   * Names the reset of sessions that was asked for last: letters and digits, at most 32. Undefined where none was.
+   */
+  readonly sessionReset?: string
   /** `os/arch` of the image, where the runtime asks for one. */
   readonly platform?: string
   /**
@@ -126,6 +130,15 @@ export type Observation =
       readonly finishedAt: Date
     }
 
+export type SessionReset = 'emptied' | 'kept'
+
+/** So many names of resets are kept: a backup of the API server may ask for any of them again. */
+const keptResets = 16
+
+/** The names of resets that were done, with one more. */
+export const withReset = (done: readonly string[], reset: string): readonly string[] =>
+  [...done, reset].slice(-keptResets)
+
 export interface DiskUse {
   readonly ref: InstanceRef
   readonly bytes: number
@@ -173,13 +186,14 @@ export interface Backend {
   remove(ref: InstanceRef, volumes: 'keep' | 'delete', signal: AbortSignal, guard: Guard): Promise<'requested' | 'gone'>
   /**
    * Takes away what sessions were kept, so that the next instance finds none; all else stays. Only after `remove` said
-   * `gone`. Throws `RetryAfter` where something else uses them. Nothing there is nothing to do.
+   * `gone`. Throws `RetryAfter` where something else uses them. The names of the last resets (`sessionReset`) are written down
+   * beside the sessions: `kept` says that this one was done before, or that there are no sessions of this operator's.
    */
   resetSessions(
-    spec: Pick<InstanceSpec, 'ref' | 'sessionsPath' | 'adopted'>,
+    spec: Pick<InstanceSpec, 'ref' | 'sessionsPath' | 'sessionReset' | 'adopted'>,
     signal: AbortSignal,
     guard: Guard,
-  ): Promise<void>
+  ): Promise<SessionReset>
   /**
    * Makes sure that the image of a later `ensure` is there, so that nothing is taken away for a replacement that could
    * not start. Throws `RetryAfter` while it is on its way (one pull an image, however many ask), `Terminal` when it

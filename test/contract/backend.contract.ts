@@ -197,7 +197,7 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       expect(await launched(keeping, 1)).toBe(1)
       expect(await launched(keeping, 2)).toBe(2)
       expect(await launched(specOf(target.image, uid), 3)).toBeUndefined()
-      await target.foreign().resetSessions(keeping, never, unguarded)
+      expect(await target.foreign().resetSessions(keeping, never, unguarded)).toBe('kept')
       const fenced = () => {
         throw new Fenced('another leads')
       }
@@ -205,6 +205,15 @@ export function backendContract(name: string, open: () => Promise<Target>): void
       expect(await launched(keeping, 4)).toBe(3)
       for (let twice = 0; twice < 2; twice++) await target.backend.resetSessions(keeping, never, unguarded)
       expect(await launched(keeping, 5)).toBe(1)
+      // Each reset that has a name is done once, also where others came in between.
+      const reset = (sessionReset: string) =>
+        target.backend.resetSessions({ ...keeping, sessionReset }, never, unguarded)
+      expect([await reset('first'), await reset('first')]).toEqual(['emptied', 'kept'])
+      expect(await launched(keeping, 6)).toBe(1)
+      expect([await reset('second'), await reset('first')]).toEqual(['emptied', 'kept'])
+      expect(await launched(keeping, 7)).toBe(1)
+      expect([await reset('first'), await reset('second')]).toEqual(['kept', 'kept'])
+      expect(await launched(keeping, 8)).toBe(2)
       await gone(target.backend, uid, 'delete')
       expect(await target.things(uid)).toEqual([])
       await target.backend.resetSessions(keeping, never, unguarded)

@@ -56,6 +56,30 @@ test('sessions outlive a restart, and are emptied once by an annotation, whateve
   expect(kept(uid)).toEqual([])
 })
 
+test('a database or an API server that is put back from a backup empties nothing a second time', async () => {
+  await make('restored')
+  const { uid } = (await settles('restored', 'Ready', 'True Settled')).metadata
+  const asked = async (change: object, times: number) => {
+    await edit('restored', change)
+    await replaced(uid, times)
+    await settles('restored', 'Ready', 'True Settled')
+    return kept(uid)
+  }
+  expect(await asked(resetAt('first'), 2)).toEqual([])
+  backend.sessions.get(uid)?.set('mind', 'x')
+  // The row as it was before that reset.
+  await scene.query(
+    `UPDATE workspaces SET launched_hash = array_to_string((string_to_array(launched_hash, '.'))[1:3], '.') WHERE owner_uid = $1`,
+    [uid],
+  )
+  expect(await asked(restartAt('1'), 3)).toEqual(['mind'])
+  expect(await asked(resetAt('second'), 4)).toEqual([])
+  backend.sessions.get(uid)?.set('mind', 'x')
+  // The object as it was before that reset.
+  expect(await asked(resetAt('first'), 5)).toEqual(['mind'])
+  expect(backend.resets.get(uid)).toBe(2)
+})
+
 test('one that is paused is emptied when it runs again', async () => {
   await make('napping')
   const { uid } = (await settles('napping', 'Ready', 'True Settled')).metadata

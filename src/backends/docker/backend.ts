@@ -13,6 +13,8 @@ import {
   type Observation,
   type OnUntold,
   type OwnedInstance,
+  type SessionReset,
+  withReset,
 } from '../backend.ts'
 import type { Base } from '../host-folder.ts'
 import { instanceName } from '../names.ts'
@@ -34,13 +36,13 @@ import {
 import { Images } from './images.ts'
 import { Networks } from './networks.ts'
 import { exposureOf, observationOf, unshadowed } from './observation.ts'
-import { adoptedName, adoptionRefused, assertAdoptable, label, refOf, uidOf } from './ownership.ts'
+import { adoptedName, adoptionRefused, assertAdoptable, label, marks, refOf, uidOf } from './ownership.ts'
 import { credentialsIn } from './registry-credentials.ts'
 import { defaultPool } from './subnets.ts'
 import { tarOf } from './tar.ts'
 import { archiveOf, createBody } from './translate.ts'
 
-interface DockerOptions {
+export interface DockerOptions {
   /** `unix:///var/run/docker.sock`, which it is when not given, or `tcp://host:2376`. */
   readonly host?: string
   /** Needed for an engine that is reached by another address than loopback. */
@@ -155,20 +157,32 @@ export class DockerBackend implements Backend {
   }
 
   async resetSessions(
-    { ref, sessionsPath, adopted }: Pick<InstanceSpec, 'ref' | 'sessionsPath' | 'adopted'>,
+    {
+      ref,
+      sessionsPath,
+      sessionReset,
+      adopted,
+    }: Pick<InstanceSpec, 'ref' | 'sessionsPath' | 'sessionReset' | 'adopted'>,
     signal: AbortSignal,
     guard = unguarded,
-  ): Promise<void> {
-    if (sessionsPath === undefined) return
+  ): Promise<SessionReset> {
+    if (sessionsPath === undefined) return 'kept'
     const write = { signal, guard }
     const heirlooms = adopted === undefined ? {} : await this.#heirlooms(ref, adopted.row, write)
     const name = sessionsVolume(ref.uid, sessionsPath, heirlooms)
     // One that came with the container is known by the note, any other by our labels.
     const found = await this.#engine.volume(name, signal)
     const ours = found !== undefined && refOf(found.labels, '', this.#engine.operator)?.uid === ref.uid
-    if (!ours && !Object.values(heirlooms).includes(name)) return
-    if ((await this.#engine.removeVolume(name, write)) === 'in use')
+    if (found !== undefined && !ours && !Object.values(heirlooms).includes(name)) return 'kept'
+    const done = ours ? (found.labels[label.sessionResets] ?? '').split(' ').filter((each) => each !== '') : []
+    if (sessionReset !== undefined && done.includes(sessionReset)) return 'kept'
+    if (found !== undefined && (await this.#engine.removeVolume(name, write)) === 'in use')
       throw new RetryAfter(seconds(10), `volume ${name} is in use by another container: its sessions cannot be emptied`)
+    if (sessionReset !== undefined) {
+      const labels = { [label.sessionResets]: withReset(done, sessionReset).join(' ') }
+      await this.#engine.createVolume(name, { ...marks(this.#engine.operator, ref), ...labels }, write)
+    }
+    return 'emptied'
   }
 
   async prepare(spec: Pick<InstanceSpec, 'image' | 'platform'>, signal: AbortSignal): Promise<void> {

@@ -14,6 +14,8 @@ export const label = {
   specHash: 'molecule.dev/spec-hash',
   /** Id of the network of its own namespace that an instance was made for; one without shares its network. */
   network: 'molecule.dev/network',
+  /** On a volume of sessions: the names of the resets that it was emptied for, divided by blanks. */
+  sessionResets: 'molecule.dev/session-resets',
   /** On what stands beside an instance for a moment, and is none. */
   helper: 'molecule.dev/helper',
 } as const

@@ -18,7 +18,9 @@ export class ExternalBackend implements Backend {
     return 'gone'
   }
 
-  async resetSessions(): Promise<void> {}
+  async resetSessions(): Promise<'kept'> {
+    return 'kept'
+  }
 
   async prepare(): Promise<void> {}
 

@@ -11,6 +11,8 @@ import {
   type Observation,
   type OwnedInstance,
   unguarded,
+  type SessionReset,
+  withReset,
 } from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
 import { deliveredFiles, instanceName } from '../names.ts'
@@ -51,6 +53,8 @@ class FakeWorld {
   readonly removes = new Map<string, number>()
   readonly volumes = new Map<string, Map<string, string>>()
   readonly sessions = new Map<string, Map<string, string>>()
+  /** Names of the resets that were done. */
+  readonly sessionResets = new Map<string, readonly string[]>()
   readonly resets = new Map<string, number>()
   /** Whose the volumes are, by uid. */
   readonly marks = new Map<string, { readonly operator: string; readonly ref: InstanceRef }>()
@@ -236,6 +240,7 @@ export class FakeBackend implements Backend {
     if (volumes === 'delete' && this.#world.marks.get(ref.uid)?.operator === this.#operator) {
       this.#world.volumes.delete(ref.uid)
       this.#world.sessions.delete(ref.uid)
+      this.#world.sessionResets.delete(ref.uid)
       this.#world.marks.delete(ref.uid)
       this.output.delete(ref.uid)
     }
@@ -243,15 +248,19 @@ export class FakeBackend implements Backend {
   }
 
   async resetSessions(
-    { ref }: Pick<InstanceSpec, 'ref' | 'sessionsPath'>,
+    { ref, sessionReset }: Pick<InstanceSpec, 'ref' | 'sessionsPath' | 'sessionReset'>,
     signal: AbortSignal,
     guard = unguarded,
-  ): Promise<void> {
+  ): Promise<SessionReset> {
     await this.#enter('resetSessions', signal)
-    if (this.#world.marks.get(ref.uid)?.operator !== this.#operator) return
+    if (this.#world.marks.get(ref.uid)?.operator !== this.#operator) return 'kept'
+    const done = this.#world.sessionResets.get(ref.uid) ?? []
+    if (sessionReset !== undefined && done.includes(sessionReset)) return 'kept'
     guard()
+    if (sessionReset !== undefined) this.#world.sessionResets.set(ref.uid, withReset(done, sessionReset))
     this.#world.sessions.delete(ref.uid)
     this.#world.resets.set(ref.uid, (this.resets.get(ref.uid) ?? 0) + 1)
+    return 'emptied'
   }
 
   async disk(): Promise<readonly DiskUse[]> {

@@ -14,6 +14,8 @@ import {
   type InstanceSpec,
   type Observation,
   type OwnedInstance,
+  type SessionReset,
+  withReset,
 } from '../backend.ts'
 import { ChangeFeed } from '../changes.ts'
 import { checkedEnv, deliveredFiles } from '../names.ts'
@@ -141,15 +143,19 @@ export class ProcessBackend implements Backend {
   }
 
   async resetSessions(
-    { ref }: Pick<InstanceSpec, 'ref' | 'sessionsPath'>,
+    { ref, sessionReset }: Pick<InstanceSpec, 'ref' | 'sessionsPath' | 'sessionReset'>,
     _signal?: AbortSignal,
     guard = unguarded,
-  ): Promise<void> {
+  ): Promise<SessionReset> {
     const folder = new InstanceFolder(this.#stateDir, ref.uid)
     const intent = await folder.intent()
-    if (intent === undefined || !this.#owns(intent)) return
+    if (intent === undefined || !this.#owns(intent)) return 'kept'
+    const done = await folder.sessionResets()
+    if (sessionReset !== undefined && done.includes(sessionReset)) return 'kept'
     guard()
     await folder.clearSessions()
+    if (sessionReset !== undefined) await folder.writeSessionResets(withReset(done, sessionReset))
+    return 'emptied'
   }
 
   async prepare(): Promise<void> {}

@@ -27,8 +27,8 @@ const mostLog = 2 << 20
 const keptLog = 512 << 10
 
 /**
- * Everything of one uid: `instance.json` (the intent), `configs/`, `workspace/`, `sessions/`, `tmp/`, `log`, and for each launch
- * `run-<id>/` with `pid` (claimed by the process itself), `stopping` and `exit.json`.
+ * Everything of one uid: `instance.json` (the intent), `configs/`, `workspace/`, `sessions/`, `session-resets`, `tmp/`, `log`, and for each
+ * launch `run-<id>/` with `pid` (claimed by the process itself), `stopping` and `exit.json`.
  */
 export class InstanceFolder {
   readonly path: string
@@ -126,6 +126,16 @@ export class InstanceFolder {
 
   async clearSessions(): Promise<void> {
     await rm(this.sessions, { recursive: true, force: true })
+  }
+
+  /** Names of the resets of sessions that were done last. */
+  async sessionResets(): Promise<readonly string[]> {
+    const text = (await readIfThere(join(this.path, 'session-resets'))) ?? ''
+    return text.split(' ').filter((name) => name !== '')
+  }
+
+  async writeSessionResets(done: readonly string[]): Promise<void> {
+    await replaceFile(join(this.path, 'session-resets'), done.join(' '), 0o600)
   }
 
   /** Moved aside first, so that a crash in the middle cannot leave a folder without its intent. */

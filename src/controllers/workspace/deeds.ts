@@ -2,7 +2,7 @@
 import { keyOf } from '../../api/meta.ts'
 import type { WorkspaceReason } from '../../api/reasons.ts'
 import type { Workspace } from '../../api/workspace.ts'
-import type { Backend, Observation } from '../../backends/backend.ts'
+import type { Backend, Observation, SessionReset } from '../../backends/backend.ts'
 import { milliseconds, minutes } from '../../duration.ts'
 import { Fenced, reasonOf, RetryAfter, Terminal } from '../../errors.ts'
 import { failpoint } from '../../failpoint.ts'
@@ -98,13 +98,14 @@ export class Deeds {
     // To wait for an image is no failure, and must not be counted and backed off as one. The first launch tries at once.
     const delay = row.launchAttempts > 0 ? await this.#pull(facts, ctx) : undefined
     if (delay !== undefined) return { ...facts, delay }
-    const reset = resetAsked(row.launchedHash, specHash)
-    if (reset) {
+    if (resetAsked(row.launchedHash, specHash)) {
       // One that was made and never started holds what is to be emptied.
       if (facts.seen.state !== 'absent') return await this.#remove(facts, ctx)
       ctx.fence.check()
-      const delay = await this.#resetSessions(facts, ctx)
-      if (delay !== undefined) return { ...facts, delay }
+      const done = await this.#resetSessions(facts, ctx)
+      if (typeof done === 'object') return { ...facts, delay: done }
+      if (done === 'emptied' && desired.noSessions === undefined)
+        ctx.event('Normal', 'SessionsReset', 'its sessions were emptied, as molecule.dev/reset-session-at asks')
     }
     const token = mintToken()
     // An external agent was given nothing to know us by, and an operator of external agents alone needs no key.
@@ -124,8 +125,6 @@ export class Deeds {
       ctx.fence,
     )
     failpoint('launching')
-    if (reset && desired.noSessions === undefined)
-      ctx.event('Normal', 'SessionsReset', 'its sessions were emptied, as molecule.dev/reset-session-at asks')
     ctx.fence.check()
     this.#announce(facts, ctx)
     const wanted = { ...desired.instance, token: token.text, inboundSecret }
@@ -186,11 +185,10 @@ export class Deeds {
     return this.#with.read({ ...facts, row: failed }, ctx)
   }
 
-  /** What it waits for, where something else still uses them. */
-  async #resetSessions(facts: Facts, ctx: Context): Promise<Facts['delay']> {
+  /** The delay says what it waits for, where something else still uses them. */
+  async #resetSessions(facts: Facts, ctx: Context): Promise<SessionReset | NonNullable<Facts['delay']>> {
     try {
-      await this.#backend(facts).resetSessions(facts.desired.instance, ctx.signal, () => ctx.fence.check())
-      return undefined
+      return await this.#backend(facts).resetSessions(facts.desired.instance, ctx.signal, () => ctx.fence.check())
     } catch (error) {
       if (error instanceof RetryAfter) return delayOf(error)
       throw error

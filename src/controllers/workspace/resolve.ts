@@ -14,7 +14,7 @@ import { gitIdentity } from './git-identity.ts'
 import { isObstacle, type Obstacle } from './obstacle.ts'
 import { imageless, missingVariables, pinned, runtimeOf, unknownModel, type Chosen } from './runtime-choice.ts'
 import { declaredRuntime, pathFault, seedFault } from './seed.ts'
-import { desiredHashOf, type DesiredHash, type HashKey } from './spec-hash.ts'
+import { desiredHashOf, resetOf, type DesiredHash, type HashKey } from './spec-hash.ts'
 import { templateFrom, withTemplate, type Catalog, type Template } from './template.ts'
 import { whyNoSessions } from './unsupported.ts'
 
@@ -197,6 +197,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Omi
   }
   const hash = desiredHashOf(wish, settings.hashKey)
   const specHash = hash.text
+  const reset = resetOf(specHash)
   const intent: WorkspaceIntent = {
     id: workspaceId(metadata.uid),
     ownerUid: metadata.uid,
@@ -250,6 +251,7 @@ function desire(workspace: Workspace, choices: Choices, settings: Settings): Omi
       ...(hostFolder !== undefined && { hostFolder }),
       ...(platform !== undefined && { platform }),
       ...(sessionsPath !== undefined && { sessionsPath }),
+      ...(reset !== undefined && { sessionReset: reset }),
       ...(spec.adopt && { adopted: {} }),
       files: [...withConfig(gathered.files, agent)],
       env: {

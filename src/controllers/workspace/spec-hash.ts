@@ -104,4 +104,7 @@ export function resetAsked(launched: string | undefined, to: string): boolean {
   return wanted !== '' && launched !== undefined && partOf(launched, 'reset') !== wanted
 }
 
+/** What names the reset of sessions in a digest; undefined where there is none. */
+export const resetOf = (hash: string): string | undefined => partOf(hash, 'reset') || undefined
+
 const partOf = (hash: string, part: HashPart): string => hash.split('.')[parts.indexOf(part)] ?? ''
