@@ -40,8 +40,38 @@ test('a pass that could not begin takes nothing from the status', () => {
   fleet.note(workspace(), draft())
   fleet.noteBlocked(workspace('u', 2, forged), lost)
   expect(fleet.of(workspace())).toMatchObject({ ready: false, runtime: 'r', power: 'Running', generation: 2 })
-  fleet.noteBlocked(workspace('u', 3), lost, { phase: 'paused' })
+  fleet.noteBlocked(workspace('u', 3), lost, { halted: { phase: 'paused' } })
   expect(isPaused(fleet.of(workspace()))).toBe(true)
+})
+
+test('what a pass could not look at is what was found before, or what the row says, and never the status', () => {
+  const fleet = new Fleet()
+  const [known, forged] = [new Date('2026-01-02T00:00:00Z'), '2026-01-01T00:00:00Z']
+  // The draft of such a pass repeats the status.
+  const repeated = draft({
+    instance: { backend: 'docker', startedAt: forged },
+    image: { ref: 'forged', current: true },
+    parts: { schedules: 9, channels: 9 },
+  })
+  const blind = { instance: { startedAt: known }, parts: false }
+  fleet.note(workspace(), repeated, blind)
+  expect(fleet.of(workspace())).toMatchObject({ startedAt: known, image: undefined, parts: undefined, rowRead: true })
+  const image = { ref: 'seen', current: false }
+  fleet.note(workspace(), draft({ image, parts: { schedules: 1, channels: 0 } }))
+  fleet.note(workspace(), repeated, blind)
+  expect(fleet.of(workspace())).toMatchObject({ image, parts: { schedules: 1, channels: 0 } })
+})
+
+test('of a pass that could not begin, the row says what runs', () => {
+  const fleet = new Fleet()
+  fleet.noteBlocked(workspace(), lost)
+  expect(fleet.of(workspace())).toMatchObject({ runtime: undefined, rowRead: false })
+  fleet.noteBlocked(workspace(), lost, { row: 'none' })
+  expect(fleet.of(workspace())).toMatchObject({ runtime: undefined, rowRead: true })
+  const row = { runtime: 'r', startedAt: new Date() }
+  fleet.noteBlocked(workspace('v'), lost, { row })
+  fleet.noteBlocked(workspace('v'), lost)
+  expect(fleet.of(workspace('v'))).toMatchObject({ ...row, rowRead: true })
 })
 
 test('a result says why it is not ready, and whether only a person can help', () => {

@@ -11,8 +11,10 @@ import { cut } from '../text.ts'
 export interface PassResult {
   readonly uid: string
   readonly generation: number
-  /** The Runtime in use, defaults applied; undefined where none was found. */
+  /** The Runtime in use, defaults applied, or the one of the row where the pass chose none; undefined: there is none. */
   readonly runtime: string | undefined
+  /** A pass of this leader has read its row. Before that, `runtime` and `startedAt` are not known. */
+  readonly rowRead: boolean
   readonly phase: WorkspaceStatus['phase']
   readonly ready: boolean
   /** Whether it is meant to run, is paused, or sleeps; undefined where the pass did not come that far. */
@@ -34,6 +36,15 @@ export interface Unready {
   readonly blocked: boolean
 }
 
+/** What a row says of the instance, where no pass of this leader has looked at it. */
+export type RowFacts = Pick<PassResult, 'runtime' | 'startedAt'>
+
+/** What a pass looked at. `instance`: true, or what the row says of one that could not be looked at. */
+export interface Looked {
+  readonly instance: true | Pick<RowFacts, 'startedAt'>
+  readonly parts: boolean
+}
+
 /** `before` and `after` are results for the same Workspace; `after` is undefined once it is gone. */
 export type FleetListener = (workspace: Workspace, before?: PassResult, after?: PassResult) => void
 
@@ -45,21 +56,37 @@ export class Fleet {
     this.#listeners.push(listener)
   }
 
-  /** A pass came to its end. */
-  note(workspace: Workspace, verdict: Verdict<WorkspaceStatus>): void {
-    this.#set(workspace, resultOf(workspace, verdict))
+  /**
+   * A pass came to its end. Where it could not look at the instance or at the parts, the draft repeats what the status said
+   * before, which a tenant may have written: what this leader found earlier is kept instead, or what the row says.
+   */
+  note(
+    workspace: Workspace,
+    verdict: Verdict<WorkspaceStatus>,
+    looked: Looked = { instance: true, parts: true },
+  ): void {
+    const result = resultOf(workspace, verdict)
+    const known = this.of(workspace) ?? nothingKnown
+    const ofInstance =
+      looked.instance === true ? {} : { startedAt: known.startedAt ?? looked.instance.startedAt, image: known.image }
+    this.#set(workspace, { ...result, ...ofInstance, ...(!looked.parts && { parts: known.parts }) })
   }
 
   /**
    * A pass could not begin, or was cut off: a draft of it repeats what the status said before, which proves nothing, but
-   * for why that is so.
+   * for why that is so. `row`: what its row says; undefined where it was not read.
    */
-  noteBlocked(workspace: Workspace, unready: Unready, halted?: { readonly phase: WorkspaceStatus['phase'] }): void {
+  noteBlocked(
+    workspace: Workspace,
+    unready: Unready,
+    { halted, row }: { readonly halted?: Pick<PassResult, 'phase'> | undefined; readonly row?: RowFacts | 'none' } = {},
+  ): void {
     const { uid, generation } = workspace.metadata
     const known = this.of(workspace) ?? nothingKnown
+    const recorded = row && { rowRead: true, ...(row !== 'none' && row) }
     const now = { uid, generation, ready: false, unready: shortened(unready) }
     const rest = halted && ({ power: 'Paused', startedAt: undefined } as const)
-    this.#set(workspace, { ...known, ...now, ...halted, ...rest })
+    this.#set(workspace, { ...known, ...recorded, ...now, ...halted, ...rest })
   }
 
   /** The object is gone from the cache. */
@@ -88,6 +115,7 @@ const shortened = (unready: Unready): Unready => ({ ...unready, message: cut(unr
 const nothingKnown: Omit<PassResult, 'uid' | 'generation' | 'ready' | 'unready'> = {
   parts: undefined,
   runtime: undefined,
+  rowRead: false,
   phase: undefined,
   power: undefined,
   image: undefined,
@@ -102,6 +130,7 @@ function resultOf({ metadata }: Workspace, { status, outcome }: Verdict<Workspac
     uid: metadata.uid,
     generation: metadata.generation,
     runtime: status.runtime,
+    rowRead: true,
     phase: status.phase,
     ready,
     power: status.effectivePower?.state,

@@ -94,6 +94,7 @@ export interface WorkspaceRow {
   readonly id: WorkspaceId
   readonly status: Phase
   readonly statusSince: Date
+  readonly runtime: string
   readonly backend: string
   readonly instanceId: string | undefined
   readonly url: string

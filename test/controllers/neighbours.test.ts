@@ -8,6 +8,7 @@ import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { openScene } from '../incidents/scene.ts'
 import { namespace, openNamespace } from '../support/cluster.ts'
 import { orgImport, readOrg } from '../support/orgs.ts'
+import { patchStatus } from '../support/status-patch.ts'
 import { until } from '../support/until.ts'
 import { conditionOf, messageOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
 
@@ -123,8 +124,7 @@ test('a status that another has written is taken back, and decides nothing', asy
       { type: 'Ready', status: 'False', reason: 'Forged', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' },
     ],
   }
-  const patch = JSON.stringify({ status: forged })
-  await cluster.kubectl(['patch', 'ws', 'boss', '-n', ns, '--subresource=status', '--type=merge', '-p', patch])
+  await patchStatus(cluster, ['ws', ns, 'boss'], forged)
   await until(async () => {
     const { status } = await scene.get('boss')
     expect(status).toMatchObject({ phase: 'online', runtime: boss.status?.runtime, summary: boss.status?.summary })
@@ -133,4 +133,17 @@ test('a status that another has written is taken back, and decides nothing', asy
   }, far)
   expect((await scene.looked('child')).status?.phase).toBe('online')
   expect(engine.creates.get(child.metadata.uid)).toBe(1)
+})
+
+test('a status that names a Runtime keeps it from no deletion', async () => {
+  const wanted = `wanted-${randomBytes(4).toString('hex')}`
+  await cluster.apply([runtime(wanted), workspace(neighbour, 'liar', { suspend: true })])
+  const ready = async () => conditionOf((await readWorkspace(cluster, neighbour, 'liar')).status, 'Ready')
+  await until(async () => (await ready()) === 'True Suspended', far)
+  // A pass of a suspended one leaves the rest of its status as it is.
+  const forged = { runtime: wanted, instance: { backend: 'docker', startedAt: '2026-01-01T00:00:00Z' } }
+  await patchStatus(cluster, ['ws', neighbour, 'liar'], forged)
+  await cluster.kubectl(['delete', 'runtime', wanted, '--wait=false'])
+  await until(async () => (await cluster.kubectl(['get', 'runtime', wanted, '--ignore-not-found'])) === '', far)
+  expect((await readWorkspace(cluster, neighbour, 'liar')).status?.runtime).toBe(wanted)
 })

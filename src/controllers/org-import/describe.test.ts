@@ -66,6 +66,7 @@ const up: PassResult = {
   uid: 'x',
   generation: 1,
   runtime: 'r',
+  rowRead: true,
   phase: 'online',
   ready: true,
   power: 'Running',

@@ -11,6 +11,7 @@ const result = (part: Partial<PassResult> = {}): PassResult => ({
   uid: 'u',
   generation: 2,
   runtime: 'r',
+  rowRead: true,
   phase: 'online',
   ready: false,
   power: 'Running',

@@ -11,24 +11,19 @@ import type { RuntimeCollaborators, Usage } from './reconcile.ts'
 /** Index that the Workspace informer must be made with: the Runtime asked for, empty for the default one. */
 export const usageIndex = (ws: Workspace): string[] => [ws.spec.runtime ?? '']
 
-/**
- * The Runtime that a Workspace uses, and what of it runs; of a status only where no pass of this leader came so far as to
- * look, which a status of before may know.
- */
+/** The Runtime that a Workspace uses, and what of it runs. */
 interface Use {
   readonly runtime: string | undefined
   /** An instance runs: of the image that is wanted, as far as its backend runs images, or of an older one. */
   readonly runs: 'current' | 'stale' | undefined
 }
 
-const useOf = ({ status }: Workspace, result: PassResult | undefined): Use =>
-  result?.runtime === undefined
-    ? { runtime: status?.runtime, runs: runsOf(status?.instance?.startedAt, status?.image) }
-    : { runtime: result.runtime, runs: runsOf(result.startedAt, result.image) }
+/** Never of the status: a tenant may write it, and a Runtime is read in every namespace. */
+const useOf = (result: PassResult | undefined): Use => ({ runtime: result?.runtime, runs: runsOf(result) })
 
-function runsOf(startedAt: unknown, image: PassResult['image']): Use['runs'] {
-  if (startedAt === undefined) return undefined
-  return image?.current === false ? 'stale' : 'current'
+function runsOf(result: PassResult | undefined): Use['runs'] {
+  if (result?.startedAt === undefined) return undefined
+  return result.image?.current === false ? 'stale' : 'current'
 }
 
 export function runtimeViews(
@@ -43,11 +38,18 @@ export function runtimeViews(
       const asking = workspaces.cache.byIndex('usage', metadata.name)
       const candidates = [...asking, ...workspaces.cache.byIndex('usage', '')]
       const users = candidates
-        .map((workspace) => useOf(workspace, fleet.of(workspace)))
+        .map((workspace) => useOf(fleet.of(workspace)))
         .filter(({ runtime }) => runtime === metadata.name)
       const count = (runs: Use['runs']) => users.filter((use) => use.runs === runs).length
-      const unknown = (spec.default ? candidates : asking).some((workspace) => fleet.of(workspace) === undefined)
-      return { users: users.length, current: count('current'), stale: count('stale'), unknown }
+      const concerned = spec.default ? candidates : asking
+      const stays = ({ metadata: { deletionTimestamp } }: Workspace) => deletionTimestamp === undefined
+      return {
+        users: users.length,
+        current: count('current'),
+        stale: count('stale'),
+        unseen: concerned.some((workspace) => stays(workspace) && fleet.of(workspace) === undefined),
+        unknown: concerned.some((workspace) => fleet.of(workspace)?.rowRead !== true),
+      }
     },
   }
 }
@@ -60,12 +62,12 @@ export function watchAroundRuntimes(controller: Controller<Runtime>, runtimes: I
       : [...runtimes.cache.values()].filter(({ spec }) => spec.default).map(keyOf),
   )
   fleet.onChange((workspace, before, after) => {
-    const [was, is] = [useOf(workspace, before), after && useOf(workspace, after)]
-    const looked = before === undefined
-    if (!looked && was.runtime === is?.runtime && was.runs === is?.runs) return
+    const [was, is] = [useOf(before), useOf(after)]
+    const looked = before === undefined || before.rowRead !== after?.rowRead
+    if (!looked && was.runtime === is.runtime && was.runs === is.runs) return
     // An agent that ends again and again must not cost a status a second.
-    const pause = seconds(looked || was.runtime !== is?.runtime ? 1 : 5)
-    for (const name of new Set([was.runtime, is?.runtime, workspace.spec.runtime]))
+    const pause = seconds(looked || was.runtime !== is.runtime ? 1 : 5)
+    for (const name of new Set([was.runtime, is.runtime, workspace.spec.runtime]))
       if (name !== undefined) controller.enqueueAfter(name, pause)
   })
 }

@@ -4,6 +4,7 @@ import type { Runtime, RuntimeStatus } from '../../api/runtime.ts'
 import { minutes } from '../../duration.ts'
 import type { ConditionDraft, Context, Outcome, Reconciler, Verdict } from '../../kube/reconciler.ts'
 import { plural } from '../../text.ts'
+import { hasVerdict, untilRead } from '../unread.ts'
 
 /** What uses a Runtime. It is counted and not named: a Runtime is read in every namespace. */
 export interface Usage {
@@ -13,7 +14,9 @@ export interface Usage {
   readonly current: number
   /** Those that run an older one. */
   readonly stale: number
-  /** Some that ask for it have not been looked at by this leader. */
+  /** Of some that ask for it and are not being deleted, no pass of this leader has come to an end. */
+  readonly unseen: boolean
+  /** Of some that ask for it, no pass of this leader has read the row: they may use it. */
   readonly unknown: boolean
 }
 
@@ -25,8 +28,13 @@ export interface RuntimeCollaborators {
   readonly defaults: () => readonly string[]
 }
 
+/** One Workspace whose pass does not end keeps a Runtime from being counted for this long, and no longer. */
+const patience = minutes(2)
+
 export class RuntimeReconciler implements Reconciler<Runtime> {
   readonly #with: RuntimeCollaborators
+  /** By uid, on the monotonic clock: when this leader first had to wait for passes of those that ask for it. */
+  readonly #waitsSince = new Map<string, number>()
 
   constructor(collaborators: RuntimeCollaborators) {
     this.#with = collaborators
@@ -39,14 +47,25 @@ export class RuntimeReconciler implements Reconciler<Runtime> {
       // Like a volume in use: taking the image away from under its workspaces would stall every one of them.
       if (users > 0 || usage.unknown) return inUse(usage)
       await ctx.release()
+      this.#waitsSince.delete(runtime.metadata.uid)
       return describe(runtime, usage, [], { kind: 'settled' })
     }
     if (runtime.spec.suspend) return describe(runtime, usage, [], { kind: 'settled' })
     await ctx.claim()
     const rivals = runtime.spec.default ? this.#with.defaults().filter((name) => name !== runtime.metadata.name) : []
+    if (this.#mayWait(runtime, usage)) throw untilRead('the workspaces that ask for it to be looked at')
     if (rivals.length === 0) return describe(runtime, usage, rivals, { kind: 'settled' })
     const message = `"${rivals.join('", "')}" is the default Runtime too: set spec.default to false on all but one`
     return describe(runtime, usage, rivals, { kind: 'blocked', reason: 'AmbiguousDefaultRuntime', message })
+  }
+
+  /** After a start the counts rise with each pass of a Workspace: what the status says is truer until all have passed. */
+  #mayWait(runtime: Runtime, { unseen }: Usage): boolean {
+    if (!unseen || !hasVerdict(runtime)) return false
+    const { uid } = runtime.metadata
+    const since = this.#waitsSince.get(uid) ?? performance.now()
+    this.#waitsSince.set(uid, since)
+    return performance.now() - since < patience
   }
 }
 

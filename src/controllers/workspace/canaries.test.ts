@@ -27,6 +27,7 @@ const member = ({ name = 'c', namespace = 'n', spec, startedAgo = 600, result, s
     uid: name,
     generation: 1,
     runtime: 'r',
+    rowRead: true,
     phase: 'online',
     ready: true,
     power: 'Running',

@@ -113,8 +113,11 @@ export function workspaceViews(
       quotaExceeded: quota.exceeded(ws) ? quota.limit : undefined,
     }),
     children: (ws) => {
-      const children = childrenOf(ws)
-      return { total: children.length, ready: children.filter(isReady).length }
+      const results = childrenOf(ws).map((child) => fleet.of(child))
+      const ready = results.filter((result) => result?.ready === true).length
+      // After a start the count rises with each pass: until all have passed it does not fall below what was shown.
+      const shown = results.includes(undefined) ? (ws.status?.children?.ready ?? 0) : 0
+      return { total: results.length, ready: Math.max(ready, Math.min(shown, results.length)) }
     },
     onRecord: (ws, recorded) => {
       if (recorded.kind === 'parentMissing') orphaned.add(keyOf(ws))
@@ -160,9 +163,6 @@ function* endingAbove(cache: Cache<Workspace>, ws: Workspace): Iterable<Key> {
   }
 }
 
-const isReady = ({ status }: Workspace) =>
-  (status?.conditions ?? []).some(({ type, status: holds }) => type === 'Ready' && holds === 'True')
-
 /** Passes by what happened around a Workspace. */
 export function watchAround(
   controller: Controller<Workspace>,
@@ -191,6 +191,8 @@ export function watchAround(
     // Children follow what their parent became.
     if (isPaused(before) !== isPaused(after))
       for (const key of keys('parent', keyOf(workspace))) controller.enqueue(key)
+    const parent = parentOf(workspace)
+    if (parent !== undefined && before?.ready !== after?.ready) controller.enqueueAfter(parent, untilTheSecond())
     const cameUp = after?.ready === true && before?.ready !== true
     if (!cameUp || workspace.spec.updateRing !== 'canary' || after.runtime === undefined) return
     // Others of its Runtime may be waiting for the canary.
@@ -245,13 +247,13 @@ const asked = (ws: Workspace | undefined) =>
 /** All parents in the same moment, whose rows are then one statement. */
 const untilTheSecond = () => milliseconds(1000 - (performance.now() % 1000))
 
-/** A parent shows how many of its children are ready: it is told once a second, for many of them. */
-function parentsToRecount({ before, after }: Change<Workspace>): Set<Key> {
-  const counted = (ws: Workspace | undefined) =>
-    ws?.spec.parentRef && { parent: `${namespaceOf(ws)}/${ws.spec.parentRef.name}`, ready: isReady(ws) }
-  const [was, is] = [counted(before), counted(after)]
-  if (was?.parent === is?.parent && was?.ready === is?.ready) return new Set()
-  return new Set([was?.parent, is?.parent].filter((key) => key !== undefined))
+const parentOf = (ws: Workspace | undefined): Key | undefined =>
+  ws?.spec.parentRef && `${namespaceOf(ws)}/${ws.spec.parentRef.name}`
+
+/** A parent shows how many children it has: it is told once a second, of many of them. */
+function parentsToRecount({ before, after }: Change<Workspace>): readonly Key[] {
+  const [was, is] = [parentOf(before), parentOf(after)]
+  return was === is ? [] : [was, is].filter((key) => key !== undefined)
 }
 
 /** Passes by what instances and agents did, until the signal aborts. */

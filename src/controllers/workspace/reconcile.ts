@@ -8,8 +8,8 @@ import { failpoint } from '../../failpoint.ts'
 import { redactor, scrub } from '../../redaction.ts'
 import type { Context, Outcome, Reconciler, Trouble, Verdict } from '../../kube/reconciler.ts'
 import type { Haste } from '../../store/haste.ts'
-import type { Recorded } from '../../store/workspace-store.ts'
-import { isPaused, unreadyOf, type Fleet } from '../fleet.ts'
+import type { Phase, Recorded, WorkspaceRow } from '../../store/workspace-store.ts'
+import { isPaused, unreadyOf, type Fleet, type RowFacts } from '../fleet.ts'
 import { hasVerdict, untilRead } from '../unread.ts'
 import { Deeds } from './deeds.ts'
 import { discreet } from './discreet-backend.ts'
@@ -65,7 +65,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
 
   async reconcile(workspace: Workspace, ctx: Context): Promise<Verdict<WorkspaceStatus>> {
     if (workspace.metadata.deletionTimestamp !== undefined) return await this.#finish(workspace, ctx)
-    if (workspace.spec.suspend) return this.#stopped(workspace, describeSuspended(workspace))
+    if (workspace.spec.suspend) return await this.#stopped(workspace, describeSuspended(workspace))
     const { settings, surroundings, fleet } = this.#with
     const around = surroundings(workspace)
     const power = powerOf(workspace, around.sibling, (other) => isPaused(fleet.of(other)), ctx.now())
@@ -78,7 +78,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       const told = halted === undefined || workspace.status?.phase === halted.status
       if (asked.unread === true && told && hasVerdict(workspace)) throw untilRead(asked.message)
       const verdict = describeObstacle(workspace, asked, outcomeOf(asked), halted && { row: halted, power })
-      return this.#stopped(workspace, verdict, halted && { phase: halted.status })
+      return await this.#stopped(workspace, verdict, { halted })
     }
 
     try {
@@ -101,7 +101,10 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const recorded = await this.#record(workspace, asked, ctx) // 2
     failpoint('recorded')
     onRecord(workspace, recorded)
-    if (recorded.kind !== 'recorded') return this.#stopped(workspace, unrecorded(workspace, asked, recorded))
+    if (recorded.kind !== 'recorded') {
+      const none = recorded.kind === 'parentMissing'
+      return await this.#stopped(workspace, unrecorded(workspace, asked, recorded), none ? { row: 'none' } : {})
+    }
     const desired = ofRow(asked, recorded.row)
 
     const parts = await equip(workspace, recorded.row, around.look, this.#with, ctx)
@@ -112,9 +115,10 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
     const before = await this.#senses.rouse(read, ctx)
     const step = plan(before.sight, before.wish) // 4
     if (step === 'launch' && desired.unlaunchable !== undefined)
-      return this.#stopped(
+      return await this.#stopped(
         workspace,
         describeObstacle(workspace, desired.unlaunchable, outcomeOf(desired.unlaunchable)),
+        { row: recorded.row },
       )
     const after = await this.#deeds.act(step, before, ctx) // 5 and 6
     return this.#report(step, after, ctx) // 7
@@ -145,24 +149,36 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
   }
 
   #report(step: Step, facts: Facts, ctx: Context): Verdict<WorkspaceStatus> {
-    const { workspace, row, wish, sight, seen, desired } = facts
+    const { workspace, row, wish, sight, seen, desired, parts } = facts
     const at = ctx.now()
     const up = sight === 'serving' && (row.status === 'online' || row.status === 'degraded')
     if (up || wish === 'stopped' || wish === 'asleep')
       this.#with.rollout.leave(groupOf(desired.intent), keyOf(workspace))
     const outcome = outcomeAfter(step, facts, this.#senses.ageOf(workspace.metadata.uid, seen, at), at)
     const verdict = describe(facts, outcome, at)
-    this.#with.fleet.note(workspace, verdict)
+    this.#with.fleet.note(workspace, verdict, {
+      instance: seen.state === 'unknown' ? factsOf(row) : true,
+      parts: parts === undefined || parts.delivered !== undefined,
+    })
     return verdict
   }
 
-  /** A pass that did not come to look at the instance. */
-  #stopped(
+  /**
+   * A pass that did not come to look at the instance. Its row, where the pass has not read it, is read once by each leader:
+   * a Runtime counts by it what runs.
+   */
+  async #stopped(
     workspace: Workspace,
     verdict: Verdict<WorkspaceStatus>,
-    halted?: { readonly phase: WorkspaceStatus['phase'] },
-  ): Verdict<WorkspaceStatus> {
-    this.#with.fleet.noteBlocked(workspace, unreadyOf(verdict), halted)
+    { halted, row }: { readonly halted?: WorkspaceRow | undefined; readonly row?: WorkspaceRow | 'none' } = {},
+  ): Promise<Verdict<WorkspaceStatus>> {
+    const { fleet, rows } = this.#with
+    const known = fleet.of(workspace)?.rowRead === true
+    const read = row ?? halted ?? (known ? undefined : ((await rows.find(ownerOf(workspace))) ?? 'none'))
+    fleet.noteBlocked(workspace, unreadyOf(verdict), {
+      halted: halted && { phase: halted.status },
+      ...(read !== undefined && { row: read === 'none' ? read : factsOf(read) }),
+    })
     return verdict
   }
 
@@ -196,7 +212,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
       message: 'its lifetime is over: it is being deleted',
       waits: true,
     }
-    return this.#stopped(workspace, describeObstacle(workspace, obstacle, again(seconds(5), 'its deletion')))
+    return await this.#stopped(workspace, describeObstacle(workspace, obstacle, again(seconds(5), 'its deletion')))
   }
 
   /** Rows outlive configurations: an instance may live where this operator no longer reaches. */
@@ -216,6 +232,14 @@ function hasteOf({ metadata, status }: Workspace): Haste {
     return metadata.ownerReferences?.some(({ controller }) => controller === true) === true ? 'calm' : 'soon'
   return status.observedGeneration === metadata.generation ? 'soon' : 'now'
 }
+
+const withInstance: ReadonlySet<Phase> = new Set(['online', 'degraded', 'offline'])
+
+/** The instance as it was recorded last. */
+const factsOf = ({ runtime, status, instanceId, launchedAt }: WorkspaceRow): RowFacts => ({
+  runtime,
+  startedAt: instanceId !== undefined && withInstance.has(status) ? launchedAt : undefined,
+})
 
 const outcomeOf = ({ waits, reason, message }: Obstacle): Outcome =>
   waits ? again(minutes(1), message) : { kind: 'blocked', reason, message }

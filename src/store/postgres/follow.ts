@@ -53,7 +53,7 @@ export const recordConfirmed = recording({
       ${anew('parts_hash', 'NULL')}, ${anew('registration_refusal', 'NULL')},
       leader_epoch = o.epoch, updated_at = now()
     FROM overtaken o WHERE w.id = o.id
-    RETURNING ${rawColumns('w')}, w.owner_uid, w.name, w.tier, w.runtime, o.was
+    RETURNING ${rawColumns('w')}, w.owner_uid, w.name, w.tier, o.was
   ),
   -- Instance and volumes have their resource again.
   given_back AS (

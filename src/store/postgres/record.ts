@@ -116,7 +116,7 @@ const write = ({ take, choose }: Variant): string => `,
       leader_epoch = EXCLUDED.leader_epoch, updated_at = now()
     WHERE w.owner_uid = EXCLUDED.owner_uid AND w.observed_generation <= EXCLUDED.observed_generation
       AND w.status <> 'removed'
-    RETURNING ${rawColumns('w')}, w.name, w.tier, w.runtime, w.xmax = 0 AS inserted
+    RETURNING ${rawColumns('w')}, w.name, w.tier, w.xmax = 0 AS inserted
   )${take.tables},
   standing AS MATERIALIZED (
     SELECT ${rawColumns('w')}, true AS changed FROM written w${take.rows}

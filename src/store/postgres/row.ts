@@ -7,6 +7,7 @@ const names = [
   'id',
   'status',
   'status_since',
+  'runtime',
   'backend',
   'instance_id',
   'url',
@@ -63,6 +64,7 @@ export interface SentRow extends Answer {
   id: string | null
   status: Phase
   status_since: number
+  runtime: string
   backend: string
   instance_id: string | null
   url: string
@@ -129,6 +131,7 @@ export function toWorkspaceRow(sent: SentRow & { id: string }): WorkspaceRow {
     id: sent.id as WorkspaceId,
     status: sent.status,
     statusSince: new Date(sent.status_since),
+    runtime: sent.runtime,
     backend: sent.backend,
     instanceId: sent.instance_id ?? undefined,
     url: sent.url,
