@@ -1,6 +1,7 @@
 /** What programs that wait for objects make of them: the programs' own code, not a copy of their rules. */
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -58,8 +59,16 @@ async function judgeProgram(): Promise<string> {
 /** What kstatus, Flux and Flux with the expressions of docs/gitops.md say, in the order of the objects. */
 export async function judge(objects: readonly object[]): Promise<readonly Verdict[]> {
   const child = spawn(await judgeProgram(), { stdio: ['pipe', 'pipe', 'inherit'] })
+  const ended = once(child, 'close') as Promise<[code: number | null]>
   child.stdin.end(JSON.stringify({ objects, expressions: await documentedExpressions() }))
-  return verdicts.parse(JSON.parse(await text(child.stdout)))
+  const [said, [code]] = await Promise.all([text(child.stdout), ended])
+  if (code !== 0) throw new Error(`the program in test/gitops/judge ended with code ${code}: it says why above`)
+  const told = verdicts.parse(JSON.parse(said))
+  if (told.length !== objects.length)
+    throw new Error(
+      `the program in test/gitops/judge was asked about ${objects.length} objects and told of ${told.length}`,
+    )
+  return told
 }
 
 const kustomization = z.object({
@@ -104,17 +113,26 @@ export async function healthOf(
     const main = join(dir, 'main.lua')
     await writeFile(
       main,
-      `local script = ${luaOf(await readFile(script, 'utf8'))}
+      `-- A message may have any number of lines: texts travel in hexadecimal, an object a line.
+local function encoded(text)
+  return (text:gsub(".", function(char) return string.format("%02x", char:byte()) end))
+end
+local script = ${luaOf(await readFile(script, 'utf8'))}
 local objects = ${luaOf(objects)}
 for _, object in ipairs(objects) do
   local health = setfenv(assert(loadstring(script, "health.lua")), { obj = object, ipairs = ipairs, pairs = pairs })()
-  io.write(health.status, "\\n", health.message, "\\n")
+  io.write(encoded(health.status), " ", encoded(health.message or ""), "\\n")
 end
 `,
     )
     const { stdout } = await run('lua5.1', [main])
-    const lines = stdout.split('\n')
-    return objects.map((_, i) => ({ status: lines[2 * i] ?? '', message: lines[2 * i + 1] ?? '' }))
+    const lines = stdout.split('\n').slice(0, -1)
+    if (lines.length !== objects.length)
+      throw new Error(`health.lua was asked about ${objects.length} objects and told of ${lines.length}`)
+    return lines.map((line) => {
+      const [status = '', message = ''] = line.split(' ').map((word) => Buffer.from(word, 'hex').toString())
+      return { status, message }
+    })
   } finally {
     await rm(dir, { recursive: true, force: true })
   }
