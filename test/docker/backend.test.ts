@@ -2,16 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
-import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { gone, never, probeLine, refOf, specOf, state, until } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 import { openProxy } from './proxy.ts'
-
-const program = readFileSync(join(import.meta.dirname, '../contract/probe.mjs'), 'utf8')
+import { engineScene, probe } from './scene.ts'
 
 test('an engine that does not answer is unknown, never absent', async () => {
   const dead = new DockerBackend({ host: 'unix:///nonexistent/docker.sock', operatorInstance: 'x' })
@@ -35,21 +32,9 @@ test.each([
   expect(await backend.observe(refOf(randomUUID()), never)).toMatchObject({ state: 'unknown' })
 })
 
+const { backend, fresh, image, operatorInstance } = await engineScene('docker', probe)
+
 describe.skipIf(!engineAnswers)('with an engine', () => {
-  const operatorInstance = `docker-${randomUUID()}`
-  const backend = new DockerBackend({ host, operatorInstance })
-  const used: string[] = []
-  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
-  let image = ''
-
-  beforeAll(async () => {
-    image = await buildNodeImage({ docker, name: 'molecule-probe', program })
-  }, 180_000)
-  afterAll(async () => {
-    for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetworks(never)
-  }, 180_000)
-
   const containersOf = (uid: string) =>
     docker.listContainers({ all: true, filters: { label: [`molecule.dev/uid=${uid}`] } })
   const said = async (uid: string) =>
@@ -148,7 +133,7 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     const proxy = await openProxy(host)
     onTestFinished(() => proxy.close())
     const counted = new DockerBackend({ host: proxy.host, operatorInstance })
-    await counted.ensure(specOf(image, used[0] ?? ''), never)
+    await counted.ensure(specOf(image, fresh()), never)
     expect(await counted.observe(refOf(uid), never)).toEqual({ state: 'absent' })
     proxy.requests.length = 0
     await counted.ensure(specOf(image, uid, { API_KEY: 'planted-secret' }), never)

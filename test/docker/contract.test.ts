@@ -1,18 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
 import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { adoptionContract, type TargetWithStrangers } from '../contract/adoption.contract.ts'
 import { backendContract, never } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
-
-const program = readFileSync(join(import.meta.dirname, '../contract/probe.mjs'), 'utf8')
+import { probe } from './scene.ts'
 
 describe.skipIf(!engineAnswers)('with an engine', () => {
   const target = async (): Promise<TargetWithStrangers> => {
-    const image = await buildNodeImage({ docker, name: 'molecule-probe', program })
+    const image = await buildNodeImage({ docker, name: 'molecule-probe', program: probe })
     const run = randomUUID()
     const open = (operatorInstance: string) => new DockerBackend({ host, operatorInstance })
     const [mine, another] = [open(`mine-${run}`), open(`another-${run}`)]

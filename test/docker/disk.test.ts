@@ -1,10 +1,8 @@
 /** How much disk agents take, as the engine says. */
-import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DockerBackend } from '../../src/backends/docker/backend.ts'
-import { buildNodeImage } from '../../src/dev/agent-image.ts'
-import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
-import { docker, engineAnswers, host } from './engine.ts'
+import { describe, expect, test } from 'vitest'
+import { never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
+import { docker, engineAnswers } from './engine.ts'
+import { engineScene } from './scene.ts'
 
 const mebibyte = 1 << 20
 const program = `
@@ -16,19 +14,9 @@ console.log('written')
 setInterval(() => {}, 1 << 30)
 `
 
-describe.skipIf(!engineAnswers)('with an engine', () => {
-  const backend = new DockerBackend({ host, operatorInstance: `disk-${randomUUID()}` })
-  const used: string[] = []
-  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
-  let image = ''
-  beforeAll(async () => {
-    image = await buildNodeImage({ docker, name: 'molecule-writes', program })
-  }, 180_000)
-  afterAll(async () => {
-    for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetworks(never)
-  }, 180_000)
+const { backend, fresh, image } = await engineScene('disk', program)
 
+describe.skipIf(!engineAnswers)('with an engine', () => {
   test('files in the own layer and in volumes count, for the agent whose they are', async () => {
     const [big, small] = [fresh(), fresh()]
     await backend.ensure(specOf(image, big, { VOLUME: '24', LAYER: '8' }), never)

@@ -1,32 +1,15 @@
 /** What the engine, its disk, its clock of starts and other people do to containers; each is told, and nothing is lost. */
-import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
-import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { gone, never, refOf, specOf, state, until } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 import { openProxy } from './proxy.ts'
+import { engineScene, probe } from './scene.ts'
 
-const program = readFileSync(join(import.meta.dirname, '../contract/probe.mjs'), 'utf8')
+const { backend, fresh, image, operatorInstance } = await engineScene('faults', probe)
 
 describe.skipIf(!engineAnswers)('with an engine', () => {
-  const operatorInstance = `faults-${randomUUID()}`
-  const backend = new DockerBackend({ host, operatorInstance })
-  const used: string[] = []
-  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
   const containersOf = (uid: string) => docker.listContainers({ all: true, filters: { name: [uid] } })
-  let image = ''
-
-  beforeAll(async () => {
-    image = await buildNodeImage({ docker, name: 'molecule-probe', program })
-  }, 180_000)
-  afterAll(async () => {
-    for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetworks(never)
-  }, 180_000)
-
   /** A backend whose engine answers so to the next request of that kind, and as always after that. */
   async function failingOnce(method: string, path: RegExp, code: number, message: string): Promise<DockerBackend> {
     let left = 1

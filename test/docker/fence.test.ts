@@ -1,30 +1,18 @@
 /** No request that changes something is sent once the right to act is lost, wherever in a call that happens. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
-import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { Fenced } from '../../src/errors.ts'
-import { gone, never, refOf, specOf, state } from '../contract/backend.contract.ts'
+import { never, refOf, specOf, state } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 import { openProxy } from './proxy.ts'
+import { engineScene } from './scene.ts'
 
 const changes = (lines: readonly string[]) => lines.filter((line) => !/^(GET|HEAD) /.test(line))
 
+const { backend, fresh, image, operatorInstance } = await engineScene('fence', 'setInterval(() => {}, 1 << 30)')
+
 describe.skipIf(!engineAnswers)('with an engine', () => {
-  const operatorInstance = `fence-${randomUUID()}`
-  const backend = new DockerBackend({ host, operatorInstance })
-  const used: string[] = []
-  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
-  let image = ''
-
-  beforeAll(async () => {
-    image = await buildNodeImage({ docker, name: 'molecule-idle', program: 'setInterval(() => {}, 1 << 30)' })
-  }, 180_000)
-  afterAll(async () => {
-    for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetworks(never)
-  }, 180_000)
-
   test('lost while the engine makes the container: no token is put into it, nothing is started or removed', async () => {
     const uid = fresh()
     let leads = true

@@ -1,11 +1,10 @@
 /** What a container kept before it was adopted goes on with those that follow it, and goes when it is told to. */
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { InstanceSpec } from '../../src/backends/backend.ts'
-import { DockerBackend } from '../../src/backends/docker/backend.ts'
-import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { gone, never, probeLine, refOf, specOf, state, until } from '../contract/backend.contract.ts'
-import { docker, engineAnswers, host } from './engine.ts'
+import { docker, engineAnswers } from './engine.ts'
+import { engineScene } from './scene.ts'
 
 /** Says what it finds where the one before left something, and whether it may add to it. */
 const program = `
@@ -27,28 +26,20 @@ console.log('probe 1')
 setInterval(() => {}, 1 << 30)
 `
 
+const strangers: string[] = []
+// Hooks run from the last to the first: volumes that are still there once the containers went.
+afterAll(async () => {
+  for (const name of strangers)
+    await docker
+      .getVolume(name)
+      .remove()
+      .catch(() => undefined)
+})
+const { backend, fresh, image } = await engineScene('heirs', program)
+
 describe.skipIf(!engineAnswers)('with an engine', () => {
   const run = randomUUID().slice(0, 8)
-  const backend = new DockerBackend({ host, operatorInstance: `heirs-${run}` })
-  const used: string[] = []
-  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
-  let image = ''
-
-  beforeAll(async () => {
-    image = await buildNodeImage({ docker, name: 'molecule-heir', program })
-  }, 180_000)
-  afterAll(async () => {
-    for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetworks(never)
-    for (const name of strangers)
-      await docker
-        .getVolume(name)
-        .remove()
-        .catch(() => undefined)
-  }, 180_000)
-
   const has = async (volume: string) => (await docker.listVolumes({ filters: { name: [volume] } })).Volumes.length > 0
-  const strangers: string[] = []
   const named = (name: string) => strangers[strangers.push(name) - 1] ?? ''
   /** A container of the system before, with volumes by their places; `''` is one without a name. */
   const stranger = async (volumes: Readonly<Record<string, string>>) => {

@@ -15,9 +15,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { HostFolder } from '../../src/backends/backend.ts'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
-import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { gone, never, probeLine, refOf, specOf, state, until } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
+import { engineScene } from './scene.ts'
 
 /** Tries to write in /workspace, and lists it. */
 const program = `
@@ -28,12 +28,13 @@ console.log('probe ' + JSON.stringify({ wrote, seen: readdirSync('/workspace').s
 setInterval(() => {}, 1 << 30)
 `
 
+const base = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-base-')))
+// Hooks run from the last to the first: what is mounted goes before the folder.
+afterAll(() => rmSync(base, { recursive: true, force: true }))
+const { backend, fresh, image } = await engineScene('open', program, { folderBases: [base] })
+
 describe.skipIf(!engineAnswers)('with an engine', () => {
-  const base = realpathSync(mkdtempSync(join(tmpdir(), 'molecule-base-')))
   const own = join(base, 'contract')
-  const backend = new DockerBackend({ host, operatorInstance: `open-${randomUUID()}`, folderBases: [base] })
-  const used: string[] = []
-  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
   const containersOf = (uid: string) => docker.listContainers({ all: true, filters: { name: [uid] } })
   interface More {
     readonly namespace?: string | undefined
@@ -44,21 +45,13 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     ref: { ...refOf(uid), namespace },
     hostFolder: { path, access },
   })
-  let image = ''
-
-  beforeAll(async () => {
-    image = await buildNodeImage({ docker, name: 'molecule-writer', program })
+  beforeAll(() => {
     mkdirSync(join(own, 'a/within'), { recursive: true })
     mkdirSync(join(base, 'neighbour/a'), { recursive: true })
     writeFileSync(join(own, 'a/note'), 'x')
     writeFileSync(join(own, 'file'), 'x')
     symlinkSync('/etc', join(own, 'link'))
     symlinkSync(own, join(base, 'detour'))
-  })
-  afterAll(async () => {
-    for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetworks(never)
-    rmSync(base, { recursive: true, force: true })
   })
 
   const said = async (uid: string): Promise<unknown> =>

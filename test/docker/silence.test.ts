@@ -1,32 +1,15 @@
 /** A stream of events that is open and tells nothing: by a middleman that swallows it, in front of a real engine. */
-import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { DockerBackend } from '../../src/backends/docker/backend.ts'
-import { buildNodeImage } from '../../src/dev/agent-image.ts'
 import { milliseconds, seconds, type Duration } from '../../src/duration.ts'
 import { gone, never, specOf, state, until } from '../contract/backend.contract.ts'
 import { docker, engineAnswers, host } from './engine.ts'
 import { openProxy } from './proxy.ts'
+import { engineScene, probe } from './scene.ts'
 
-const program = readFileSync(join(import.meta.dirname, '../contract/probe.mjs'), 'utf8')
+const { backend, fresh, image, operatorInstance } = await engineScene('silence', probe)
 
 describe.skipIf(!engineAnswers)('with an engine', () => {
-  const operatorInstance = `silence-${randomUUID()}`
-  const backend = new DockerBackend({ host, operatorInstance })
-  const used: string[] = []
-  const fresh = () => used[used.push(randomUUID()) - 1] ?? ''
-  let image = ''
-
-  beforeAll(async () => {
-    image = await buildNodeImage({ docker, name: 'molecule-probe', program })
-  }, 180_000)
-  afterAll(async () => {
-    for (const uid of used) await gone(backend, uid, 'delete')
-    await backend.removeNetworks(never)
-  }, 180_000)
-
   /** What is told through a proxy from now on, and what was asked for it. */
   async function follow(silence: Duration) {
     const proxy = await openProxy(host)
