@@ -1,25 +1,15 @@
 /** `kubectl delete --cascade=orphan` keeps what the object made, whatever its deletionPolicy says. */
-import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, expect, test } from 'vitest'
 import type { Workspace } from '../../src/api/workspace.ts'
-import { installOperator } from '../../src/dev/install.ts'
-import { openNamespace, ownControlPlane } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
-import { leaseRights } from '../support/lease-rights.ts'
+import { installedPlane } from '../support/installed-plane.ts'
 import { fakeWithAgents, startOperator } from '../support/operator.ts'
 import { until } from '../support/until.ts'
-import { conditionOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
+import { conditionOf, readWorkspace, workspace } from '../support/workspaces.ts'
 
 const acme = 'acme'
-const plane = await ownControlPlane({ controllerManager: true })
-afterAll(() => plane.stop())
-await installOperator(plane)
-const named = [acme, 'test-leases'].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
-await plane.apply([...named, ...leaseRights('test-leases')])
-await openNamespace(acme, plane)
-await until(() => plane.apply([runtime('agent', { default: true })]))
+const { plane, kubeconfig, leaseName } = await installedPlane(acme, { controllerManager: true })
 const databaseUrl = await database()
 const client = new Client({ connectionString: databaseUrl })
 await client.connect()
@@ -27,10 +17,7 @@ const backend = fakeWithAgents()
 const operator = await startOperator({
   databaseUrl,
   backends: [backend],
-  env: {
-    KUBECONFIG: await plane.identity('molecule-system', 'molecule-operator', join(plane.dir, 'operator')),
-    LEASE_NAME: `test-${randomBytes(4).toString('hex')}`,
-  },
+  env: { KUBECONFIG: kubeconfig, LEASE_NAME: leaseName },
 })
 afterAll(async () => {
   await operator.stop()

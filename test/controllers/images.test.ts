@@ -6,16 +6,14 @@ import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import type { Workspace } from '../../src/api/workspace.ts'
 import { openScene, restartAt } from '../incidents/scene.ts'
 import { until } from '../support/until.ts'
-import { conditionOf, messageOf, runtime } from '../support/workspaces.ts'
+import { conditionOf, messageOf, removeRuntimes, runtime } from '../support/workspaces.ts'
 
 const engine = new FakeBackend({ name: 'docker', onRunning: registerAt })
 const scene = await openScene({ more: [engine] })
 const { cluster, make, query, row, settles } = scene
 const fleet = `fleet-${randomBytes(4).toString('hex')}`
 afterAll(async () => {
-  const unlock = ['patch', 'runtime', fleet, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(['delete', 'runtime', fleet, '--wait=false'])
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, fleet)
 })
 
 describe('a new image', () => {

@@ -2,13 +2,13 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Workspace } from '../../src/api/workspace.ts'
 import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { administrator, pathOf } from '../support/admin.ts'
 import { adminToken, fakeWithAgents, startOperator, type TestOperator } from '../support/operator.ts'
+import { settling } from '../support/settling.ts'
 import { until } from '../support/until.ts'
-import { conditionOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
+import { conditionOf, readWorkspace, removeRuntimes, runtime, workspace } from '../support/workspaces.ts'
 
 const cluster = controlPlane()
 const ask = await administrator()
@@ -26,9 +26,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await operator.stop()
-  await cluster.kubectl(['delete', 'runtime', 'life', '--wait=false'])
-  const unlock = ['patch', 'runtime', 'life', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, 'life')
   await db.end()
 })
 
@@ -38,17 +36,7 @@ const apply = (name: string, spec: object = {}, metadata: object = {}) =>
 const annotate = (name: string, key: string, value: string) =>
   cluster.kubectl(['annotate', 'ws', name, '-n', ns, '--overwrite', `molecule.dev/${key}=${value}`])
 
-async function settles(name: string, type: string, verdict: string, within = 30_000): Promise<Workspace> {
-  return await until(
-    async () => {
-      const found = await get(name)
-      expect(found.status?.observedGeneration).toBe(found.metadata.generation)
-      expect(conditionOf(found.status, type)).toBe(verdict)
-      return found
-    },
-    { what: `${name} to be ${type}=${verdict}`, within },
-  )
-}
+const settles = settling(get)
 const ready = async (name: string) => (await settles(name, 'Ready', 'True Settled')).metadata.uid
 
 async function rowOf(id: string) {

@@ -8,7 +8,7 @@ import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { startOperator } from '../support/operator.ts'
 import { conditionOf, orgImport, readOrg, readTree } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
-import { runtime } from '../support/workspaces.ts'
+import { removeRuntimes, runtime } from '../support/workspaces.ts'
 
 const cluster = controlPlane()
 const freshNamespace = namespaces(cluster)
@@ -28,9 +28,7 @@ await cluster.apply([runtime('outage-agent')])
 const operator = await startOperator({ databaseUrl: postgres.url, backends: [backend] })
 afterAll(async () => {
   await operator.stop()
-  const unlock = ['patch', 'runtime', 'outage-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(['delete', 'runtime', 'outage-agent', '--wait=false', '--ignore-not-found'])
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, 'outage-agent')
   await postgres.stop()
 })
 

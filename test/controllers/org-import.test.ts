@@ -11,7 +11,7 @@ import { patch } from '../support/org-scene.ts'
 import { atRest, conditionOf, fromConfigMap, onePass, orgImport, readOrg, readTree, template } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { writesOf } from '../support/writes.ts'
-import { runtime } from '../support/workspaces.ts'
+import { removeRuntimes, runtime } from '../support/workspaces.ts'
 
 // Each wait of a test has a limit of its own: this one is for all of them together.
 vi.setConfig({ testTimeout: 240_000 })
@@ -29,9 +29,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await operator.stop()
-  const unlock = ['patch', 'runtime', 'org-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(['delete', 'runtime', 'org-agent', '--wait=false', '--ignore-not-found'])
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, 'org-agent')
   await db.end()
 })
 

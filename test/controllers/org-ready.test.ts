@@ -7,6 +7,7 @@ import { registerAt } from '../../src/backends/fake/agent.ts'
 import { openScene } from '../incidents/scene.ts'
 import { adminToken } from '../support/operator.ts'
 import { conditionOf, onePass, orgImport, readOrg, readTree } from '../support/orgs.ts'
+import { patchStatus } from '../support/status-patch.ts'
 import { until } from '../support/until.ts'
 import { runtime } from '../support/workspaces.ts'
 
@@ -90,19 +91,9 @@ describe('Ready', () => {
     }, far)
     expect(failed.status?.summary).toMatch(/^0 of 1 ready: Mute: /)
     const { name } = await nodeOf('Mute')
-    const forged = { status: { phase: 'online', conditions: [{ ...readyCondition, status: 'True' }] } }
+    const forged = { phase: 'online', conditions: [{ ...readyCondition, status: 'True' }] }
     for (let i = 0; i < 5; i++) {
-      await cluster.kubectl([
-        'patch',
-        'ws',
-        name,
-        '-n',
-        ns,
-        '--subresource=status',
-        '--type=merge',
-        '-p',
-        JSON.stringify(forged),
-      ])
+      await patchStatus(cluster, ['ws', ns, name], forged)
       await onePass(cluster, ns, 'broken')
       seen.add(conditionOf((await readOrg(cluster, ns, 'broken')).status, 'Ready') ?? 'none')
     }

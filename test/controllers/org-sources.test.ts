@@ -12,8 +12,9 @@ import { database } from '../support/database.ts'
 import { startGitServer } from '../support/git-server.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from '../support/operator.ts'
 import { conditionOf, orgImport, readOrg, readTree, template } from '../support/orgs.ts'
+import { patchStatus } from '../support/status-patch.ts'
 import { until } from '../support/until.ts'
-import { messageOf, runtime } from '../support/workspaces.ts'
+import { messageOf, removeRuntimes, runtime } from '../support/workspaces.ts'
 
 // Each wait of a test has a limit of its own: this one is for all of them together.
 vi.setConfig({ testTimeout: 300_000 })
@@ -34,9 +35,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await operator.stop()
-  const unlock = ['patch', 'runtime', 'source-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(['delete', 'runtime', 'source-agent', '--wait=false', '--ignore-not-found'])
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, 'source-agent')
   await db.end()
 })
 
@@ -248,18 +247,8 @@ const fluxSource = (ns: string, name: string) => ({
   metadata: { name, namespace: ns },
   spec: { url: 'https://git.example/org/team', interval: '1m' },
 })
-const fluxStatus = async (ns: string, name: string, status: object) =>
-  await cluster.kubectl([
-    'patch',
-    'gitrepository',
-    name,
-    '-n',
-    ns,
-    '--subresource=status',
-    '--type=merge',
-    '-p',
-    JSON.stringify({ status }),
-  ])
+const fluxStatus = (ns: string, name: string, status: object) =>
+  patchStatus(cluster, ['gitrepository', ns, name], status)
 
 /** The CRD of Flux, as far as it is read here. */
 async function fluxKinds(): Promise<void> {

@@ -8,7 +8,7 @@ import { fakeWithAgents, startOperator, type TestOperator } from '../support/ope
 import { conditionOf, fromConfigMap, orgImport, readOrg, template } from '../support/orgs.ts'
 import { statusWritesOf } from '../support/status-writes.ts'
 import { until } from '../support/until.ts'
-import { readWorkspace, runtime, workspace } from '../support/workspaces.ts'
+import { readWorkspace, removeRuntimes, runtime, workspace } from '../support/workspaces.ts'
 
 vi.setConfig({ testTimeout: 240_000 })
 const cluster = controlPlane()
@@ -138,9 +138,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster.kubectl(['delete', 'org', '--all', '-n', ns, '--timeout=60s']).catch(() => undefined)
   await operator.stop()
-  const unlock = ['patch', 'runtime', 'quiet-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(['delete', 'runtime', 'quiet-agent', '--wait=false', '--ignore-not-found'])
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, 'quiet-agent')
 })
 
 /** Ended passes of the operator, by controller and outcome. */

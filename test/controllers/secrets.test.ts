@@ -9,7 +9,7 @@ import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from '../support/operator.ts'
 import { until } from '../support/until.ts'
-import { conditionOf, messageOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
+import { conditionOf, messageOf, readWorkspace, removeRuntimes, runtime, workspace } from '../support/workspaces.ts'
 
 const cluster = controlPlane()
 const ns = await namespace(cluster)
@@ -67,9 +67,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await operator.stop()
-  await cluster.kubectl(['delete', 'runtime', 'secrets', '--wait=false'])
-  const unlock = ['patch', 'runtime', 'secrets', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, 'secrets')
   await db.end()
 })
 

@@ -12,7 +12,7 @@ import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { fakeWithAgents, startOperator } from '../support/operator.ts'
 import { until } from '../support/until.ts'
-import { conditionOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
+import { conditionOf, readWorkspace, removeRuntimes, runtime, workspace } from '../support/workspaces.ts'
 
 const cluster = controlPlane()
 const ns = await namespace(cluster)
@@ -77,9 +77,7 @@ beforeAll(async () => {
   await until(() => cluster.apply([runtime('hashed', { default: true }), secret('one')]))
 })
 afterAll(async () => {
-  await cluster.kubectl(['delete', 'runtime', 'hashed', '--wait=false'])
-  const unlock = ['patch', 'runtime', 'hashed', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, 'hashed')
   await db.end()
 })
 

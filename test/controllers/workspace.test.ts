@@ -1,13 +1,13 @@
 /** The life of a Workspace on a real API server and database; instances are fake, so that they can be counted. */
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Workspace } from '../../src/api/workspace.ts'
 import { ExternalBackend } from '../../src/backends/external/backend.ts'
 import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { startOperator, type TestOperator } from '../support/operator.ts'
+import { settling } from '../support/settling.ts'
 import { until } from '../support/until.ts'
 import { conditionOf, messageOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
 
@@ -49,18 +49,7 @@ const get = (name: string) => readWorkspace(cluster, ns, name)
 const apply = (name: string, spec: object = {}, metadata: object = {}) =>
   cluster.apply([workspace(ns, name, spec, metadata)])
 
-/** Waits for the condition of the workspace, judged at its present generation. */
-async function settles(name: string, type: string, verdict: string): Promise<Workspace> {
-  return await until(
-    async () => {
-      const found = await get(name)
-      expect(found.status?.observedGeneration).toBe(found.metadata.generation)
-      expect(conditionOf(found.status, type)).toBe(verdict)
-      return found
-    },
-    { what: `${name} to be ${type}=${verdict}`, within: 30_000 },
-  )
-}
+const settles = settling(get)
 
 async function rowOf(id: string) {
   const { rows } = await db.query('SELECT *, xmin::text AS version FROM workspaces WHERE id = $1', [id])

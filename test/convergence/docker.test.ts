@@ -10,7 +10,7 @@ import { controlPlane, namespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { dockerAvailable } from '../support/docker.ts'
 import { until } from '../support/until.ts'
-import { runtime } from '../support/workspaces.ts'
+import { removeRuntimes, runtime } from '../support/workspaces.ts'
 import { Player } from './play.ts'
 import { seedOf } from './seed.ts'
 import { dockerTarget } from './target.ts'
@@ -55,9 +55,7 @@ describe.skipIf(!available)('on a Docker engine', () => {
     await target.close()
     await backend.removeNetworks(AbortSignal.timeout(60_000))
     await until(() => docker.getImage(image).remove(), { what: 'the image to be of use to nobody' })
-    await cluster.kubectl(['delete', 'runtime', operatorInstance, '--wait=false'])
-    const unlock = ['patch', 'runtime', operatorInstance, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-    await cluster.kubectl(unlock).catch(() => undefined)
+    await removeRuntimes(cluster, operatorInstance)
   })
 
   test(`a walk from seed ${seed} comes to rest as it was asked to`, { timeout: numRuns * 480_000 }, async () => {

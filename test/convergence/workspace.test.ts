@@ -9,7 +9,7 @@ import { afterAll, expect, test } from 'vitest'
 import { controlPlane, namespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { runtime } from '../support/workspaces.ts'
+import { removeRuntimes, runtime } from '../support/workspaces.ts'
 import { Player } from './play.ts'
 import { fakeTarget } from './target.ts'
 import { seedOf } from './seed.ts'
@@ -31,9 +31,7 @@ const player = await Player.open({
 
 afterAll(async () => {
   await player.close()
-  await cluster.kubectl(['delete', 'runtime', name, '--wait=false'])
-  const unlock = ['patch', 'runtime', name, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, name)
 })
 
 const numRuns = Number(process.env['CONVERGENCE_RUNS'] ?? 2)

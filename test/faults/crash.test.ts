@@ -8,7 +8,7 @@ import type { Failpoint } from '../../src/failpoint.ts'
 import { controlPlane, operatorKubeconfig } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { runtime } from '../support/workspaces.ts'
+import { removeRuntimes, runtime } from '../support/workspaces.ts'
 import { passOn } from './act-changes.ts'
 import type { ActName } from './acts.ts'
 import { ProcessInstances } from './process-instances.ts'
@@ -47,9 +47,7 @@ beforeAll(async () => {
 }, 400_000)
 
 afterAll(async () => {
-  const unlock = ['patch', 'runtime', 'faults-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-  await cluster.kubectl(['delete', 'runtime', 'faults-agent', '--wait=false'])
-  await cluster.kubectl(unlock).catch(() => undefined)
+  await removeRuntimes(cluster, 'faults-agent')
   await rm(dir, { recursive: true, force: true, maxRetries: 5 })
 })
 

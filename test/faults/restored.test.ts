@@ -3,7 +3,6 @@
  * vanish. The operator finds it out, and rows and instances follow what the API server has now; started anew as well, and
  * when the versions have grown beyond all that it saw.
  */
-import { randomBytes } from 'node:crypto'
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
@@ -12,29 +11,20 @@ import type { InstanceSpec } from '../../src/backends/backend.ts'
 import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import type { ControlPlane } from '../../src/dev/control-plane.ts'
-import { installOperator } from '../../src/dev/install.ts'
 import { freePort } from '../../src/dev/server-process.ts'
-import { openNamespace, ownControlPlane } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
-import { leaseRights } from '../support/lease-rights.ts'
+import { installedPlane } from '../support/installed-plane.ts'
 import { startOperator } from '../support/operator.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
-import { conditionOf, messageOf, readWorkspace, runtime, workspace } from '../support/workspaces.ts'
+import { conditionOf, messageOf, readWorkspace, workspace } from '../support/workspaces.ts'
 
 const acme = 'acme'
 const far = { within: 45_000 }
 
 /** A control plane of its own with an operator, ada, ben and cid, all of them ready. */
 async function world() {
-  const plane = await ownControlPlane()
-  afterAll(() => plane.stop())
-  await installOperator(plane)
-  const namespaces = [acme, 'test-leases'].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
-  await plane.apply([...namespaces, ...leaseRights('test-leases')])
-  await openNamespace(acme, plane)
-  // Each kind is served a while after its definition is there, in no order.
-  await until(() => plane.apply([runtime('agent', { default: true })]))
+  const { plane, kubeconfig, leaseName } = await installedPlane(acme)
   const databaseUrl = await database()
   const client = new Client({ connectionString: databaseUrl })
   await client.connect()
@@ -45,10 +35,10 @@ async function world() {
       registerAt(spec, ended)
     },
   })
-  const { kubeconfig, line } = await onALine(plane)
+  const line = await onALine(plane, kubeconfig)
   const env = {
     KUBECONFIG: kubeconfig,
-    LEASE_NAME: `test-${randomBytes(4).toString('hex')}`,
+    LEASE_NAME: leaseName,
     ORPHAN_GRACE: '2s',
     ORPHAN_SHARE: '1',
     ORPHANS: 'remove',
@@ -105,13 +95,12 @@ async function world() {
 }
 
 /** The operator's own way to the API server, which can be cut. */
-async function onALine(plane: ControlPlane): Promise<{ kubeconfig: string; line: TcpProxy }> {
-  const kubeconfig = await plane.identity('molecule-system', 'molecule-operator', join(plane.dir, 'operator'))
+async function onALine(plane: ControlPlane, kubeconfig: string): Promise<TcpProxy> {
   const port = await freePort()
   const line = await TcpProxy.start(port, Number(new URL(plane.url).port))
   afterAll(() => line.stop())
   await writeFile(kubeconfig, (await readFile(kubeconfig, 'utf8')).replaceAll(plane.url, `https://127.0.0.1:${port}`))
-  return { kubeconfig, line }
+  return line
 }
 
 /** So many writes that the versions of a store that is put back stay behind them, whatever an API server writes as it starts. */

@@ -16,7 +16,7 @@ import { startGitServer } from '../support/git-server.ts'
 import { adminToken } from '../support/operator.ts'
 import { readTree } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
-import { conditionOf, runtime } from '../support/workspaces.ts'
+import { conditionOf, removeRuntimes, runtime } from '../support/workspaces.ts'
 import { codeBlocks, hasGo, hasLua, healthOf, judge } from './judges.ts'
 
 type Found = KubeObject<Record<string, unknown>, CommonStatus>
@@ -421,9 +421,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const { metadata } of runtimes()) {
-    const unlock = ['patch', 'runtime', metadata.name, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-    await cluster.kubectl(['delete', 'runtime', metadata.name, '--wait=false', '--ignore-not-found'])
-    await cluster.kubectl(unlock).catch(() => undefined)
+    await removeRuntimes(cluster, metadata.name)
   }
 })
 

@@ -14,8 +14,9 @@ import { administrator, pathOf } from '../support/admin.ts'
 import { controlPlane, namespace, openNamespace } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { startOperator, type TestOperator } from '../support/operator.ts'
+import { settling } from '../support/settling.ts'
 import { until } from '../support/until.ts'
-import { conditionOf, runtime, workspace } from '../support/workspaces.ts'
+import { removeRuntimes, runtime, workspace } from '../support/workspaces.ts'
 
 export interface SceneOptions {
   readonly env?: Readonly<Record<string, string>>
@@ -56,9 +57,7 @@ export async function openScene(options: SceneOptions = {}) {
   afterAll(async () => {
     await operator.stop()
     await db.end()
-    await cluster.kubectl(['delete', 'runtime', runtimeName, '--wait=false'])
-    const unlock = ['patch', 'runtime', runtimeName, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-    await cluster.kubectl(unlock).catch(() => undefined)
+    await removeRuntimes(cluster, runtimeName)
   })
 
   const get = async (name: string) => (await ask('GET', pathOf(ns, name))) as Workspace
@@ -66,18 +65,7 @@ export async function openScene(options: SceneOptions = {}) {
   const query = async (sql: string, values: readonly unknown[] = []) =>
     (await db.query<Record<string, unknown>>(sql, [...values])).rows
 
-  /** Waits for the condition of the workspace, judged at its present generation. */
-  async function settles(name: string, type: string, verdict: string): Promise<Workspace> {
-    return await until(
-      async () => {
-        const found = await get(name)
-        expect(found.status?.observedGeneration).toBe(found.metadata.generation)
-        expect(conditionOf(found.status, type)).toBe(verdict)
-        return found
-      },
-      { what: `${name} to be ${type}=${verdict}`, within: 30_000 },
-    )
-  }
+  const settles = settling(get)
 
   return {
     ask,

@@ -18,6 +18,12 @@ async function query(text: string): Promise<Record<string, unknown>[]> {
   }
 }
 
+/** Empties the database, and brings it to where this migration is the next. */
+async function migrateBefore(name: string): Promise<void> {
+  await migrate(url, 'nothing')
+  for (const _ of names.slice(0, names.indexOf(name))) await migrate(url, 'next')
+}
+
 /** Everything that a migration could leave behind. */
 const schema = () =>
   query(`
@@ -80,8 +86,7 @@ test('a lock left by a process that died while migrating is no obstacle', async 
 })
 
 test('a filled database keeps every row, status, instance and parent, and knows which rows were adopted', async () => {
-  await migrate(url, 'nothing')
-  for (const _ of names.slice(0, names.indexOf('0008_tenants'))) await migrate(url, 'next')
+  await migrateBefore('0008_tenants')
   await query(`
     WITH made AS (
       INSERT INTO workspaces (id, name, runtime, model, owner_uid, namespace, resource_name, backend, status, instance_id,
@@ -150,8 +155,7 @@ test('the schema is taken back to where a migration was the last', async () => {
 })
 
 test('rows that were removed before lose channels and schedules; those that were retained keep them', async () => {
-  await migrate(url, 'nothing')
-  for (const _ of names.slice(0, names.indexOf('0013_parts_of_removed'))) await migrate(url, 'next')
+  await migrateBefore('0013_parts_of_removed')
   await query(`
     WITH made AS (
       INSERT INTO workspaces (name, runtime, model, owner_uid, namespace, resource_name, backend, status,

@@ -10,7 +10,7 @@ import { database } from './database.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from './operator.ts'
 import { conditionOf, onePass, orgImport, readOrg } from './orgs.ts'
 import { until } from './until.ts'
-import { runtime } from './workspaces.ts'
+import { removeRuntimes, runtime } from './workspaces.ts'
 
 export interface OrgScene {
   readonly cluster: Cluster
@@ -59,9 +59,7 @@ export async function orgScene(
       await cluster.kubectl(['delete', 'org', '--all', '-n', ns, '--timeout=60s']).catch(() => undefined)
     }
     await operator?.stop()
-    const unlock = ['patch', 'runtime', 'org-agent', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
-    await cluster.kubectl(['delete', 'runtime', 'org-agent', '--wait=false', '--ignore-not-found'])
-    await cluster.kubectl(unlock).catch(() => undefined)
+    await removeRuntimes(cluster, 'org-agent')
     await db.end()
   }, 300_000)
   const settles = (ns: string, name: string, type: string, verdict: string) =>

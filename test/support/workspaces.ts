@@ -20,6 +20,15 @@ export async function readWorkspace(cluster: Cluster, namespace: string, name: s
   return (await cluster.getJson('workspace', name, '-n', namespace)) as Workspace
 }
 
+/** Deletes Runtimes once no operator takes their finalizer off any more. */
+export async function removeRuntimes(cluster: Cluster, ...names: readonly string[]): Promise<void> {
+  await cluster.kubectl(['delete', 'runtime', ...names, '--wait=false', '--ignore-not-found'])
+  for (const name of names) {
+    const unlock = ['patch', 'runtime', name, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
+    await cluster.kubectl(unlock).catch(() => undefined)
+  }
+}
+
 /** `True SiblingNameTaken`, or undefined when there is no such condition. */
 export function conditionOf(status: WorkspaceStatus | undefined, type: string): string | undefined {
   const found = (status?.conditions ?? []).find((condition) => condition.type === type)
