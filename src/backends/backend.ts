@@ -103,7 +103,7 @@ export type Exposure =
 export type Observation =
   | { readonly state: 'absent' }
   | { readonly state: 'unknown'; readonly cause: string }
-  /** Exists, but nobody has told it to start: a crash came between the two. ensure() finishes it. */
+  /** Exists and was not started: a crash came between the two. ensure() finishes it. */
   | { readonly state: 'created'; readonly id: InstanceId; readonly specHash: string }
   /** On its way to running by itself. */
   | { readonly state: 'starting'; readonly id: InstanceId; readonly since: Date; readonly specHash: string }
@@ -162,7 +162,7 @@ export type Guard = () => void
  */
 export type OnUntold = (again: boolean) => void
 
-/** For whoever asks a backend of its own, as a test does. Through the port a guard is always given. */
+/** For a caller that built the backend itself, as a test does. Through the port a guard is always given. */
 export const unguarded: Guard = () => {}
 
 /**

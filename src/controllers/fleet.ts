@@ -1,6 +1,6 @@
 /**
  * What the last pass of this leader found of each Workspace, for decisions about others: rollouts, imports, the use of a
- * Runtime. The statuses say the same, but may be patched by whoever has rights on them, so they are no evidence. A new
+ * Runtime. The statuses say the same, but may be patched by tenants that have rights on them, so they are no evidence. A new
  * leader knows nothing yet: a Workspace without a result is taken for the worse until its first pass.
  */
 import { keyOf, type Key } from '../api/meta.ts'

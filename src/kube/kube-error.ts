@@ -31,7 +31,7 @@ export class KubeError extends Error {
   get isAlreadyExists(): boolean {
     return this.code === 409 && this.reason === 'AlreadyExists'
   }
-  /** A lost write race: someone else wrote first. */
+  /** A lost write race: another client wrote first. */
   get isConflict(): boolean {
     return this.code === 409 && !this.isAlreadyExists
   }

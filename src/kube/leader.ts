@@ -203,7 +203,7 @@ export class Leader {
 
   /**
    * One renewal, tried until it succeeds or another process holds the lease. An API server that is away is no reason to
-   * end: the write is conditional on the record we last wrote, so its success proves that nobody led in between. After a
+   * end: the write is conditional on the record we last wrote, so its success proves that no other replica led in between. After a
    * store was put back it proves that of the present store only; where another led in the lost one, it began a later epoch.
    */
   async #renew(signal: AbortSignal): Promise<void> {

@@ -23,7 +23,7 @@ export type LeaseBreak =
   | 'olderVersion'
   /** Renewed by its holder earlier than it was before: an old record that was written to since, or a clock that stepped back. */
   | 'olderRenewal'
-  /** Gone: the store has none yet, or somebody deleted it. */
+  /** Gone: the store has none yet, or it was deleted. */
   | 'missing'
   /** Another object of the same name: as `missing`, seen later. */
   | 'madeAnew'

@@ -114,7 +114,7 @@ export class ObjectCache<T extends KubeObject> implements Cache<T> {
     if (present && compareVersions(present.metadata.resourceVersion, resourceVersion) >= (again ? 1 : 0)) return
     if (this.#gone.has(uid)) return
     this.#newest = newerVersion(this.#newest, resourceVersion)
-    // Deleted and made again while nobody looked: two things happened, and both are told.
+    // Deleted and made again between two reads: both changes are told.
     if (present && present.metadata.uid !== uid) this.#remove(key, present)
     const before = this.#objects.get(key)
     this.#objects.set(key, deepFreeze(object))

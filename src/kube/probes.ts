@@ -42,7 +42,7 @@ export class Probes {
     this.#server.maxConnections = mostConnections
   }
 
-  /** Called before each answer of `/metrics`, for what is only worth knowing when somebody looks. */
+  /** Called before each answer of `/metrics`, for values that are computed on each scrape alone. */
   onScrape(observe: () => void): void {
     this.#observers.push(observe)
   }

@@ -192,7 +192,7 @@ function waitOf({ request, error, failures }: Entry): number {
   const backoff = Math.min(seconds(1) * 2 ** Math.min(failures - 1, 16), longestBackoff)
   if (request.kind === 'artifact') return error === undefined ? Infinity : jitter(backoff)
   if (error === undefined) return jitter(request.interval)
-  // Only somebody else can mend it: no need to ask more often than was asked for.
+  // A retry of our own cannot mend it: it is asked no more often than the interval says.
   return jitter(
     error.fault === 'SourceUnreachable' ? backoff : Math.max(backoff, Math.min(request.interval, longestBackoff)),
   )

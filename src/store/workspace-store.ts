@@ -57,7 +57,7 @@ export interface WorkspaceIntent {
   readonly canvas: { readonly x: number; readonly y: number; readonly collapsed: boolean } | undefined
   /** The status of a row that does not exist yet: `provisioning`, or `awaiting_agent` for an external agent. */
   readonly initialPhase: Phase
-  /** What is to become of instance and volumes, for whoever finds them without their resource. */
+  /** What the orphan sweeper does with instance and volumes once their resource is gone. */
   readonly deletionPolicy?: 'Delete' | 'Retain'
   /**
    * `create`: the row is this resource's own. `adopt`: the row `adopts` becomes this resource's, with what it has, if its
@@ -123,7 +123,7 @@ export interface WorkspaceRow {
   readonly busySince: Date | undefined
   /** When a message last came in or went out, of any outcome. */
   readonly lastTrafficAt: Date | undefined
-  /** Somebody asked a sleeping agent to wake; cleared by the launch. */
+  /** When a sleeping agent was asked to wake; cleared by the launch. */
   readonly wakeRequestedAt: Date | undefined
   /** The template the row was made with: of an adopted row it may be unknown (undefined), until a spec tells. */
   readonly template: string | undefined

@@ -20,7 +20,7 @@ export function livenessSweeper(options: LivenessOptions): Sweeper {
   let hearingSince = performance.now()
 
   async function sweep(): Promise<void> {
-    // While this process or the database was away nobody could be heard: silence counts from when listening began.
+    // While this process or the database was away no beat could be recorded: silence counts from when listening began.
     if (performance.now() - hearingSince >= silence / 2) {
       const expired = await agents.expire(silence)
       if (expired > 0) log.info({ expired }, 'silent agents marked offline')

@@ -16,7 +16,7 @@ export interface RetentionOptions {
   readonly metrics: Pick<Metrics, 'rowsPurged'>
   readonly log: Logger
   readonly every?: Duration
-  /** Rows a statement takes at most: few enough to hold up nobody. */
+  /** Rows a statement takes at most: so few that no other statement waits for long. */
   readonly atOnce?: number
 }
 

@@ -147,7 +147,7 @@ class Scheduler {
       log.warn({ schedule: id, err: fault }, 'schedule cannot be read')
     }
     if (next === undefined) fault ??= `cron "${cron}" never comes`
-    // Somebody changed it without a new time: what is due is of no meaning any more.
+    // The schedule was changed and its next time was not: the time that is recorded is of the schedule before.
     const runAfter = due && fault === undefined ? jitterOf(id, this.#limits.spread) : undefined
     const skipped = await schedules.advance({ scheduleId: id, seen, next: next ?? 'never', runAfter, fault }, fence)
     if (skipped) metrics.scheduleRuns.inc({ outcome: 'skipped' })

@@ -45,7 +45,7 @@ export function createSweeper({ name, every, log, sweep, begin = () => {} }: Swe
     leaderOnly: true,
     async start(signal) {
       begin()
-      // Whoever has just begun to lead has more urgent things to do.
+      // A new leader makes passes of all objects first.
       for (let pause = Math.min(every, longestStart); ; pause = every) {
         // Half to one and a half of the period, so that replicas and restarts do not fall into step.
         await sleep(pause * (0.5 + Math.random()), undefined, { signal, ref: false }).catch(() => undefined)

@@ -146,7 +146,7 @@ export class DockerBackend implements Backend {
     }
     if (volumes === 'delete' && !pending) {
       for (const { name, labels } of await this.#engine.volumes(ref.uid, signal)) {
-        // One that is still in use then is shared with somebody, and stays. The note goes after all that it names.
+        // One that is still in use then is shared with another container, and stays. The note goes after all that it names.
         for (const heirloom of Object.values(heirloomsIn(labels) ?? {}))
           await this.#engine.removeVolume(heirloom, write)
         if ((await this.#engine.removeVolume(name, write)) === 'in use') pending = true

@@ -24,7 +24,7 @@ export const noteOf = (operator: string, ref: InstanceRef, heirlooms: Heirlooms)
 
 const schema = z.record(z.string().startsWith('/'), z.string().regex(/^[A-Za-z0-9][\w.-]*$/))
 
-/** What a note names; undefined for a volume that is none. Throws when it was written by somebody else. */
+/** What a note names; undefined for a volume that is none. Throws when the label does not have the form that this operator writes. */
 export function heirloomsIn(labels: Readonly<Record<string, string>>): Heirlooms | undefined {
   const noted = labels[heirloomsLabel]
   return noted === undefined ? undefined : schema.parse(JSON.parse(noted))

@@ -78,7 +78,7 @@ export function assertAdoptable({ Id, Name, Config, State }: ContainerInspectInf
   if (owner !== undefined && owner !== operator) throw adoptionRefused(Id, 'belongs to another operator')
   if (uid !== undefined && uid !== ref.uid) throw adoptionRefused(Id, 'belongs to another Workspace')
   if (adoptedParts.test(Name)) throw adoptionRefused(Id, 'was adopted by another operator')
-  // Else whoever may create a Workspace could take over, and then delete, anything that runs beside them.
+  // Else every tenant that may create a Workspace could take over, and then delete, any container of the host.
   if (Config.Labels[legacyLabel] !== 'true')
     throw adoptionRefused(Id, `is no workspace: it does not carry the label ${legacyLabel}=true`)
   if (!State.Running) throw adoptionRefused(Id, `does not run: it is ${State.Status}`)

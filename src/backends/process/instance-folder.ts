@@ -114,7 +114,7 @@ export class InstanceFolder {
     await ignoring('ENOENT', replaceFile(join(this.run(launch), 'exit.json'), JSON.stringify(exit), 0o600))
   }
 
-  /** When the instance last said something: the nearest known to its end when nobody saw it. */
+  /** When the instance last said something: the nearest known to its end where no exit was recorded. */
   async lastWrite(): Promise<Date> {
     return (await stat(this.log)).mtime
   }

@@ -18,7 +18,7 @@ export interface OrgImportCollaborators extends SourceViews {
   readonly result: (workspace: Workspace) => PassResult | undefined
   /** Those of a display name under a parent. */
   readonly siblings: (namespace: string, parent: string | undefined, displayName: string) => readonly Workspace[]
-  /** All Workspaces that this import owns: a label alone proves nothing, since anybody can write one. */
+  /** All Workspaces that this import owns: a label alone proves nothing, since every tenant can write one. */
   readonly owned: (org: OrgImport) => readonly Workspace[]
   readonly catalog: () => Catalog
   /** Of Workspaces that name none. */

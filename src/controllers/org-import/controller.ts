@@ -21,7 +21,7 @@ import { Conflicts } from './conflicts.ts'
 import { alike } from './standing.ts'
 import { Turns } from './turns.ts'
 
-/** UIDs of the imports that own an object. A label alone proves nothing: anybody can write one. */
+/** UIDs of the imports that own an object. A label alone proves nothing: every tenant can write one. */
 export const importIndex = ({ metadata }: KubeObject): readonly string[] =>
   (metadata.ownerReferences ?? []).flatMap(({ kind, uid }) => (kind === 'OrgImport' ? [uid] : []))
 

@@ -3,7 +3,7 @@ import type { Workspace } from '../../api/workspace.ts'
 import type { Child } from './children.ts'
 import { digestAnnotation, idAnnotation, importLabel, nodeAnnotation, othersAnnotation } from './marks.ts'
 
-/** What was applied last is what is wanted now, and nobody has changed it since. */
+/** What was applied last is what is wanted now, and has not been changed since. */
 export function isAsApplied(live: Workspace, { digest, manifest }: Child): boolean {
   const { annotations, labels, ownerReferences } = live.metadata
   if (annotations?.[digestAnnotation] !== digest) return false

@@ -31,7 +31,7 @@ export interface Environment {
   readonly of: (path: string) => ReadonlyMap<string, VariableRef>
   /** The Secrets that it gets whole, later ones winning. */
   readonly secretsOf: (path: string) => readonly string[]
-  /** Where the variable comes from that a channel of the node names; undefined when nobody gives it. */
+  /** Where the variable comes from that a channel of the node names; undefined when no source has it. */
   readonly find: (path: string, name: string) => VariableRef | undefined
   /** Its value where that is in a ConfigMap; what is in a Secret is shown nowhere. */
   readonly text: (path: string, name: string) => string | undefined

@@ -10,9 +10,9 @@ import { mapNames, mostBytes, planMapName, type Packed } from './packing.ts'
 
 export interface FilePlan {
   readonly apply: readonly Manifest[]
-  /** Of this import, and nobody needs them any more. */
+  /** Of this import, and referred to by none of its Workspaces any more. */
   readonly remove: readonly DataObject[]
-  /** Names that belong to somebody else. */
+  /** Names of ConfigMaps that are not of this import. */
   readonly taken: readonly string[]
 }
 

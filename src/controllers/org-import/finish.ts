@@ -15,7 +15,7 @@ import { ownMaps } from './config-maps.ts'
 import { describeDeleting } from './describe.ts'
 import { ownedMaps } from './file-plan.ts'
 
-/** Plugins and children first, then their files, then the import: nothing is left, whether or not anybody collects. */
+/** Plugins and children first, then their files, then the import: nothing is left, with or without the garbage collector. */
 export async function finish(
   org: OrgImport,
   { client, owned, installs, configMap, sources, orphans }: OrgImportCollaborators,

@@ -1,7 +1,7 @@
-/** Variables that no template may have delivered: whoever holds them holds more than an agent. Pure. */
+/** Variables that no template may have delivered: their values give rights beyond those of an agent. Pure. */
 import { codeHostTokens, operatorScope } from '../credentials.ts'
 
-/** The operator's own, beside `operatorScope`. Nobody needs them to do an agent's work. */
+/** The operator's own, beside `operatorScope`. No agent needs them for its work. */
 const never = ['ADMIN_TOKEN', 'DATABASE_URL', 'KUBECONFIG', 'SECRETS_ENCRYPTION_KEY']
 
 /** Keys to code and clouds: one agent may be trusted with one, a whole tree at once never. */

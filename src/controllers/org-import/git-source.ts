@@ -46,7 +46,7 @@ export function credentialsOf(
       .replace(/\r?\n$/, '')
   const [token, username, password] = [text('bearerToken'), text('username'), text('password')]
   const refuse = (what: string) => sourceObstacle('AuthFailed', `Secret "${secretRef.name}" ${what}`)
-  // What a header cannot hold would be refused further down, by somebody who might quote it.
+  // A value that no header can hold would be refused by the HTTP client, whose error might quote it.
   if (!/^[\x21-\x7e]*$/.test(token)) return refuse('has a bearerToken with spaces or characters that no token has')
   if (token !== '') return { kind: 'bearer', token }
   if (username !== '' && password !== '') return { kind: 'basic', username, password }

@@ -70,7 +70,7 @@ class Matcher {
   constructor(around: Surroundings, nodes: readonly OrgNode[]) {
     this.#around = around
     this.#owned = new Set(around.owned)
-    // Of two that say the same of themselves the older one is meant: somebody copied it.
+    // Of two with the same annotations the older one is meant: the other is a copy.
     const owned = around.owned.toSorted((a, b) => (age(a) < age(b) ? -1 : 1))
     this.#free = new Set(owned)
     for (const live of owned) {
@@ -78,7 +78,7 @@ class Matcher {
       if (path !== undefined && !this.#byPath.has(path)) this.#byPath.set(path, live)
       if (id !== undefined && !this.#byId.has(id)) this.#byId.set(id, live)
       if (path === undefined) this.#byPlace.set(placeOf(live.spec.parentRef?.name, live.spec.displayName), live)
-      // Who is only left out has not gone elsewhere.
+      // A node that is excluded has not moved elsewhere.
       if (!isExcluded(live, around.exclude)) this.#left.add(lastOf(path ?? ''), live)
     }
     for (const node of nodes) this.#came.add(lastOf(node.path), node)
@@ -91,7 +91,7 @@ class Matcher {
     for (const node of nodes) this.#take(node, this.#byPath.get(node.path))
   }
 
-  /** Parents before children: whoever follows a renamed or moved parent is found by where it was below it. */
+  /** Parents before children: a child of a renamed or moved parent is found by its old path below it. */
   byDescent(nodes: readonly OrgNode[]): void {
     for (const node of nodes) this.#follow(node)
     for (const node of nodes) {
@@ -134,7 +134,7 @@ class Matcher {
       parentWas === undefined ? undefined : `${parentWas}/${lastOf(node.path)}`,
     ]
     for (const path of candidates) if (path !== undefined) this.#take(node, this.#byPath.get(path))
-    // Somebody took its annotations off.
+    // Its annotations were removed.
     const above = node.parentPath === undefined ? this.#around.above : parent?.metadata.name
     if (above !== undefined || node.parentPath === undefined)
       this.#take(node, this.#byPlace.get(placeOf(above, node.spec.displayName)))

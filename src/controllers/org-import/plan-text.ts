@@ -29,7 +29,7 @@ export function plannedStatus(plan: Plan, waits: boolean, configMap?: string): P
   }
 }
 
-/** Everything that would be different afterwards; last, whoever is only drawn elsewhere: one new node may move all others. */
+/** Everything that would be different afterwards; last, those whose place on the canvas alone changes: one new node may move all others. */
 export function rowsOf({ actions, departures, installs }: Plan): Row[] {
   const rows = actions.flatMap(actionRow)
   return [

@@ -13,7 +13,7 @@ export type Action =
   | { readonly kind: 'create'; readonly child: Child; readonly step: string }
   | Change
   | { readonly kind: 'keep'; readonly child: Child; readonly live: Workspace }
-  /** Being deleted by somebody: made again once it is gone. */
+  /** Being deleted: made again once it is gone. */
   | { readonly kind: 'leaving'; readonly child: Child; readonly live: Workspace }
   /** Not of this import, and left alone: the template's children go below it. */
   | { readonly kind: 'ignore'; readonly child: Child; readonly live: Workspace }
@@ -60,7 +60,7 @@ export interface World {
   readonly policy: Pick<OrgImportSpec, 'existing' | 'update' | 'prune' | 'exclude'>
   readonly leavers: readonly Workspace[]
   readonly installs: InstallPlan
-  /** Whose a Workspace is, for people; undefined when nobody's. */
+  /** Whose a Workspace is, for people; undefined when it has no owner. */
   readonly whose: (live: Workspace) => string | undefined
   /** Whether the texts of the node's files differ from those that are there. */
   readonly filesChange: (child: Child) => boolean
@@ -184,7 +184,7 @@ const isShort = (value: unknown) =>
 const show = (value: unknown) => (value === undefined ? 'nothing' : JSON.stringify(value))
 
 function departureOf(live: Workspace, { policy }: World): Departure {
-  // Left out is not gone: who excludes a node takes it out of the import's hands, not out of the world.
+  // An excluded node is no longer managed by the import, and its Workspace stays.
   if (policy.prune === 'Orphan' || isExcluded(live, policy.exclude)) return { kind: 'orphan', live, step: undefined }
   return { kind: 'prune', live, step: stepOf('prune', live.metadata) }
 }

@@ -146,7 +146,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     })
   }
 
-  /** Of another import only as long as there is one; of nobody when it was made by hand, or let go. */
+  /** Of another import only as long as there is one; undefined when it was made by hand, or released. */
   #whose({ metadata }: Workspace): string | undefined {
     const owner = metadata.ownerReferences?.find(({ controller }) => controller === true)
     if (owner === undefined) return undefined
@@ -183,7 +183,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
   /** The roots that are to be made, and all that is to be taken over, are claimed first, before anything is awaited. */
   async #carryOut(prepared: Prepared, ctx: Context): Promise<Verdict<OrgImportStatus>> {
     const { org } = prepared.learned
-    // Below Workspaces of its own nobody else makes any.
+    // Below the Workspaces of an import no other import makes any.
     const own = new Set(prepared.children.flatMap(({ name, stranger }) => (stranger === undefined ? [name] : [])))
     const places = prepared.plan.actions.flatMap(({ kind, child: { node, parentName } }) =>
       kind === 'adopt' || (kind === 'create' && (parentName === undefined || !own.has(parentName)))
@@ -269,7 +269,7 @@ export class OrgImportReconciler implements Reconciler<OrgImport> {
     }
   }
 
-  /** An org without files needs nobody to open the namespace, nor can it have left any there. */
+  /** An org without files needs no right to write ConfigMaps, nor can it have left any. */
   #needsFiles(org: OrgImport, packed: Packed): boolean {
     return (
       packed.maps.size > 0 ||

@@ -30,7 +30,7 @@ export const sourceObstacle = (reason: Obstacle['reason'], message: string, wait
 /** How often it is looked for what a person mends where no watch tells of it; the sources ask in their own time. */
 export const outside = minutes(1)
 
-/** A host that does not answer may do so later; the rest needs somebody, and is still looked at anew. */
+/** A host that does not answer may do so later; the rest needs a person, and is still looked at anew. */
 export const faulty = ({ fault, message }: { fault: SourceFault; message: string }, what: string): Obstacle =>
   fault === 'SourceUnreachable'
     ? sourceObstacle(fault, `${what}: ${message}`, true)

@@ -55,7 +55,7 @@ export function runtimeViews(
 }
 
 export function watchAroundRuntimes(controller: Controller<Runtime>, runtimes: Informer<Runtime>, fleet: Fleet): void {
-  // Only one may be the default, so whoever sets or gives that up concerns all that claim it.
+  // Only one may be the default: each that begins or ceases to claim it makes a pass of all that claim it.
   controller.watch(runtimes, ({ before, after }) =>
     before?.spec.default === after?.spec.default
       ? []

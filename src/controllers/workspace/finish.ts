@@ -79,7 +79,7 @@ function withoutCircle(workspace: Workspace, below: readonly Workspace[]): reado
   return below.filter(({ metadata }) => !above.has(metadata.name) || metadata.deletionTimestamp === undefined)
 }
 
-/** From the leaves up: who has nobody below goes now, the others when their turn comes. */
+/** From the leaves up: those without children go now, the others once their children are gone. */
 async function prune(
   below: readonly Workspace[],
   destroy: FinishCollaborators['destroy'],

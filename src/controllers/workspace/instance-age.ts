@@ -2,7 +2,7 @@ import { milliseconds, type Duration } from '../../duration.ts'
 
 /**
  * How long instances have run. What the wall clocks of two machines say is taken once, at the first look; from then on
- * a clock counts that nobody sets, so that an hour forward kills no agent that is still booting. Kept by the uid of the object,
+ * a monotonic clock counts, so that a wall clock set an hour forward kills no agent that is still booting. Kept by the uid of the object,
 which has one instance at a time: those that went before it leave nothing behind.
  */
 export class InstanceAges {
@@ -28,7 +28,7 @@ export class InstanceAges {
     return milliseconds(tick - at)
   }
 
-  /** It was started a moment ago: no clock has to be asked, which somebody may be setting just now. */
+  /** It was started a moment ago: its age is counted from here, and no wall clock is read. */
   begin(uid: string, id: string): void {
     if (this.#born.get(uid)?.id !== id) this.#born.set(uid, { id, at: this.#tick() })
   }

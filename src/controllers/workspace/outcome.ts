@@ -11,14 +11,14 @@ export const settled: Outcome = { kind: 'settled' }
 export const again = (after: Duration, waitingFor: string): Outcome => ({ kind: 'again', after, waitingFor })
 const later = (after: Duration, sentence: string): Outcome => ({ kind: 'again', after, sentence })
 
-/** What refused a launch (an engine, a registry, another's container) tells nobody when it no longer would. */
+/** An engine, a registry or another's container that refused a launch sends no event when it no longer would: it is asked again. */
 const soonest = seconds(30)
 
 export function outcomeAfter(step: Step, facts: Facts, age: Duration, now: Date): Outcome {
   const { delay, refusal, hold, row } = facts
   if (delay !== undefined) return later(milliseconds(Math.max(hold, delay.after)), delay.why)
   if (refusal !== undefined) {
-    // Whoever asks for a look between two launches need not wait longer than the next one has to.
+    // A reconcile that is requested between two launches waits no longer than the next launch does.
     const retryAfter = milliseconds(Math.max(hold, step === 'launch' ? soonest : 100))
     return { kind: 'blocked', ...refusal, retryAfter }
   }

@@ -67,7 +67,7 @@ const table: Record<Sight, Record<Wish, Step>> = {
   stuck: row('fail', 'fail', 'fail', 'remove'),
   outdated: row('replace', 'replace', 'nothing', 'remove'),
   leftover: row('remove', 'remove', 'remove', 'remove'),
-  // Asked for once more: whoever was to kill one that does not listen may have died with the operator before.
+  // Asked for once more: the operator before may have ended between its request to stop and the kill that follows.
   stopping: row('remove', 'remove', 'remove', 'remove'),
   crashed: row('fail', 'fail', 'fail', 'remove'),
   ended: row('remove', 'wait', 'remove', 'remove'),

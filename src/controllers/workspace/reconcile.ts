@@ -226,7 +226,7 @@ export class WorkspaceReconciler implements Reconciler<Workspace> {
   }
 }
 
-/** Somebody waits for an edit. What is new or only looked at again may come with company, what an import makes in numbers. */
+/** A person waits for an edit: it is written at once. New rows and repeated looks are batched, those of an import for longer. */
 function hasteOf({ metadata, status }: Workspace): Haste {
   if (status?.workspaceID === undefined)
     return metadata.ownerReferences?.some(({ controller }) => controller === true) === true ? 'calm' : 'soon'

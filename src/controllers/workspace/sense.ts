@@ -134,7 +134,7 @@ export class Senses {
     const serves = row.status === 'online' || row.status === 'degraded'
     if (turn.kind === 'wait' || !serves) return turn
     const others = peers(group)
-    // A restart that was asked for by name waits for nobody, but takes its place: others wait for it.
+    // A restart that was asked for by name waits for no others, but takes its place: others wait for it.
     const limit = restartAsked(changed) ? Number.POSITIVE_INFINITY : allowance(runtime?.maxUnavailable, others.total)
     if (rollout.enter(group, keyOf(workspace), limit, others)) return turn
     const message = `${limit} of the workspaces of runtime "${intent.runtime}" in this namespace may be down at once`
@@ -164,7 +164,7 @@ export class Senses {
     }
   }
 
-  /** Puts an idle agent to sleep: a claim in the row, which whoever speaks to the agent in the same instant wins. */
+  /** Puts an idle agent to sleep by a claim in the row. A message to the agent in the same instant wins over the claim. */
   async rouse(facts: Facts, ctx: Context): Promise<Facts> {
     const { workspace, row } = facts
     if (!mayDoze(facts) || row.activeTasks > 0) return facts
@@ -210,7 +210,7 @@ function sightHere({ desired, row, seen, power }: Look, age: Duration, quiet: Du
   return sightOf(seen, row, desired.intent.specHash, desired.bootDeadline, age, at, stuck)
 }
 
-/** Asleep, or on the way there, and nobody has asked it to wake. A claim once made is seen through first. */
+/** Asleep, or on the way there, and not asked to wake. A claim once made is seen through first. */
 function isAsleep(workspace: Workspace, row: WorkspaceRow, hash: string, at: Date): boolean {
   if (row.status === 'hibernating') return true
   if (row.status !== 'hibernated' || row.wakeRequestedAt !== undefined) return false

@@ -70,7 +70,7 @@ export const recordAdopting = recording({
   template: `
       CASE
         WHEN i.template <> '' OR w.id IS NULL THEN i.template
-        -- The system before did not always write it down: empty then means that nobody knows.
+        -- The system before did not always write it down: empty then means that it is not known.
         WHEN w.owner_uid IS NULL THEN NULLIF(w.template, '')
         ELSE w.template
       END`,

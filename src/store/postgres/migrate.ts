@@ -120,7 +120,7 @@ async function run(databaseUrl: string, goal: Exclude<Goal, object>): Promise<re
     },
   }
   try {
-    // A process that died while migrating leaves knex's own lock set. Holding ours, we know that nobody works.
+    // A process that died while migrating leaves knex's own lock set. While this process holds the advisory lock, no other migrates.
     await db.migrate.forceFreeMigrationsLock(config)
     const [, names] = (await step(db, config, goal)) as [number, readonly string[]]
     return names

@@ -10,7 +10,7 @@ import type { OwnedRow, Plane, Suspect } from '../../store/orphan-store.ts'
 /** What the rows say of an owner that has no resource any more. */
 export const standings = [
   'none', // no row speaks of it
-  'live', // a row that nobody removed: the resource was deleted by force
+  'live', // a row that was not removed: the resource was deleted by force
   'removed', // deleted, and nothing was to be kept
   'retained', // deleted with deletionPolicy Retain: instance and volumes are somebody's
   'untold', // deleted before the policy was written down
@@ -80,7 +80,7 @@ export function findOrphans({ rows, retained, things, present }: Seen): readonly
   return [...found.values()]
 }
 
-/** An adopted instance may still carry the mark of its first owner: whoever's row names it, owns it and its volumes. */
+/** An adopted instance may still carry the mark of its first owner: the owner of the row that names it owns it and its volumes. */
 function claimedOwners(rows: readonly OwnedRow[], things: readonly Thing[], present: Seen['present']): Set<string> {
   const ids = new Set(rows.filter((row) => row.live && present(refOf(row))).map(({ instanceId }) => instanceId))
   return new Set(things.filter(({ id }) => id !== undefined && ids.has(id)).map(({ ref }) => ref.uid))

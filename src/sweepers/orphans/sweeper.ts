@@ -36,7 +36,7 @@ export interface OrphanOptions {
     message: string,
     reconcileId?: string,
   ) => void
-  /** Something is gone: whoever bears the name now may have waited for that. */
+  /** An orphan is gone: a resource of the same name may be waiting for that. */
   readonly onGone: (ref: InstanceRef) => void
   /** `auto`: the first run on this database only reports, later ones remove. */
   readonly mode: 'auto' | 'report' | 'remove'
@@ -101,9 +101,9 @@ export function orphanSweeper(options: OrphanOptions): Sweeper {
 
 class OrphanSweeps {
   readonly #with: OrphanOptions
-  /** Whom the sweep before found, by key: a single look convicts nobody. */
+  /** Orphans of the sweep before, by key: an instance is an orphan once two sweeps in a row found it. */
   #before = new Set<string>()
-  /** Whether the quarantine may hold anybody; a sweep that finds nobody then costs no write. */
+  /** Whether the quarantine may hold orphans; where it holds none, a sweep that finds none writes nothing. */
   #occupied = true
   #mayRemove: boolean | undefined
 
