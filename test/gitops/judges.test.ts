@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest'
-import { hasGo, hasLua, healthOf, judge } from './judges.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { hasGo, hasLua, healthOf, judge, judgeProgram } from './judges.ts'
 
 const failing = (name: string, message: string) => ({
   apiVersion: 'molecule.dev/v1alpha1',
@@ -21,7 +21,11 @@ test.skipIf(!hasLua)('a message of any text is told of its own object by Argo CD
   expect(told.map(({ status }) => status)).toEqual(messages.map(() => 'Degraded'))
 })
 
-test.skipIf(!hasGo)('a message of any text is told of its own object by kstatus', async () => {
-  const told = await judge(messages.map((message, i) => failing(`w${i}`, message)))
-  expect(told.map(({ message }) => message)).toEqual(messages)
+describe.skipIf(!hasGo)('with go', () => {
+  beforeAll(() => judgeProgram(), 900_000)
+
+  test('a message of any text is told of its own object by kstatus', async () => {
+    const told = await judge(messages.map((message, i) => failing(`w${i}`, message)))
+    expect(told.map(({ message }) => message)).toEqual(messages)
+  })
 })

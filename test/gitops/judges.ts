@@ -33,8 +33,8 @@ async function found(command: string, args: readonly string[], what: string): Pr
 export const hasGo: boolean = await found('go', ['version'], 'kstatus and Flux make of an object')
 export const hasLua: boolean = await found('lua5.1', ['-v'], 'Argo CD makes of an object')
 
-/** The program in the folder `judge`, built once for each version of it. */
-async function judgeProgram(): Promise<string> {
+/** The program in the folder `judge`, built once for each version of it, which takes minutes: call it before a test that judges. */
+export async function judgeProgram(): Promise<string> {
   const files = await Promise.all(['main.go', 'go.mod', 'go.sum'].map((name) => readFile(join(source, name))))
   const hash = createHash('sha256')
   for (const file of files) hash.update(file).update('\0')

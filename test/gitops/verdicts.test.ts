@@ -17,7 +17,7 @@ import { adminToken } from '../support/operator.ts'
 import { readTree } from '../support/orgs.ts'
 import { until } from '../support/until.ts'
 import { conditionOf, removeRuntimes, runtime } from '../support/workspaces.ts'
-import { codeBlocks, hasGo, hasLua, healthOf, judge } from './judges.ts'
+import { codeBlocks, hasGo, hasLua, healthOf, judge, judgeProgram } from './judges.ts'
 
 type Found = KubeObject<Record<string, unknown>, CommonStatus>
 
@@ -429,6 +429,8 @@ const expected = (column: 0 | 1 | 2) =>
   Object.fromEntries(Object.entries(rows).map(([name, { says }]) => [name, says[column]]))
 
 describe.skipIf(!hasGo)('with go', () => {
+  beforeAll(() => judgeProgram(), 900_000)
+
   test('kstatus, and Flux as it comes, see what waits for a person as failed, and what was asked for and done as current', async () => {
     const verdicts = await judge([...found.values()])
     const names = [...found.keys()]
