@@ -239,7 +239,7 @@ test('a channel of which nothing can be said keeps its row', async () => {
   expect(await sql('SELECT name FROM workspace_channels WHERE workspace_id = $1', given.id)).toEqual([{ name: 'tg' }])
 })
 
-test('what is deleted leaves no channel and no schedule that comes due; what is retained keeps both', async () => {
+test('what is deleted leaves no channel and no schedule that is on; what is retained keeps both', async () => {
   const all = { schedules: [daily, hourly], channels: [channel] }
   const [deleted, retained, undecided] = [await recorded(all), await recorded(all), await recorded(all)]
   await sql(
@@ -247,18 +247,17 @@ test('what is deleted leaves no channel and no schedule that comes due; what is 
     deleted.id,
   )
   const channels = (id: string) => sql('SELECT name FROM workspace_channels WHERE workspace_id = $1', id)
-  const due = (id: string) =>
-    sql(`SELECT name FROM workspace_schedules WHERE workspace_id = $1 AND next_run_at IS DISTINCT FROM 'infinity'`, id)
+  const on = (id: string) => sql('SELECT name FROM workspace_schedules WHERE workspace_id = $1 AND enabled', id)
   await workspaces.remove(deleted, fence, 'Delete')
   await workspaces.remove(retained, fence, 'Retain')
-  expect([await channels(deleted.id), await due(deleted.id), await hashOf(deleted.id)]).toEqual([[], [], null])
-  expect([(await channels(retained.id)).length, (await due(retained.id)).length]).toEqual([1, 2])
+  expect([await channels(deleted.id), await on(deleted.id), await hashOf(deleted.id)]).toEqual([[], [], null])
+  expect([(await channels(retained.id)).length, (await on(retained.id)).length]).toEqual([1, 2])
   // The policy may change while the deletion waits; a collector without a word of its own goes by the last.
   await workspaces.remove(undecided, fence, 'Retain')
   await workspaces.remove(undecided, fence)
   expect(await channels(undecided.id)).toHaveLength(1)
   await workspaces.remove(undecided, fence, 'Delete')
-  expect([await channels(undecided.id), await due(undecided.id), await hashOf(undecided.id)]).toEqual([[], [], null])
+  expect([await channels(undecided.id), await on(undecided.id), await hashOf(undecided.id)]).toEqual([[], [], null])
   const before = await versions(deleted.id)
   await workspaces.remove(deleted, fence, 'Delete')
   expect(await versions(deleted.id)).toEqual(before)

@@ -10,6 +10,7 @@
 import { assign, born, canvas, intended, kinship, list } from './intent.ts'
 import { recording } from './record.ts'
 import { rawColumns } from './row.ts'
+import { resumed } from './schedules.ts'
 
 /** Of a row `w`, by an intent under that name. */
 const adoptable = (by: string): string => `(CASE
@@ -95,7 +96,7 @@ export const recordAdopting = recording({
   ),
   -- The agent's own schedules, too: they waited while there was nobody to run them.
   resumed AS (
-    UPDATE workspace_schedules s SET next_run_at = NULL, reckoned_from = now()
+    UPDATE workspace_schedules s SET ${resumed}
     FROM adopted w WHERE s.workspace_id = w.id AND w.was = 'removed'
   )`,
     rows: `

@@ -7,6 +7,7 @@
 import { assign, born, canvas, intended, kinship, list } from './intent.ts'
 import { recording } from './record.ts'
 import { rawColumns } from './row.ts'
+import { resumed } from './schedules.ts'
 
 /** The row that each intent is about: the resource's, removed or not, before one of its id. */
 const chosen = `,
@@ -60,7 +61,7 @@ export const recordConfirmed = recording({
     DELETE FROM retained_instances r USING followed w WHERE w.was = 'removed' AND r.owner_uid = w.owner_uid
   ),
   resumed AS (
-    UPDATE workspace_schedules s SET next_run_at = NULL, reckoned_from = now()
+    UPDATE workspace_schedules s SET ${resumed}
     FROM followed w WHERE s.workspace_id = w.id AND w.was = 'removed'
   )`,
     rows: `

@@ -7,7 +7,9 @@ import {
   type RowOwner,
   type WorkspaceRow,
 } from '../workspace-store.ts'
+
 import type { SentRow } from './row.ts'
+import { wasOn } from './schedules.ts'
 import { keyColumns, locked, rowOr, standing } from './standing.ts'
 import type { Answer, Statement } from './statement.ts'
 
@@ -131,8 +133,8 @@ export const remove: Statement<Removal, RemovedSent, RemovedRow | undefined> = {
     UPDATE workspace_auth_tokens t SET revoked_at = now()
     FROM locked l WHERE t.workspace_id = l.id AND t.revoked_at IS NULL
   ),
-  -- Credentials leave with what they were for, and nothing is due any more. What is on stays on, since whoever gets the row
-  -- again goes on with the schedules that its agent had on, and cannot tell them from others.
+  -- Credentials leave with what they were for, and no schedule stays on. Those that were on are marked, so that they are
+  -- switched on again where the row is taken up again.
   given_up_parts AS MATERIALIZED (
     SELECT w.id FROM input i JOIN workspaces w ON ${ofOwner}
     WHERE COALESCE(i.deletion_policy, w.deletion_policy) = 'Delete'
@@ -141,9 +143,8 @@ export const remove: Statement<Removal, RemovedSent, RemovedRow | undefined> = {
     DELETE FROM workspace_channels c USING given_up_parts g WHERE c.workspace_id = g.id
   ),
   unscheduled AS (
-    UPDATE workspace_schedules s SET next_run_at = 'infinity', reckoned_from = now(), updated_at = now()
-    FROM given_up_parts g
-    WHERE s.workspace_id = g.id AND s.enabled AND s.next_run_at IS DISTINCT FROM 'infinity'
+    UPDATE workspace_schedules s SET enabled = false, next_run_at = ${wasOn}, updated_at = now()
+    FROM given_up_parts g WHERE s.workspace_id = g.id AND s.enabled
   ),
   cleared AS (
     DELETE FROM canvas_layouts c USING locked l WHERE c.workspace_id = l.id

@@ -7,6 +7,13 @@ import { fenced, type Answer, type Statement } from './statement.ts'
 
 const milliseconds = (expression: string) => `(date_part('epoch', ${expression}) * 1000)`
 
+/** `next_run_at` of a schedule that was on when its row was removed for good, and is off since. */
+export const wasOn = `'-infinity'::timestamptz`
+
+/** What is assigned to the schedules of a removed row that is taken up again. */
+export const resumed = `
+      enabled = s.enabled OR s.next_run_at IS NOT DISTINCT FROM ${wasOn}, next_run_at = NULL, reckoned_from = now()`
+
 /**
  * Three looks into two small indexes: not reckoned yet, due, and reckoned from a time that is yet to come (again). All
  * that is due is ranked within its namespace, so that thousands of one do not stand before the first of another: 30 ms for twenty thousand.
