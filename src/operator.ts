@@ -312,7 +312,7 @@ function addControllers(manager: Manager, probes: Probes, parts: Parts): void {
     }),
   })
   watchAround(workspace, sources)
-  countBusy(workspaces, metrics)
+  countBusy(fleet, metrics)
   const runtime = new Controller<Runtime>({
     ...common,
     name: 'runtime',

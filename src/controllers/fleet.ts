@@ -4,6 +4,7 @@
  * leader knows nothing yet: a Workspace without a result is taken for the worse until its first pass.
  */
 import { keyOf, type Key } from '../api/meta.ts'
+import type { WorkspaceCondition } from '../api/reasons.ts'
 import type { Workspace, WorkspaceStatus } from '../api/workspace.ts'
 import type { StatusDraft, Verdict } from '../kube/reconciler.ts'
 import { cut } from '../text.ts'
@@ -24,6 +25,8 @@ export interface PassResult {
   readonly startedAt: Date | undefined
   /** Why it is not Ready; undefined where it is. */
   readonly unready: Unready | undefined
+  /** Its agent has been at a task without traffic for longer than any should. */
+  readonly busyTooLong: boolean
   /** What of its declared parts is there. */
   readonly parts: WorkspaceStatus['parts']
 }
@@ -85,7 +88,7 @@ export class Fleet {
     const known = this.of(workspace) ?? nothingKnown
     const recorded = row && { rowRead: true, ...(row !== 'none' && row) }
     const now = { uid, generation, ready: false, unready: shortened(unready) }
-    const rest = halted && ({ power: 'Paused', startedAt: undefined } as const)
+    const rest = halted && ({ power: 'Paused', startedAt: undefined, busyTooLong: false } as const)
     this.#set(workspace, { ...known, ...recorded, ...now, ...halted, ...rest })
   }
 
@@ -114,6 +117,7 @@ const shortened = (unready: Unready): Unready => ({ ...unready, message: cut(unr
 
 const nothingKnown: Omit<PassResult, 'uid' | 'generation' | 'ready' | 'unready'> = {
   parts: undefined,
+  busyTooLong: false,
   runtime: undefined,
   rowRead: false,
   phase: undefined,
@@ -125,7 +129,7 @@ const nothingKnown: Omit<PassResult, 'uid' | 'generation' | 'ready' | 'unready'>
 function resultOf({ metadata }: Workspace, { status, outcome }: Verdict<WorkspaceStatus>): PassResult {
   const started = Date.parse(status.instance?.startedAt ?? '')
   // A person has to help, so it is not ready, whatever the draft says: the report says the same.
-  const ready = outcome.kind !== 'blocked' && isReady(status)
+  const ready = outcome.kind !== 'blocked' && holds(status, 'Ready')
   return {
     uid: metadata.uid,
     generation: metadata.generation,
@@ -137,12 +141,13 @@ function resultOf({ metadata }: Workspace, { status, outcome }: Verdict<Workspac
     image: status.image,
     startedAt: Number.isNaN(started) ? undefined : new Date(started),
     unready: ready ? undefined : shortened(unreadyOf({ status, outcome })),
+    busyTooLong: holds(status, 'BusyTooLong'),
     parts: status.parts,
   }
 }
 
-const isReady = ({ conditions }: Pick<StatusDraft<WorkspaceStatus>, 'conditions'>): boolean =>
-  conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
+const holds = ({ conditions }: Pick<StatusDraft<WorkspaceStatus>, 'conditions'>, wanted: WorkspaceCondition): boolean =>
+  conditions.some(({ type, status }) => type === wanted && status === 'True')
 
 /** Why a pass that did not end in Ready ended as it did. */
 export function unreadyOf({ status, outcome }: Verdict<WorkspaceStatus>): Unready {

@@ -67,6 +67,7 @@ const up: PassResult = {
   generation: 1,
   runtime: 'r',
   rowRead: true,
+  busyTooLong: false,
   phase: 'online',
   ready: true,
   power: 'Running',

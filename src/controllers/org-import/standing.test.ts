@@ -12,6 +12,7 @@ const result = (part: Partial<PassResult> = {}): PassResult => ({
   generation: 2,
   runtime: 'r',
   rowRead: true,
+  busyTooLong: false,
   phase: 'online',
   ready: false,
   power: 'Running',

@@ -28,6 +28,7 @@ const member = ({ name = 'c', namespace = 'n', spec, startedAgo = 600, result, s
     generation: 1,
     runtime: 'r',
     rowRead: true,
+    busyTooLong: false,
     phase: 'online',
     ready: true,
     power: 'Running',
