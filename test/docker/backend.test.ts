@@ -255,6 +255,27 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     stop.abort()
     await reading
   })
+
+  test('while the engine does not answer, what is known to run is told as one to look at, and a look is unknown', async () => {
+    const uid = fresh()
+    const proxy = await openProxy(host)
+    onTestFinished(() => proxy.close())
+    const watching = new DockerBackend({ host: proxy.host, operatorInstance })
+    await backend.ensure(specOf(image, uid), never)
+    await state(backend, uid, 'running')
+    const stop = new AbortController()
+    const told: string[] = []
+    const reading = (async () => {
+      for await (const ref of watching.changes(stop.signal)) told.push(ref.uid)
+    })()
+    await until('the first list is told', async () => told.includes(uid))
+    told.length = 0
+    proxy.sever()
+    await until('it is told', async () => told.includes(uid))
+    expect(await watching.observe(refOf(uid), never)).toMatchObject({ state: 'unknown' })
+    stop.abort()
+    await reading
+  })
 })
 
 async function ended(child: ChildProcess): Promise<string | number | null> {

@@ -4,6 +4,7 @@
  * silence the list of containers is asked, which two calls on other connections answer, and again every 30 s while the
  * silence lasts. What the list has and the stream does not tell within a second proves it deaf, and it is opened anew.
  * An end that a deaf stream swallowed is so known within 30 s; while events come, of any container, there is no list.
+ * An engine that does not answer tells nothing of its containers either: each that is known is told as one to look at.
  */
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -40,12 +41,16 @@ const states: Readonly<Record<string, string>> = { start: 'running', die: 'exite
 const longestPause = seconds(5)
 /** What reads an event so shortly before the stream broke may have found an engine that no longer answers. */
 const lastMoments = seconds(30)
+/** An engine that is only started anew answers again by then. */
+const shortAbsence = seconds(5)
 /** An event may be on its way while the list is made. */
 const onTheWay = seconds(1)
 
 /**
  * Refs of containers that started, died or went. The stream is opened before the list is taken, so that nothing falls
- * between them, and the difference of two lists tells what happened while there was no stream, or a deaf one.
+ * between them, and the difference of two lists tells what happened while there was no stream, or a deaf one. While the
+ * engine does not answer for longer than `shortAbsence`, all that are known are told once: a look finds out that they are
+ * out of reach.
  */
 export async function* containerChanges(
   engine: Engine,
@@ -55,6 +60,7 @@ export async function* containerChanges(
   let known: Known = new Map()
   let failures = 0
   let brokenAt = 0
+  let absent = false
   let deaf = false
   while (!signal.aborted) {
     let stream: Readable | undefined
@@ -64,6 +70,7 @@ export async function* containerChanges(
       const changed = differing(known, now, brokenAt)
       known = now
       failures = 0
+      absent = false
       yield* changed
       let suspected = false
       for await (const event of withSilences(parsed(stream), () => (suspected ? onTheWay : silence))) {
@@ -95,6 +102,10 @@ export async function* containerChanges(
       stream?.destroy()
     }
     if (failures === 0) brokenAt = performance.now()
+    if (!absent && !signal.aborted && performance.now() - brokenAt > shortAbsence) {
+      absent = true
+      for (const { ref } of known.values()) yield ref
+    }
     const pause = Math.min(100 * 2 ** failures++, longestPause) * (0.5 + Math.random() / 2)
     await delay(milliseconds(pause), undefined, { signal }).catch(() => {})
   }
