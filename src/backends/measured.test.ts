@@ -71,7 +71,7 @@ test('a backend that a look or a list cannot reach does not serve, until one can
   await backend.observe(ref, never)
   expect(dependency.trouble).toBeUndefined()
   fake.fail('owned', new Error('away'))
-  await expect(list()).rejects.toThrow('away')
+  await expect(list()).rejects.toThrow(/^its looks or lists fail$/)
   expect(dependency.trouble).toBe('it does not answer')
   await list()
   expect(dependency.trouble).toBeUndefined()
@@ -99,6 +99,17 @@ async function givenUp(): Promise<unknown> {
   await once(signal, 'abort')
   return await new Promise((resolve) => request('http://127.0.0.1:1', { signal }).on('error', resolve))
 }
+
+test('of what a list or a look at the disk fails by, only the kind is told to what asks for it', async () => {
+  const refused = new Error('(HTTP code 500) server error - no TOKEN=secret')
+  const { fake, lines, backend } = given({ disk: async () => Promise.reject(refused) })
+  fake.fail('owned', refused)
+  await expect(Array.fromAsync(backend.owned(never))).rejects.toThrow(/^HTTP code 500$/)
+  await expect(backend.disk(never)).rejects.toThrow(/^HTTP code 500$/)
+  expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+    expect.objectContaining({ msg: 'dependency failed', reason: 'unreachable', cause: 'HTTP code 500' }),
+  ])
+})
 
 test('a stream that does not tell is counted each time and told once; the backend serves', async () => {
   const { lines, metrics, dependency, backend } = given({

@@ -4,7 +4,7 @@ import type { Dependency } from '../telemetry/dependency.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { traced } from '../telemetry/trace.ts'
-import type { Backend, Observation } from './backend.ts'
+import type { Backend, DiskUse, Observation } from './backend.ts'
 
 type Verb = 'observe' | 'ensure' | 'remove' | 'resetSessions' | 'prepare' | 'identify' | 'adopt' | 'logs'
 type Result = 'ok' | 'unknown' | 'waits' | 'refused' | 'error'
@@ -28,22 +28,31 @@ interface Watching {
 export function measured(backend: Backend, { metrics, dependency, log }: Watching): Backend {
   const { name } = backend
   const { backendSeconds } = metrics
-  function unreachable(cause: unknown): void {
+  function unreachable(cause: unknown): Error {
+    const error = new Error(kindOf(cause))
     dependency.count('unreachable')
-    dependency.fails('unreachable', new Error(kindOf(cause)))
+    dependency.fails('unreachable', error)
+    return error
   }
   /** What was not told is found all the same, if later: the backend serves. */
   function untold(again: boolean): void {
     dependency.count('silent')
     if (!again) log.warn({ dependency: name }, 'stream of events tells nothing and is opened anew')
   }
+  /** What asks for a list logs what it fails by: of that, too, only the kind is told. */
   async function* listed<T>(list: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
     try {
       yield* list
       dependency.works()
     } catch (error) {
-      if (!signal.aborted) unreachable(error)
-      throw error
+      throw signal.aborted ? error : unreachable(error)
+    }
+  }
+  async function disk(signal: AbortSignal): Promise<readonly DiskUse[]> {
+    try {
+      return await backend.disk(signal)
+    } catch (error) {
+      throw signal.aborted ? error : new Error(kindOf(error))
     }
   }
   async function timed<T>(
@@ -95,7 +104,7 @@ export function measured(backend: Backend, { metrics, dependency, log }: Watchin
     identify: (id, signal) => timed('identify', '', () => backend.identify(id, signal)),
     adopt: (ref, id, signal, guard) => timed('adopt', ref.uid, () => backend.adopt(ref, id, signal, guard)),
     logs: (ref, bytes, signal) => timed('logs', ref.uid, () => backend.logs(ref, bytes, signal)),
-    disk: (signal) => backend.disk(signal),
+    disk,
     owned: (signal) => listed(backend.owned(signal), signal),
     ownedVolumes: (signal) => listed(backend.ownedVolumes(signal), signal),
     changes: (signal) => backend.changes(signal, untold),
@@ -104,10 +113,11 @@ export function measured(backend: Backend, { metrics, dependency, log }: Watchin
 
 const ok = (): Result => 'ok'
 
-/** Codes of sockets and files, and what Node says of a call whose deadline is over. */
+/** Codes of sockets and files, what Node says of a call whose deadline is over, and the code of an answer. */
 const knownWords = [
   /\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT|EACCES)\b/,
   /aborted due to timeout/,
+  /HTTP code \d{3}/,
 ]
 
 /**
