@@ -113,7 +113,9 @@ export const settingsWith = (backendNames: readonly string[]) => ({
     .describe('IPv4 networks out of which each namespace gets Docker networks of 64 addresses'),
   PROCESS_STATE_DIR: z.string().optional().describe('Folder of the process backend'),
   PROCESS_COMMAND: words().optional().describe('What the process backend runs, a JSON array of words'),
-  LEADER_ELECT: flag().prefault('true').describe('Take part in leader election'),
+  LEADER_ELECT: flag()
+    .prefault('true')
+    .describe('Take part in leader election; without it, restart the operator after each restore of the API server'),
   LEASE_NAMESPACE: z
     .string()
     .prefault('molecule-system')
