@@ -22,8 +22,7 @@ const urlFile = join(dir, 'database-url')
 const database = await breakableDatabase(disk && join(disk.path, 'postgres'))
 await writeFile(urlFile, database.url)
 const { plane, operator, said, agent, lines, meets } = await openOutageScene(database, {
-  DATABASE_URL: '',
-  DATABASE_URL_FILE: urlFile,
+  env: { DATABASE_URL: '', DATABASE_URL_FILE: urlFile },
 })
 
 /** Every row, and of what does not change in it: what was there stays, and each Workspace has one. */

@@ -5,13 +5,15 @@
 import { expect, test } from 'vitest'
 import { apiTroubles, type ApiTrouble } from '../../src/kube/api-trouble.ts'
 import { breakableDatabase, databaseFaults } from '../support/broken-database.ts'
+import { fakeWithAgents } from '../support/operator.ts'
 import { openOutageScene } from '../support/outage-scene.ts'
 import type { TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 import { conditionOf, messageOf, workspace } from '../support/workspaces.ts'
 
-const scene = await openOutageScene(await breakableDatabase())
-const { plane, backend, line, lines, writeKubeconfig, statusOf, isReady } = scene
+const backend = fakeWithAgents()
+const scene = await openOutageScene(await breakableDatabase(), { backends: [backend] })
+const { plane, line, lines, writeKubeconfig, statusOf, isReady } = scene
 const { get, up, errors, agent, said, row, fires, silent, meets } = scene
 const account = ['serviceaccount', 'molecule-operator', '-n', 'molecule-system'] as const
 

@@ -4,7 +4,7 @@ import { afterAll } from 'vitest'
 import type { Backend } from '../../src/backends/backend.ts'
 import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
-import { readConfig } from '../../src/config.ts'
+import { readConfig, releasedBackends } from '../../src/config.ts'
 import { freePort, onFreePorts } from '../../src/dev/server-process.ts'
 import { runOperator } from '../../src/operator.ts'
 import { createLogger, type Logger } from '../../src/telemetry/log.ts'
@@ -22,6 +22,7 @@ export interface TestOperator {
 
 export interface OperatorSettings {
   readonly databaseUrl: string
+  /** Beside those of the operator's own that `env` names. */
   readonly backends: readonly Backend[]
   readonly env?: Readonly<Record<string, string>>
   /** Stdout, at the level of TEST_LOG_LEVEL, unless given. */
@@ -40,6 +41,11 @@ export function startOperator(settings: OperatorSettings): Promise<TestOperator>
 async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorSettings): Promise<TestOperator> {
   const [platformPort, healthPort] = [await freePort(), await freePort()]
   const names = backends.map(({ name }) => name)
+  // Containers come in by a bridge, not by loopback.
+  const ofContainers = {
+    PLATFORM_HOST: '0.0.0.0',
+    PLATFORM_URL: `http://host.docker.internal:${platformPort}`,
+  }
   const settings = {
     KUBECONFIG: await operatorKubeconfig(),
     DATABASE_URL: databaseUrl,
@@ -54,9 +60,10 @@ async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorS
     LEASE_NAMESPACE: 'test-leases',
     LEASE_NAME: `test-${randomBytes(4).toString('hex')}`,
     WORKERS: '32',
+    ...(env['BACKENDS']?.includes('docker') === true && ofContainers),
     ...env,
   }
-  const config = readConfig([], settings, names)
+  const config = readConfig([], settings, [...releasedBackends, ...names])
   const log = more.log ?? createLogger(process.env['TEST_LOG_LEVEL'] ?? 'error')
   const abort = new AbortController()
   const opened = Object.fromEntries(backends.map((backend) => [backend.name, () => backend]))

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect } from 'vitest'
 import { freePort } from '../../src/dev/server-process.ts'
+import type { Backend } from '../../src/backends/backend.ts'
+import type { ControlPlane } from '../../src/dev/control-plane.ts'
 import { installOperator } from '../../src/dev/install.ts'
 import { troubles } from '../../src/store/postgres/faults.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
@@ -17,9 +19,21 @@ import { TcpProxy } from './tcp-proxy.ts'
 import { until } from './until.ts'
 import { conditionOf, messageOf, readWorkspace, runtime, workspace } from './workspaces.ts'
 
+export interface SceneSettings {
+  /** Of the operator. */
+  readonly env?: Readonly<Record<string, string>>
+  /** One whose agents register by themselves unless given; empty for those of the operator's own that `env` names. */
+  readonly backends?: readonly Backend[]
+  readonly image?: string
+  /** Spec of `old`. */
+  readonly spec?: object
+  /** Called before there is any Workspace. */
+  readonly prepare?: (plane: ControlPlane) => Promise<unknown>
+}
+
 /** For the file that calls this at its top level: a Workspace `old` of the namespace `acme` is Ready. OUTAGE_TABLE=<file> gets rows. */
-export async function openOutageScene(database: BreakableDatabase, env: Readonly<Record<string, string>> = {}) {
-  const scene = await openScene(database, env)
+export async function openOutageScene(database: BreakableDatabase, settings: SceneSettings = {}) {
+  const scene = await openScene(database, settings)
   return {
     ...scene,
     /** Begins it, holds everything that is told to what it is, and ends it: all goes on by itself. */
@@ -27,13 +41,15 @@ export async function openOutageScene(database: BreakableDatabase, env: Readonly
   }
 }
 
-async function openScene(database: BreakableDatabase, given: Readonly<Record<string, string>>) {
+async function openScene(
+  database: BreakableDatabase,
+  { backends = [fakeWithAgents()], image = 'test/agent:1', spec = {}, ...given }: SceneSettings,
+) {
   if (!hasPrometheus())
     console.warn(
       'SKIPPED: there is no prometheus on this machine (apt-get install prometheus): no alert was seen to fire',
     )
   const plane = await ownControlPlane()
-  const backend = fakeWithAgents()
   const kubeconfig = join(tmpdir(), `molecule-test-outages-${randomBytes(4).toString('hex')}.kubeconfig`)
   const lines: Record<string, unknown>[] = []
   const log = createLogger('info', { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) })
@@ -55,11 +71,12 @@ async function openScene(database: BreakableDatabase, given: Readonly<Record<str
     ...leaseRights('test-leases'),
   ])
   await plane.kubectl(['create', 'namespace', 'acme'])
-  await plane.apply([runtime('agent', { default: true })])
+  await plane.apply([runtime('agent', { default: true, image })])
+  await given.prepare?.(plane)
   await writeKubeconfig()
-  const env = { KUBECONFIG: kubeconfig, ORPHANS: 'report', ORPHAN_GRACE: '8s', ...given }
-  const operator = await startOperator({ databaseUrl: database.url, backends: [backend], log, env })
-  await plane.apply([workspace('acme', 'old')])
+  const env = { KUBECONFIG: kubeconfig, ORPHANS: 'report', ORPHAN_GRACE: '8s', ...given.env }
+  const operator = await startOperator({ databaseUrl: database.url, backends, log, env })
+  await plane.apply([workspace('acme', 'old', spec)])
   const statusOf = async (name: string) => (await readWorkspace(plane, 'acme', name)).status
   const isReady = async (name: string) => conditionOf(await statusOf(name), 'Ready')?.startsWith('True') === true
   await until(() => isReady('old'), { what: 'the first Workspace', within: 60_000 })
@@ -124,7 +141,6 @@ async function openScene(database: BreakableDatabase, given: Readonly<Record<str
 
   return {
     plane,
-    backend,
     line,
     lines,
     operator,

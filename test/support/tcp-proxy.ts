@@ -2,24 +2,36 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-/** `pass`; `refuse`: nobody listens; `freeze`: connections stand and nothing comes through; `babble`: no word of it is right. */
-export type Line = 'pass' | 'refuse' | 'freeze' | 'babble'
+/**
+ * `pass`; `refuse`: nothing listens, and a socket's file is gone; `freeze`: connections stand and nothing comes through;
+ * `babble`: no word of it is right; `fail`: every request of
+ * HTTP is answered with the code 500.
+ */
+export type Line = 'pass' | 'refuse' | 'freeze' | 'babble' | 'fail'
 
-export class TcpProxy {
-  readonly port: number
+/** A port of 127.0.0.1, or the path of a Unix socket. */
+type Place = number | string
+
+const at = (place: Place) => (typeof place === 'number' ? { port: place, host: '127.0.0.1' } : { path: place })
+
+export class TcpProxy<Listens extends Place = number> {
+  /** Where it listens: the path of a socket, where it was started with one. */
+  readonly port: Listens
   /** Connections that came so far. */
   taken = 0
-  #target: number
+  /** What a server that fails says of it. */
+  complaint = 'something went wrong'
+  #target: Place
   readonly #open = new Set<Socket>()
   #server: Server | undefined
   #line: Line = 'pass'
 
-  private constructor(port: number, target: number) {
+  private constructor(port: Listens, target: Place) {
     this.port = port
     this.#target = target
   }
 
-  static async start(port: number, target: number): Promise<TcpProxy> {
+  static async start<Listens extends Place>(port: Listens, target: Place): Promise<TcpProxy<Listens>> {
     const proxy = new TcpProxy(port, target)
     await proxy.#listen()
     return proxy
@@ -40,7 +52,7 @@ export class TcpProxy {
   }
 
   /** To another server from now on; what is open breaks. */
-  async lead(target: number): Promise<void> {
+  async lead(target: Place): Promise<void> {
     this.#target = target
     await this.set('pass')
   }
@@ -61,7 +73,7 @@ export class TcpProxy {
   async #listen(): Promise<void> {
     const server = createServer((socket) => this.#take(socket))
     this.#server = server
-    server.listen(this.port, '127.0.0.1')
+    server.listen(at(this.port))
     await once(server, 'listening')
   }
 
@@ -70,12 +82,23 @@ export class TcpProxy {
     this.#keep(socket)
     if (this.#line === 'freeze') return void socket.pause()
     if (this.#line === 'babble') return void socket.end('this is no server that you know\n')
-    const onward = connect(this.#target, '127.0.0.1')
+    if (this.#line === 'fail') return this.#fail(socket)
+    const onward = connect(at(this.#target))
     this.#keep(onward)
     socket.pipe(onward)
     onward.pipe(socket)
     socket.on('close', () => onward.destroy())
     onward.on('close', () => socket.destroy())
+  }
+
+  /** One answer a connection, once the head of a request has come; what is sent after it is read, so that none breaks. */
+  #fail(socket: Socket): void {
+    const body = JSON.stringify({ message: this.complaint })
+    const head = ['HTTP/1.1 500 Internal Server Error', 'Content-Type: application/json', 'Connection: close']
+    socket.once('data', () =>
+      socket.end([...head, `Content-Length: ${String(Buffer.byteLength(body))}`, '', body].join('\r\n')),
+    )
+    socket.resume()
   }
 
   #keep(socket: Socket): void {
