@@ -34,7 +34,7 @@ export class RetryAfter extends Error {
   }
 }
 
-/** What the operator itself needs is away, for all objects alike: waited for as any other wait, and counted apart from them. */
+/** What the operator itself needs is away or busy, for all objects alike: waited for as any other wait, and counted apart. */
 export class Unavailable extends RetryAfter {
   override readonly name = 'Unavailable'
 }
