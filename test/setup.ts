@@ -1,18 +1,20 @@
-/** Once a run, before the first file of a kind that needs it: a control plane, a PostgreSQL, and what belongs in them. */
+/** Once a run, before the first file of a kind that needs it: control planes, a PostgreSQL, and what belongs in them. */
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { findBinaries, startControlPlane, type ControlPlane } from '../src/dev/control-plane.ts'
+import { findBinaries, startControlPlane, type Binaries, type ControlPlane } from '../src/dev/control-plane.ts'
 import { installOperator } from '../src/dev/install.ts'
 import { startPostgres, type Postgres } from '../src/dev/postgres.ts'
 import { leaseRights } from './support/lease-rights.ts'
+import { PlaneLender } from './support/planes.ts'
 import { migrate } from '../src/store/postgres/migrate.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     needs: { readonly cluster?: boolean; readonly database?: boolean }
-    cluster: { readonly kubeconfig: string; readonly kubectl: string; readonly dir: string; readonly url: string }
+    /** Port of loopback at which a file borrows a control plane. */
+    planes: number
     database: { readonly url: string; readonly template: string }
   }
 }
@@ -20,7 +22,7 @@ declare module 'vitest' {
 /** Each project loads this file anew, but all of them share the run's process, and so what hangs on it. */
 interface Run {
   users: number
-  cluster?: Promise<ControlPlane>
+  planes?: Promise<{ lender: PlaneLender; port: number }>
   database?: Promise<{ postgres: Postgres; template: string }>
 }
 const key: unique symbol = Symbol.for('molecule-operator.test-run')
@@ -34,18 +36,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const ours = (shared[key] ??= { users: 0 })
   ours.users++
   // Started side by side; a failure of one must not leave the other running.
-  const cluster = needs?.cluster ? (ours.cluster ??= startCluster()) : undefined
+  const planes = needs?.cluster ? (ours.planes ??= openPlanes(project.vitest.config.maxWorkers)) : undefined
   const database = needs?.database ? (ours.database ??= startDatabase()) : undefined
-  const results = await Promise.allSettled([cluster, database])
+  const results = await Promise.allSettled([planes, database])
   const failed = results.find((result) => result.status === 'rejected')
   if (failed) {
     await tearDown()
     throw failed.reason
   }
-  if (cluster) {
-    const { kubeconfig, kubectlPath, dir, url } = await cluster
-    project.provide('cluster', { kubeconfig, kubectl: kubectlPath, dir, url })
-  }
+  if (planes) project.provide('planes', (await planes).port)
   if (database) {
     const { postgres, template } = await database
     project.provide('database', { url: postgres.url, template })
@@ -57,8 +56,8 @@ async function tearDown(): Promise<void> {
   const ours = shared[key]
   if (!ours || --ours.users > 0) return
   delete shared[key]
-  const [cluster, database] = await Promise.allSettled([ours.cluster, ours.database])
-  if (cluster.status === 'fulfilled') await cluster.value?.stop()
+  const [planes, database] = await Promise.allSettled([ours.planes, ours.database])
+  if (planes.status === 'fulfilled') await planes.value?.lender.stop()
   if (database.status === 'fulfilled' && database.value) {
     const { postgres, template } = database.value
     await postgres.dropDatabase(template)
@@ -72,9 +71,16 @@ const leases = [
   ...leaseRights('test-leases'),
 ]
 
+/** No more of them than files run at once. */
+async function openPlanes(most: number): Promise<{ lender: PlaneLender; port: number }> {
+  const binaries = await findBinaries(report)
+  const lender = new PlaneLender(most, () => startCluster(binaries))
+  return { lender, port: await lender.open() }
+}
+
 /** With the CRDs, the operator's RBAC and the finalizer's policy in place: every test runs under them. */
-async function startCluster(): Promise<ControlPlane> {
-  const cluster = await startControlPlane({ binaries: await findBinaries(report), dir: freshDir('cluster'), report })
+async function startCluster(binaries: Binaries): Promise<ControlPlane> {
+  const cluster = await startControlPlane({ binaries, dir: freshDir('cluster'), report })
   try {
     await installOperator(cluster)
     await cluster.apply(leases)

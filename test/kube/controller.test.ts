@@ -1,6 +1,6 @@
-/** The controller on the run's API server, with a kind of its own. */
+/** The controller on a real API server, with a kind of its own. */
 import { randomBytes } from 'node:crypto'
-import { inject, beforeAll, expect, test, type TestContext } from 'vitest'
+import { beforeAll, expect, test, type TestContext } from 'vitest'
 import { finalizer, reconcileRequestedAt, type CommonStatus, type KubeObject } from '../../src/api/meta.ts'
 import { milliseconds, minutes, type Duration } from '../../src/duration.ts'
 import { RetryAfter, Terminal, Unavailable } from '../../src/errors.ts'
@@ -12,6 +12,7 @@ import { createKube } from '../../src/kube/kube.ts'
 import type { Context, Outcome, Verdict } from '../../src/kube/reconciler.ts'
 import { createLogger, type Logger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { controlPlane } from '../support/cluster.ts'
 import { until } from '../support/until.ts'
 
 interface GearStatus extends CommonStatus {
@@ -67,7 +68,7 @@ beforeAll(async () => {
 
 async function connect() {
   const metrics = createMetrics()
-  const { kubeconfig } = inject('cluster')
+  const { kubeconfig } = controlPlane()
   return {
     metrics,
     kube: await createKube({ credentials: { kubeconfig }, log: silent, metrics, fieldManager: 'test' }),

@@ -1,4 +1,4 @@
-/** The run's one control plane, as a test file uses it. */
+/** The control plane that a test file has to itself, and what the file makes there. */
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,19 +6,26 @@ import { afterAll, inject } from 'vitest'
 import { z } from 'zod'
 import { Cluster } from '../../src/dev/cluster.ts'
 import { findBinaries, startControlPlane, type ControlPlane } from '../../src/dev/control-plane.ts'
+import { borrowPlane, type LentPlane } from './planes.ts'
 
-/** Administrator's view of the cluster that all files share. CRDs, RBAC and policy of `manifests/` are in it. */
+const lender: number | undefined = inject('planes')
+const lent = lender === undefined ? undefined : await borrowPlane(lender)
+
+/** Administrator's view of the file's cluster. CRDs, RBAC and policy of `manifests/` are in it, and leftovers of other files. */
 export function controlPlane(): Cluster {
-  const given = inject('cluster')
-  if (given === undefined) throw new Error('this kind of test has no cluster: give it one in vitest.config.ts')
-  return new Cluster(given)
+  return new Cluster(given())
+}
+
+function given(): LentPlane {
+  if (lent === undefined) throw new Error('this kind of test has no cluster: give it one in vitest.config.ts')
+  return lent
 }
 
 let operator: Promise<string> | undefined
 
 /** Path of a kubeconfig of the operator's own ServiceAccount: what it may do is what `manifests/rbac` grants. */
 export function operatorKubeconfig(): Promise<string> {
-  const path = join(inject('cluster').dir, `operator-${randomBytes(4).toString('hex')}.kubeconfig`)
+  const path = join(given().dir, `operator-${randomBytes(4).toString('hex')}.kubeconfig`)
   return (operator ??= controlPlane().identity('molecule-system', 'molecule-operator', path))
 }
 
