@@ -5,7 +5,7 @@ import { controlPlane, namespaces } from '../support/cluster.ts'
 import { ownPostgres } from '../support/database.ts'
 import { fakeWithAgents, startOperator } from '../support/operator.ts'
 import { until } from '../support/until.ts'
-import { runtime } from '../support/workspaces.ts'
+import { readWorkspace, runtime } from '../support/workspaces.ts'
 
 const cluster = controlPlane()
 const freshNamespace = namespaces(cluster)
@@ -26,7 +26,7 @@ const workspace = (ns: string, name: string) => ({
   metadata: { name, namespace: ns },
   spec: { runtime: 'away-agent' },
 })
-const read = async (ns: string, name: string) => (await cluster.getJson('workspace', name, '-n', ns)) as Workspace
+const read = (ns: string, name: string) => readWorkspace(cluster, ns, name)
 const isReady = ({ status }: Workspace) =>
   status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') === true
 

@@ -11,7 +11,7 @@ import { until } from '../support/until.ts'
 import { conditionOf, readWorkspace, removeRuntimes, runtime, workspace } from '../support/workspaces.ts'
 
 const cluster = controlPlane()
-const ask = await administrator()
+const ask = administrator(cluster)
 const ns = await namespace(cluster)
 const databaseUrl = await database()
 const backend = fakeWithAgents()

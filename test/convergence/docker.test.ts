@@ -24,7 +24,7 @@ const backend = new DockerBackend({ operatorInstance })
 const target = dockerTarget(docker, backend, operatorInstance)
 const available = await dockerAvailable()
 const port = String(await freePort())
-const player = await Player.open({
+const player = Player.open({
   namespace: ns,
   databaseUrl: await database(),
   runtime: operatorInstance,

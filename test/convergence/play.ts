@@ -5,7 +5,8 @@ import { Pool } from 'pg'
 import { expect } from 'vitest'
 import type { Workspace } from '../../src/api/workspace.ts'
 import { KubeError } from '../../src/kube/kube-error.ts'
-import { administrator, listWorkspaces, pathOf } from '../support/admin.ts'
+import { administrator, listWorkspaces, pathOf, type Ask } from '../support/admin.ts'
+import { controlPlane } from '../support/cluster.ts'
 import { startOperator, type TestOperator } from '../support/operator.ts'
 import { until } from '../support/until.ts'
 import { conditionOf, workspace } from '../support/workspaces.ts'
@@ -45,7 +46,7 @@ export interface Setting {
 
 export class Player {
   readonly #setting: Setting
-  readonly #ask: Awaited<ReturnType<typeof administrator>>
+  readonly #ask: Ask
   readonly #pool: Pool
   readonly #wishes: Wishes = new Map()
   readonly #uids = new Set<string>()
@@ -53,14 +54,14 @@ export class Player {
   #operator: TestOperator | undefined
   #serial = 0
 
-  private constructor(setting: Setting, ask: Awaited<ReturnType<typeof administrator>>) {
+  private constructor(setting: Setting, ask: Ask) {
     this.#setting = setting
     this.#ask = ask
     this.#pool = new Pool({ connectionString: setting.databaseUrl, max: 2 })
   }
 
-  static async open(setting: Setting): Promise<Player> {
-    return new Player(setting, await administrator())
+  static open(setting: Setting): Player {
+    return new Player(setting, administrator(controlPlane()))
   }
 
   async close(): Promise<void> {

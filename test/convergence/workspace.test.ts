@@ -20,7 +20,7 @@ const ns = await namespace(cluster)
 const name = `walk-${randomBytes(4).toString('hex')}`
 await until(() => cluster.apply([runtime(name, { bootDeadline: '1m', maxUnavailable: 2 })]))
 const target = fakeTarget()
-const player = await Player.open({
+const player = Player.open({
   namespace: ns,
   databaseUrl: await database(),
   runtime: name,

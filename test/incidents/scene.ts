@@ -33,7 +33,7 @@ export interface SceneOptions {
 /** For the file that calls this at its top level; all of it ends after the file. */
 export async function openScene(options: SceneOptions = {}) {
   const cluster = controlPlane()
-  const ask = await administrator()
+  const ask = administrator(cluster)
   const ns = await namespace(cluster)
   await openNamespace(ns, cluster)
   const databaseUrl = await database()

@@ -1,25 +1,31 @@
-/** The API server as an administrator asks it: one request a call, without a kubectl between. */
-import { afterAll } from 'vitest'
+/** The API server as an administrator asks it: one request a call. A kubectl would be a process for each. */
 import type { Workspace } from '../../src/api/workspace.ts'
-import { createKube } from '../../src/kube/kube.ts'
+import type { Cluster } from '../../src/dev/cluster.ts'
+import { createKube, type Kube } from '../../src/kube/kube.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
-import { controlPlane } from './cluster.ts'
 
-type Ask = (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object) => Promise<unknown>
+/** A PATCH is a merge patch. Throws a `KubeError`. */
+export type Ask = (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object) => Promise<unknown>
 
+/** Path of an object of ours, or of the list of them. */
 export const pathOf = (namespace: string, name = '', plural = 'workspaces'): string =>
   `/apis/molecule.dev/v1alpha1/namespaces/${namespace}/${plural}${name && `/${name}`}`
 
-/** For the file that calls this at its top level; a PATCH is a merge patch. Throws a `KubeError`. */
-export async function administrator(): Promise<Ask> {
-  const credentials = { kubeconfig: controlPlane().kubeconfig }
-  const log = createLogger('silent')
-  const kube = await createKube({ credentials, log, metrics: createMetrics(), fieldManager: 'test' })
-  afterAll(() => kube.close())
+/** By the path of the kubeconfig. Their connections end with the process. */
+const open = new Map<string, Promise<Kube>>()
+
+export function administrator({ kubeconfig }: Cluster): Ask {
   return async (method, path, body) => {
+    let kube = open.get(kubeconfig)
+    if (kube === undefined) {
+      const log = createLogger('silent')
+      kube = createKube({ credentials: { kubeconfig }, log, metrics: createMetrics(), fieldManager: 'test' })
+      open.set(kubeconfig, kube)
+    }
+    const { transport } = await kube
     const contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
-    return await kube.transport.send({ method, path, verb: 'test', contentType, ...(body && { body }) })
+    return await transport.send({ method, path, verb: 'test', contentType, ...(body && { body }) })
   }
 }
 

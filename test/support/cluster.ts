@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, inject } from 'vitest'
-import { z } from 'zod'
 import { Cluster } from '../../src/dev/cluster.ts'
 import { findBinaries, startControlPlane, type ControlPlane } from '../../src/dev/control-plane.ts'
+import { KubeError } from '../../src/kube/kube-error.ts'
+import { administrator, pathOf } from './admin.ts'
 import { borrowPlane, type LentPlane } from './planes.ts'
 
 const lender: number | undefined = inject('planes')
@@ -45,7 +46,7 @@ export function namespaces(cluster: Cluster = controlPlane()): () => Promise<str
   })
   return async () => {
     const name = `test-${randomBytes(5).toString('hex')}`
-    await cluster.kubectl(['create', 'namespace', name])
+    await administrator(cluster)('POST', '/api/v1/namespaces', { metadata: { name } })
     made.push(name)
     return name
   }
@@ -64,7 +65,9 @@ export async function openNamespace(
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
     subjects: [{ kind: 'ServiceAccount', name: 'molecule-operator', namespace: 'molecule-system' }],
   })
-  await cluster.apply(['molecule-references', 'molecule-generated-files', ...more].map(binding))
+  const path = `/apis/rbac.authorization.k8s.io/v1/namespaces/${name}/rolebindings`
+  const bind = (role: string) => administrator(cluster)('POST', path, binding(role)).catch(unlessThere)
+  await Promise.all(['molecule-references', 'molecule-generated-files', ...more].map(bind))
 }
 
 /** A control plane of one's own, for tests that break it or need controllers. The caller stops it. */
@@ -77,17 +80,19 @@ export async function ownControlPlane(
   return startControlPlane({ binaries, dir, report, ...options })
 }
 
-const listShape = z.object({ items: z.array(z.object({ kind: z.string(), metadata: z.object({ name: z.string() }) })) })
+function unlessThere(error: unknown): void {
+  if (!(error instanceof KubeError && error.isAlreadyExists)) throw error
+}
 
 async function clear(cluster: Cluster, name: string): Promise<void> {
-  const resources = await cluster.kubectl(['api-resources', '--api-group=molecule.dev', '--namespaced', '-o', 'name'])
-  const kinds = resources.trim().split('\n').filter(Boolean).join(',')
-  if (kinds === '') return
-  await cluster.kubectl(['delete', kinds, '--all', '-n', name, '--wait=false'])
-  const { items } = listShape.parse(await cluster.getJson(kinds, '-n', name))
-  for (const { kind, metadata } of items) {
-    const unlock = ['patch', kind, metadata.name, '-n', name, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']
+  const ask = administrator(cluster)
+  for (const plural of ['workspaces', 'orgimports', 'plugininstalls']) {
+    const path = pathOf(name, '', plural)
+    await ask('DELETE', path)
+    const { items } = (await ask('GET', path)) as { items: { metadata: { name: string } }[] }
+    const unlock = ({ metadata }: (typeof items)[number]) =>
+      ask('PATCH', pathOf(name, metadata.name, plural), { metadata: { finalizers: null } })
     // Gone meanwhile is what we want.
-    await cluster.kubectl(unlock).catch(() => {})
+    await Promise.all(items.map((item) => unlock(item).catch(() => undefined)))
   }
 }

@@ -5,6 +5,7 @@ import type { OrgImport } from '../../src/api/org-import.ts'
 import type { Workspace } from '../../src/api/workspace.ts'
 import type { FakeBackend } from '../../src/backends/fake/backend.ts'
 import type { Cluster } from '../../src/dev/cluster.ts'
+import { administrator, listWorkspaces, pathOf } from './admin.ts'
 import { controlPlane, namespaces, openNamespace } from './cluster.ts'
 import { database } from './database.ts'
 import { fakeWithAgents, startOperator, type TestOperator } from './operator.ts'
@@ -43,6 +44,7 @@ export async function orgScene(
   // Each wait of a test has a limit of its own: this one is for all of them together.
   vi.setConfig({ testTimeout: 240_000 })
   const cluster = controlPlane()
+  const ask = administrator(cluster)
   const freshNamespace = namespaces(cluster)
   const databaseUrl = await database()
   const db = new Client({ connectionString: databaseUrl })
@@ -79,7 +81,7 @@ export async function orgScene(
     return ns
   }
   const events = async (ns: string, name: string) => {
-    const { items } = (await cluster.getJson('events.events.k8s.io', '-n', ns)) as {
+    const { items } = (await ask('GET', `/apis/events.k8s.io/v1/namespaces/${ns}/events`)) as {
       items: { reason: string; regarding: { name: string } }[]
     }
     return new Set(items.flatMap(({ reason, regarding }) => (regarding.name === name ? [reason] : [])))
@@ -114,15 +116,20 @@ export async function orgScene(
         { what: `events about ${name}`, within: 45_000 },
       )
     },
-    async workspaces(ns) {
-      return ((await cluster.getJson('workspaces', '-n', ns)) as { items: Workspace[] }).items
-    },
+    workspaces: (ns) => listWorkspaces(ask, ns),
   }
 }
 
-/** Strategic and JSON patches of kubectl do not know our kinds: a merge patch. */
-export async function patch(cluster: Cluster, ns: string, kind: string, name: string, body: object): Promise<void> {
-  await cluster.kubectl(['patch', kind, name, '-n', ns, '--type=merge', '-p', JSON.stringify(body)])
+/** Merges the body into an object of one of the kinds that an import makes or is. */
+export async function patch(
+  cluster: Cluster,
+  ns: string,
+  kind: 'org' | 'ws',
+  name: string,
+  body: object,
+): Promise<void> {
+  const plural = kind === 'org' ? 'orgimports' : 'workspaces'
+  await administrator(cluster)('PATCH', pathOf(ns, name, plural), body)
 }
 
 /** metadata.uid by the path of the node. */

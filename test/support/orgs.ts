@@ -3,6 +3,7 @@ import type { OrgImport, OrgImportStatus } from '../../src/api/org-import.ts'
 import type { Workspace } from '../../src/api/workspace.ts'
 import type { Cluster } from '../../src/dev/cluster.ts'
 import { encodePath } from '../../src/orgs/source-path.ts'
+import { administrator, listWorkspaces, pathOf } from './admin.ts'
 import type { TestOperator } from './operator.ts'
 import { until } from './until.ts'
 import { writesOf } from './writes.ts'
@@ -25,12 +26,12 @@ export const template = (namespace: string, name: string, files: Readonly<Record
 export const fromConfigMap = (name: string) => ({ source: { configMapRef: { name } } })
 
 export async function readOrg(cluster: Cluster, namespace: string, name: string): Promise<OrgImport> {
-  return (await cluster.getJson('orgimport', name, '-n', namespace)) as OrgImport
+  return (await administrator(cluster)('GET', pathOf(namespace, name, 'orgimports'))) as OrgImport
 }
 
 /** The Workspaces of a namespace by display name. */
 export async function readTree(cluster: Cluster, namespace: string): Promise<Map<string, Workspace>> {
-  const { items } = (await cluster.getJson('workspaces', '-n', namespace)) as { items: Workspace[] }
+  const items = await listWorkspaces(administrator(cluster), namespace)
   return new Map(items.map((item) => [item.spec.displayName ?? item.metadata.name, item]))
 }
 
@@ -43,8 +44,8 @@ export function conditionOf(status: OrgImportStatus | undefined, type: string): 
 /** Asks for a pass, and waits until it was made: what has not happened by then was not caused. */
 export async function onePass(cluster: Cluster, namespace: string, name: string): Promise<void> {
   const at = String(performance.now())
-  const wish = `molecule.dev/reconcile-requested-at=${at}`
-  await cluster.kubectl(['annotate', '--overwrite', 'org', name, '-n', namespace, wish])
+  const annotations = { 'molecule.dev/reconcile-requested-at': at }
+  await administrator(cluster)('PATCH', pathOf(namespace, name, 'orgimports'), { metadata: { annotations } })
   await until(async () => (await readOrg(cluster, namespace, name)).status?.lastHandledReconcileAt === at, {
     what: 'the pass that was asked for',
     within: 45_000,

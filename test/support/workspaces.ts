@@ -1,6 +1,7 @@
 /** Workspaces as a test makes and reads them. */
 import type { Workspace, WorkspaceStatus } from '../../src/api/workspace.ts'
 import type { Cluster } from '../../src/dev/cluster.ts'
+import { administrator, pathOf } from './admin.ts'
 
 export const workspace = (namespace: string, name: string, spec: object = {}, metadata: object = {}) => ({
   apiVersion: 'molecule.dev/v1alpha1',
@@ -17,7 +18,7 @@ export const runtime = (name: string, spec: object = {}) => ({
 })
 
 export async function readWorkspace(cluster: Cluster, namespace: string, name: string): Promise<Workspace> {
-  return (await cluster.getJson('workspace', name, '-n', namespace)) as Workspace
+  return (await administrator(cluster)('GET', pathOf(namespace, name))) as Workspace
 }
 
 /** Deletes Runtimes once no operator takes their finalizer off any more. */

@@ -9,13 +9,12 @@ import { registerAt } from '../../src/backends/fake/agent.ts'
 import { FakeBackend } from '../../src/backends/fake/backend.ts'
 import { tokenFile } from '../../src/backends/names.ts'
 import { KubeError } from '../../src/kube/kube-error.ts'
-import { administrator } from '../support/admin.ts'
+import { administrator, type Ask } from '../support/admin.ts'
+import { controlPlane } from '../support/cluster.ts'
 import { database } from '../support/database.ts'
 import { adminToken, startOperator } from '../support/operator.ts'
 import { until } from '../support/until.ts'
 import { runtime } from '../support/workspaces.ts'
-
-type Ask = Awaited<ReturnType<typeof administrator>>
 
 export const molecule = '/apis/molecule.dev/v1alpha1'
 
@@ -50,7 +49,7 @@ export class World {
 
   /** For the file that calls this at its top level; all of it ends after the file. */
   static async open(): Promise<World> {
-    const ask = await administrator()
+    const ask = administrator(controlPlane())
     const databaseUrl = await database()
     const rows = new Pool({ connectionString: databaseUrl, max: 8 })
     const launches = new Map<string, InstanceSpec[]>()
