@@ -499,13 +499,14 @@ describe('what waits for a person goes on by itself once that is done', () => {
     await soon('org-model-unknown')
   })
 
-  test('a repository that is made', async () => {
+  // Both wait for a look outside, a minute or more after the one before.
+  test.concurrent('a repository that is made', async () => {
     const repository = await git.repository('late')
     await repository.commitFiles({ 'org.yaml': JSON.stringify({ name: 'Org', workspaces: [node('Committed')] }) })
     await settle({ 'org-repository-missing': 'Ready=True Settled' })
   })
 
-  test('an image that is pushed, without another Warning for each look until then', async () => {
+  test.concurrent('an image that is pushed, without another Warning for each look until then', async () => {
     engine.setImage('test/absent:1', 'there')
     await settle({ 'without-image': 'Ready=True Settled' })
     const { items } = (await cluster.getJson('events.events.k8s.io', '-n', ns)) as { items: Event[] }
