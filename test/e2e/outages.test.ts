@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { apiTroubles, type ApiTrouble } from '../../src/kube/api-trouble.ts'
 import { breakableDatabase, databaseFaults } from '../support/broken-database.ts'
 import { fakeWithAgents } from '../support/operator.ts'
+import { conditionOf as conditionOfOrg, onePass, orgImport, readOrg, readTree } from '../support/orgs.ts'
 import { openOutageScene } from '../support/outage-scene.ts'
 import type { TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
@@ -18,6 +19,24 @@ const { get, up, errors, agent, said, row, fires, silent, meets } = scene
 const account = ['serviceaccount', 'molecule-operator', '-n', 'molecule-system'] as const
 
 test.each(databaseFaults)('the database, $name', (fault) => meets(fault), 240_000)
+
+test('an import stays Ready while the passes of its Workspaces wait for the database', async () => {
+  const inline = { name: 'Team', workspaces: [{ name: 'A' }] }
+  await plane.apply([orgImport('acme', 'team', { source: { inline } })])
+  const ready = async () => conditionOfOrg((await readOrg(plane, 'acme', 'team')).status, 'Ready')
+  await until(async () => (await ready()) === 'True Settled', { what: 'the import', within: 60_000 })
+  const member = (await readTree(plane, 'acme')).get('A')?.metadata.name ?? ''
+  const [refused] = databaseFaults
+  if (refused === undefined) throw new Error('there is no fault of a database')
+  await meets({ ...refused, name: 'refused beside an import' }, async () => {
+    await plane.kubectl(['annotate', 'ws', member, '-n', 'acme', 'molecule.dev/reconcile-requested-at=now'])
+    // Its pass comes after that one.
+    await plane.apply([workspace('acme', 'after-member')])
+    await until(async () => (await statusOf('after-member'))?.summary, { what: 'a later pass', within: 45_000 })
+    await onePass(plane, 'acme', 'team')
+    expect(await ready()).toBe('True Settled')
+  })
+}, 240_000)
 
 interface ApiFault {
   readonly name: string
