@@ -4,10 +4,10 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 
 /**
  * `pass`; `refuse`: nothing listens, and a socket's file is gone; `freeze`: connections stand and nothing comes through;
- * `babble`: no word of it is right; `fail`: every request of
+ * `stall`: the same of those that are open, and new ones pass; `babble`: no word of it is right; `fail`: every request of
  * HTTP is answered with the code 500.
  */
-export type Line = 'pass' | 'refuse' | 'freeze' | 'babble' | 'fail'
+export type Line = 'pass' | 'refuse' | 'freeze' | 'stall' | 'babble' | 'fail'
 
 /** A port of 127.0.0.1, or the path of a Unix socket. */
 type Place = number | string
@@ -45,7 +45,7 @@ export class TcpProxy<Listens extends Place = number> {
   /** What is open breaks, unless it is to be held. */
   async set(line: Line): Promise<void> {
     this.#line = line
-    if (line === 'freeze') for (const socket of this.#open) socket.pause()
+    if (line === 'freeze' || line === 'stall') for (const socket of this.#open) socket.pause()
     else this.#drop()
     if (line === 'refuse') await this.stop()
     else if (this.#server === undefined) await this.#listen()
