@@ -79,6 +79,7 @@ test('a backend that a look or a list cannot reach does not serve, until one can
 
 test.each([
   ['aborted due to timeout', new Error('look', { cause: await givenUp() })],
+  ['timed out', new Error('timed out')],
   [
     'ECONNREFUSED',
     new Error('look', { cause: Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }) }),

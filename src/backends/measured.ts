@@ -116,7 +116,7 @@ const ok = (): Result => 'ok'
 /** Codes of sockets and files, what Node says of a call whose deadline is over, and the code of an answer. */
 const knownWords = [
   /\b(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT|EACCES)\b/,
-  /aborted due to timeout/,
+  /aborted due to timeout|timed out/,
   /HTTP code \d{3}/,
 ]
 

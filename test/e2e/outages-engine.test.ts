@@ -37,7 +37,7 @@ interface EngineFault {
 
 const faults: readonly EngineFault[] = [
   { name: 'refused', line: 'refuse', words: /^backend docker does not answer: connect ENOENT \S+docker\.sock$/ },
-  { name: 'frozen', line: 'freeze', words: /^backend docker does not answer: .*aborted due to timeout$/ },
+  { name: 'frozen', line: 'freeze', words: /^backend docker does not answer: timed out$/ },
   { name: 'code 500', line: 'fail', words: /^backend docker does not answer: .*HTTP code 500.*/ },
 ]
 

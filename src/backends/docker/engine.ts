@@ -5,10 +5,11 @@ import type { ContainerCreateOptions, ContainerInfo, ContainerInspectInfo } from
 import { seconds, type Duration } from '../../duration.ts'
 import { failureOf } from './errors.ts'
 import type { Guard } from '../backend.ts'
+import { Looks, lookLimits } from './looks.ts'
 import { adoptedPattern, label } from './ownership.ts'
 import type { RegistryAuth } from './registry-credentials.ts'
 
-const forLooks = seconds(10)
+const forLooks = lookLimits.deadline
 const forWork = seconds(60)
 const forPulls = seconds(900)
 const forSizes = seconds(600)
@@ -54,6 +55,8 @@ export interface Network {
 export class Engine {
   readonly operator: string
   readonly #docker: Dockerode
+  /** At containers: what every pass waits for. */
+  readonly #looks = new Looks()
 
   constructor(docker: Dockerode, operator: string) {
     this.#docker = docker
@@ -82,7 +85,9 @@ export class Engine {
   /** Undefined when the engine says that there is none; any other failure is thrown. */
   async inspect(idOrName: string, signal: AbortSignal): Promise<ContainerInspectInfo | undefined> {
     try {
-      return await this.#docker.getContainer(idOrName).inspect({ abortSignal: within(forLooks, signal) })
+      return await this.#looks.within(signal, async (abortSignal) => {
+        return await this.#docker.getContainer(idOrName).inspect({ abortSignal })
+      })
     } catch (error) {
       if (failureOf(error) === 'absent') return undefined
       throw error
@@ -92,11 +97,9 @@ export class Engine {
   /** Containers of this operator in any state, made or adopted; of one uid when it is given. */
   async containers(uid: string | undefined, signal: AbortSignal): Promise<ContainerInfo[]> {
     const list = (filters: object) =>
-      this.#docker.listContainers({
-        all: true,
-        filters: JSON.stringify(filters),
-        abortSignal: within(forLooks, signal),
-      })
+      this.#looks.within(signal, (abortSignal) =>
+        this.#docker.listContainers({ all: true, filters: JSON.stringify(filters), abortSignal }),
+      )
     const [made, adopted] = await Promise.all([
       list({ label: this.#labelsOf(uid) }),
       list({ name: [adoptedPattern(this.operator, uid)] }),
@@ -107,7 +110,9 @@ export class Engine {
   /** The adopted container of that uid, in any state. */
   async adopted(uid: string, signal: AbortSignal): Promise<string | undefined> {
     const filters = { name: [adoptedPattern(this.operator, uid)] }
-    const found = await this.#docker.listContainers({ all: true, filters, abortSignal: within(forLooks, signal) })
+    const found = await this.#looks.within(signal, (abortSignal) =>
+      this.#docker.listContainers({ all: true, filters, abortSignal }),
+    )
     return found.find(({ Labels }) => Labels[label.operator] === undefined)?.Id
   }
 
