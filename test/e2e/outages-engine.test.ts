@@ -42,7 +42,7 @@ const faults: readonly EngineFault[] = [
 ]
 
 if (engineAnswers) await takeEngineAway()
-else test.skip('the engine', () => undefined)
+else test.skip('no engine is available here', () => undefined)
 
 async function takeEngineAway(): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'molecule-test-engine-'))

@@ -41,7 +41,7 @@ export function startOperator(settings: OperatorSettings): Promise<TestOperator>
 async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorSettings): Promise<TestOperator> {
   const [platformPort, healthPort] = [await freePort(), await freePort()]
   const names = backends.map(({ name }) => name)
-  // Containers come in by a bridge, not by loopback.
+  // Containers come in by a bridge, not by loopback; a fake that stands in for the engine has none.
   const ofContainers = {
     PLATFORM_HOST: '0.0.0.0',
     PLATFORM_URL: `http://host.docker.internal:${platformPort}`,
@@ -60,7 +60,7 @@ async function startOnce({ databaseUrl, backends, env = {}, ...more }: OperatorS
     LEASE_NAMESPACE: 'test-leases',
     LEASE_NAME: `test-${randomBytes(4).toString('hex')}`,
     WORKERS: '32',
-    ...(env['BACKENDS']?.includes('docker') === true && ofContainers),
+    ...(env['BACKENDS']?.includes('docker') === true && !names.includes('docker') && ofContainers),
     ...env,
   }
   const config = readConfig([], settings, [...releasedBackends, ...names])
