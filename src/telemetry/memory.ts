@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { getHeapSpaceStatistics } from 'node:v8'
 import { milliseconds, seconds } from '../duration.ts'
 import type { Logger } from './log.ts'
 
 const every = seconds(10)
 const glance = milliseconds(200)
-/** Bytes that may gather before they are collected. */
-const [buffersKept, textsKept] = [16 * 1024 * 1024, 24 * 1024 * 1024]
+/** Bytes of buffers that may gather before they are collected. */
+const buffersKept = 16 * 1024 * 1024
+/** Bytes of resident memory below which V8 is left alone, and how much more than what was left may gather above them. */
+const [leftAlone, headroom] = [180 * 1024 * 1024, 1.1]
 /** Below this share of busy time a pause of the loop is felt by nobody. */
 const idle = 0.05
 /** How much the heap may have grown over what was alive before collecting is worth it. */
@@ -36,31 +37,27 @@ export async function giveMemoryBack(log: Logger, signal: AbortSignal): Promise<
 }
 
 /**
- * Collects what large bodies leave behind before there is much of it: their buffers, which are no part of V8's heap and of
- * which it lets 64 MiB gather, and their texts, which it lets grow with the heap. Buffers are young when they are dropped:
- * collecting the young generation takes a few milliseconds. Needs `--expose-gc`; does nothing without.
+ * Collects what bodies leave behind before there is much of it: their buffers, which are no part of V8's heap and of which it
+ * lets 64 MiB gather, and their texts, since V8 lets its heap grow to several times of what is alive. Buffers are young
+ * when they are dropped: collecting the young generation takes a few milliseconds. To collect all and give the pages back
+ * takes some 60, and is done only above what is left alone, and where resident memory has grown by a tenth since the last
+ * time. Needs `--expose-gc`; does nothing without.
  */
 export function collectBodies(signal: AbortSignal): void {
   const { gc } = globalThis
   if (gc === undefined) return
-  const least = { buffers: 0, texts: Infinity }
+  let leastBuffers = Infinity
+  let most = leftAlone
+  let collected = false
   const timer = setInterval(() => {
-    const tooMuch = () => {
-      const [buffers, texts] = [process.memoryUsage().arrayBuffers, largeObjects()]
-      least.texts = Math.min(least.texts, texts)
-      least.buffers = Math.min(least.buffers, buffers)
-      return { buffers: buffers >= least.buffers + buffersKept, texts: texts >= least.texts + textsKept }
-    }
-    const now = tooMuch()
-    if (now.buffers) gc({ type: 'minor' })
-    if (!now.texts && !(now.buffers && tooMuch().buffers)) return
-    gc({ type: 'major' })
-    Object.assign(least, { buffers: process.memoryUsage().arrayBuffers, texts: largeObjects() })
+    const { arrayBuffers, rss } = process.memoryUsage()
+    leastBuffers = Math.min(leastBuffers, arrayBuffers)
+    // Pages go back to the system a while after they were collected.
+    if (collected) most = Math.max(leftAlone, rss * headroom)
+    collected = rss >= most
+    if (collected) gc({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+    else if (arrayBuffers >= leastBuffers + buffersKept) gc({ type: 'minor' })
   }, glance)
   timer.unref()
   signal.addEventListener('abort', () => clearInterval(timer), { once: true })
 }
-
-/** Bytes of the old objects that fill no page with others: texts of 128 KiB and more. */
-const largeObjects = (): number =>
-  getHeapSpaceStatistics().find(({ space_name }) => space_name === 'large_object_space')?.space_used_size ?? 0
