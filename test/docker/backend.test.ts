@@ -233,7 +233,8 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
     expect(await containersOf(uid)).toHaveLength(1)
   })
 
-  test('what happened while the event stream was down is told when it is back', async () => {
+  /** A container that runs, and a backend behind a proxy that told of it: `told` has what it tells from then on. */
+  async function watched() {
     const uid = fresh()
     const proxy = await openProxy(host)
     onTestFinished(() => proxy.close())
@@ -246,35 +247,31 @@ describe.skipIf(!engineAnswers)('with an engine', () => {
       for await (const ref of watching.changes(stop.signal)) told.push(ref.uid)
     })()
     await until('the first list is told', async () => told.includes(uid))
+    const end = async () => {
+      stop.abort()
+      await reading
+    }
+    return { uid, proxy, watching, told, end }
+  }
+
+  test('what happened while the event stream was down is told when it is back', async () => {
+    const { uid, proxy, told, end } = await watched()
     proxy.sever()
     await docker.getContainer(`ws-${uid}`).kill()
     await state(backend, uid, 'exited')
     told.length = 0
     proxy.mend()
     await until('the death is told', async () => told.includes(uid))
-    stop.abort()
-    await reading
+    await end()
   })
 
   test('while the engine does not answer, what is known to run is told as one to look at, and a look is unknown', async () => {
-    const uid = fresh()
-    const proxy = await openProxy(host)
-    onTestFinished(() => proxy.close())
-    const watching = new DockerBackend({ host: proxy.host, operatorInstance })
-    await backend.ensure(specOf(image, uid), never)
-    await state(backend, uid, 'running')
-    const stop = new AbortController()
-    const told: string[] = []
-    const reading = (async () => {
-      for await (const ref of watching.changes(stop.signal)) told.push(ref.uid)
-    })()
-    await until('the first list is told', async () => told.includes(uid))
+    const { uid, proxy, watching, told, end } = await watched()
     told.length = 0
     proxy.sever()
     await until('it is told', async () => told.includes(uid))
     expect(await watching.observe(refOf(uid), never)).toMatchObject({ state: 'unknown' })
-    stop.abort()
-    await reading
+    await end()
   })
 })
 

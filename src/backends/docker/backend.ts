@@ -67,7 +67,10 @@ const startedAnew: Partial<Record<Failure, string>> = {
   ambiguous: 'there are two networks of one name, and one of them goes',
 }
 
-/** Instances as containers of one Docker engine: create, files and token by archive, start. Found again by their marks. */
+/**
+ * Instances as containers of one Docker engine: create, files and token by archive, start. Found again by their marks. The
+ * file is longer than others: it is the verbs of the port, which share the engine, its images and its networks.
+ */
 export class DockerBackend implements Backend {
   readonly name = 'docker'
   readonly #engine: Engine

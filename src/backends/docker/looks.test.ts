@@ -66,4 +66,7 @@ test('a look that its caller gives up says nothing of the engine', async () => {
   stop.abort(new Error('enough'))
   await expect(given).rejects.toThrow('aborted')
   expect(await ended(2)).toEqual(['look 0', 'look 1'])
+  // Nor that one that stands still answers again.
+  await expect(looks.within(AbortSignal.abort(), still)).rejects.toThrow('aborted')
+  expect(await ended(2)).toEqual(['look 1', 'look 0'])
 })

@@ -7,7 +7,6 @@ import {
   type RowOwner,
   type WorkspaceRow,
 } from '../workspace-store.ts'
-
 import type { SentRow } from './row.ts'
 import { wasOn } from './schedules.ts'
 import { keyColumns, locked, rowOr, standing } from './standing.ts'
